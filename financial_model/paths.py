@@ -1,0 +1,76 @@
+"""Where things are on disk, and the only ways to get there: safe names, folders that cannot be escaped, atomic writes."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from financial_model.errors import ConfigError, NotFoundError, StorageError
+
+_SAFE = re.compile(r"[^\W_](?:[\w.-]{0,78}\w)?", re.UNICODE)
+_RESERVED = {"con", "prn", "aux", "nul", *(f"com{i}" for i in range(10)), *(f"lpt{i}" for i in range(10))}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workspace:
+    """The two folders a user owns. Everything Kairos writes is inside them."""
+
+    data_dir: Path = Path("full_stock_data")
+    checkpoint_dir: Path = Path("checkpoints")
+
+    @property
+    def panels(self) -> Path:
+        """Packed panels, one folder per fingerprint; safe to delete."""
+        return self.data_dir / "panels"
+
+
+def safe_name(text: str) -> str:
+    """``text`` if it can be the name of a file on every system (letters, digits, ``_ . -``; at most 80), else ``ConfigError``."""
+    if not _SAFE.fullmatch(text) or ".." in text or text.split(".")[0].lower() in _RESERVED:
+        raise ConfigError("paths.unsafe_name", name=text[:80])
+    return text
+
+
+def resolve_inside(root: Path, name: str) -> Path:
+    """The path of ``name`` directly or deeper inside ``root``; ``NotFoundError`` when it would lead outside, symlinks included."""
+    base = root.resolve()
+    path = (base / name).resolve()
+    if path == base or not path.is_relative_to(base):
+        raise NotFoundError("paths.outside", name=str(name)[:80])
+    return path
+
+
+def atomic_write(path: Path, write: Callable[[BinaryIO], object] | bytes | str) -> None:
+    """Write a file so that a kill at any moment leaves the old one or the new one: temporary file, fsync, rename.
+
+    Raises ``StorageError`` when the disk is full or the folder cannot be written; the old file is then intact.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                if callable(write):
+                    write(stream)
+                else:
+                    stream.write(write.encode("utf-8") if isinstance(write, str) else write)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise storage_error(error, path) from error
+
+
+def storage_error(error: OSError, path: Path) -> StorageError:
+    """The sentence for an ``OSError`` met while writing ``path``."""
+    key = "paths.disk_full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "paths.not_writable"
+    return StorageError(key, path=path.name, folder=str(path.parent), reason=error.strerror or str(error))

@@ -1,0 +1,44 @@
+"""The one catalogue of everything a person reads, in Chinese and English.
+
+In: a key and its fields. Out: a sentence. The texts stand in ``catalogue/*.toml``, one table per key with ``en`` and ``zh``.
+It sits at the base so that the page, the command line and a log line say the same thing; it knows no layer above.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from functools import cache
+from pathlib import Path
+
+LANGUAGES = ("en", "zh")
+_FOLDER = Path(__file__).with_name("catalogue")
+
+
+@cache
+def catalogue() -> dict[str, dict[str, str]]:
+    """Every text by key: ``{"bars.high_below_low": {"en": ..., "zh": ...}}``. A key that stands twice is an error."""
+    texts: dict[str, dict[str, str]] = {}
+    for path in sorted(_FOLDER.glob("*.toml")):
+        for key, entry in _flatten(tomllib.loads(path.read_text("utf-8"))):
+            if key in texts:
+                raise ValueError(f"text key {key!r} stands twice (second time in {path.name})")
+            texts[key] = entry
+    return texts
+
+
+def _flatten(table: dict, prefix: str = ""):
+    if set(table) & set(LANGUAGES):
+        yield prefix, table
+        return
+    for name, inner in table.items():
+        yield from _flatten(inner, f"{prefix}.{name}" if prefix else name)
+
+
+def translate(key: str, language: str = "en", /, **fields: object) -> str:
+    """The text of ``key`` in ``language`` with ``{fields}`` filled in. An unknown key raises ``KeyError``."""
+    template = catalogue()[key][language]
+    return template.format(**fields) if fields else template
+
+
+def has(key: str) -> bool:
+    return key in catalogue()
