@@ -1,0 +1,74 @@
+"""Defaults stand once; every interface derives from the same fields; problems come all together."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from financial_model import config as c
+from financial_model.errors import ConfigError
+
+
+def test_names_are_unique_so_that_flags_are():
+    names = [entry.name for entry in c.fields()]
+    assert len(names) == len(set(names))
+    flags = [entry.flag for entry in c.fields()]
+    assert len(flags) == len(set(flags))
+
+
+def test_every_default_passes_its_own_checks():
+    for entry in c.fields():
+        assert c.convert(entry, entry.default) == entry.default, entry.name
+    assert not c.problems(c.RunConfig())
+
+
+@pytest.mark.parametrize("preset", c.PRESETS)
+def test_presets_are_startable(preset):
+    assert not [problem for problem in c.problems(c.build(preset=preset)) if not problem.warning]
+
+
+def test_round_trips():
+    config = c.build({"symbols": "600519.SH,000001.SZ", "epochs": "3", "backbone": "gru"}, preset="quick")
+    assert c.from_dict(json.loads(json.dumps(c.to_dict(config)))) == config
+    assert c.build(c.flatten(config), base=c.RunConfig()) == config
+
+
+def test_what_a_user_sets_wins_over_the_preset():
+    assert c.build({"epochs": 7}, preset="quick").training.epochs == 7
+    assert c.build(preset="quick").training.epochs == c.PRESETS["quick"]["epochs"]
+
+
+@pytest.mark.parametrize(("name", "value", "key"), [
+    ("epochs", "many", "config.wrong_type"), ("epochs", 0, "config.out_of_range"), ("epochs", 2.5, "config.wrong_type"),
+    ("backbone", "oracle", "config.not_a_choice"), ("groups", "price,future", "config.not_a_choice"), ("no_such", 1, "config.unknown_setting"),
+    ("dropout", float("nan"), "config.out_of_range"),
+])
+def test_a_wrong_value_names_its_field(name, value, key):
+    with pytest.raises(ConfigError) as caught:
+        c.build({name: value})
+    assert caught.value.key == key
+    assert caught.value.fields["name"] == name
+
+
+def test_all_problems_at_once():
+    config = c.build({"backbone": "transformer", "heads": 7, "up": 0.0, "down": 0.0, "train": 0.9, "validation": 0.2})
+    keys = {problem.key for problem in c.problems(config)}
+    assert {"config.heads_divide", "config.class_thresholds", "config.split_ratio"} <= keys
+    with pytest.raises(ConfigError, match="attention heads"):
+        c.check(config)
+
+
+def test_objective_and_head_find_each_other():
+    assert (c.build().head(), c.build().objective()) == ("quantile", "quantile")
+    assert c.build({"objective": "huber"}).head() == "point"
+    assert c.build({"head": "classes"}).objective() == "cross_entropy"
+    assert c.problems(c.build({"objective": "huber", "head": "classes"}))[0].key == "config.objective_needs_head"
+
+
+@given(st.text(max_size=20), st.sampled_from([entry.name for entry in c.fields()]))
+def test_any_text_is_a_value_or_one_clear_error(text, name):
+    try:
+        c.build({name: text})
+    except ConfigError as error:
+        assert str(error)
