@@ -36,6 +36,7 @@ FEATURE_GROUPS = (
 BACKBONES = ("mlp", "lstm", "gru", "lstm_tutorial", "transformer", "cnn_lstm")
 CONDITION_MODES = ("none", "concat", "film")
 HEADS = ("auto", "point", "quantile", "classes")
+NORMS = ("layernorm", "rmsnorm", "dyt")
 BASELINES = ("zero", "train_mean", "reversal_5", "ridge")
 OBJECTIVES: dict[str, str] = {
     "mse": "point", "mae": "point", "huber": "point", "trend_aware": "point", "huber_trend": "point", "directional": "point",
@@ -135,6 +136,10 @@ class ModelConfig:
     heads: int = option(0, low=0, high=32, step=1)
     dropout: float = option(0.1, low=0.0, high=0.9, step=0.05)
     causal: bool = option(False, advanced=True)
+    skip: bool = option(True, advanced=True)
+    """A small network and a linear path from the window's last row, beside the sequence backbone; lstm_tutorial never has one."""
+    norm: str = option("layernorm", choices=NORMS, advanced=True)
+    """Normalisation inside attention models."""
     industry_size: int = option(32, low=1, high=256, step=1, advanced=True)
     style_size: int = option(16, low=1, high=256, step=1, advanced=True)
     regime_size: int = option(16, low=1, high=256, step=1, advanced=True)
@@ -151,6 +156,10 @@ class TrainConfig:
     """How weights are found."""
 
     objective: str = option("auto", choices=("auto", *OBJECTIVES))
+    label_smoothing: float = option(0.0, low=0.0, high=0.9, step=0.05, advanced=True)
+    """Share of a class label spread evenly over all classes (cross_entropy and focal)."""
+    class_weights: str = option("none", choices=("none", "balanced"), advanced=True)
+    """balanced: rare classes weigh more, by the class counts of each batch (cross_entropy and focal)."""
     epochs: int = option(10, low=1, high=1000, step=1)
     batch_size: int = option(256, low=1, high=65536, step=1)
     windows_per_epoch: int = option(0, low=0, high=100_000_000, step=1000)
