@@ -1,0 +1,160 @@
+"""One optimisation step: forward, objective, backward, clipping, AdamW; in the chosen precision, eager or compiled.
+
+In: batches on the device, each with its share of the step. Out: the loss and the gradient's norm, as tensors that were not waited for.
+It knows no data set, no epochs, no files and no clock. The random numbers of a batch (dropout) depend on the seed and the batch's number
+alone, so a resumed run draws the same ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from financial_model.config import TrainConfig
+from financial_model.errors import KairosError
+
+if TYPE_CHECKING:
+    from financial_model.datasets.loader import Batch
+
+Objective = Callable[[dict[str, torch.Tensor], torch.Tensor, torch.Tensor], torch.Tensor]
+Notice = Callable[..., None]
+"""Called with a key of the catalogue and its fields when a step had to change its ways."""
+
+
+class NotFiniteError(ArithmeticError):
+    """The loss or its gradient is not a number; the weights have not been touched by it."""
+
+
+class TrainingStep:
+    """The model, its optimiser and what it takes to move it once."""
+
+    def __init__(self, model: torch.nn.Module, objective: Objective, config: TrainConfig, *, device: torch.device, precision: str,
+                 compiled: bool, notice: Notice) -> None:
+        self.model, self.objective, self.device, self.precision = model, objective, device, precision
+        self._clip, self._seed, self._notice = config.clip_norm, config.seed, notice
+        self.optimizer = adamw(model, config, device)
+        self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
+        self._compiled = torch.compile(model) if compiled else None
+        self._compiled_rows = config.batch_size
+        self.rows = 0
+        """Most windows of a batch that go through the model at once; 0: all. Halved when memory runs out."""
+
+    def backward(self, batch: Batch, share: float, number: int) -> torch.Tensor:
+        """Add the gradient of one batch to the step, weighted by its ``share`` of the step's windows; the batch's mean loss [].
+
+        ``number`` counts the batches of the run. Raises ``NotFiniteError``; on a GPU only the reader of the loss can tell.
+        When memory runs out, the batch is split in half and tried again; the gradient of earlier batches of the same step is then lost.
+        """
+        rows = len(batch.label)
+        while True:
+            seed_batch(self.device, self._seed, number)
+            try:
+                return self._backward(batch, share, min(self.rows or rows, rows))
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+            self.optimizer.zero_grad(set_to_none=True)
+            self._halve(min(self.rows or rows, rows))
+
+    def update(self, learning_rate: float) -> torch.Tensor:
+        """Clip, move the weights, clear the gradient; the gradient's norm before clipping []."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        self.scaler.unscale_(self.optimizer) if self.scaler.is_enabled() else None
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self._clip or float("inf"))
+        if self.device.type == "cpu" and not self.scaler.is_enabled() and not torch.isfinite(norm):
+            raise NotFiniteError("gradient")
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        return norm
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """The precision of the forward pass."""
+        return autocast(self.device, self.precision)
+
+    def _backward(self, batch: Batch, share: float, rows: int) -> torch.Tensor:
+        total = torch.zeros((), device=self.device)
+        for part in _parts(batch, rows):
+            weight = len(part["label"]) / len(batch.label)
+            with self.autocast():
+                outputs = self._forward(part["x"], part["condition"], part["ranks"])
+            loss = self.objective({name: output.float() for name, output in outputs.items()}, part["y"] / part["unit"], part["label"])
+            if self.device.type == "cpu" and not torch.isfinite(loss):
+                raise NotFiniteError("loss")
+            self.scaler.scale(loss * (share * weight)).backward()
+            total += loss.detach() * weight
+        return total
+
+    def _forward(self, *inputs: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Compiled for full batches; a shorter one (the last of an epoch, a half one) goes the eager way instead of compiling anew."""
+        if self._compiled is None or len(inputs[0]) != self._compiled_rows:
+            return self.model(*inputs)
+        try:
+            return self._compiled(*inputs)
+        except Exception as error:
+            if not _is_compiler_error(error):
+                raise
+            self._compiled = None
+            self._notice("training.compile_failed", reason=f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200]}")
+            return self.model(*inputs)
+
+    def _halve(self, rows: int) -> None:
+        if rows < 2:
+            raise KairosError("training.out_of_memory")
+        self.rows = (rows + 1) // 2
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        self._notice("training.batch_halved", rows=rows, half=self.rows)
+
+
+def adamw(model: torch.nn.Module, config: TrainConfig, device: torch.device) -> torch.optim.AdamW:
+    """AdamW, fused where the device has it; weight decay on matrices only, never on biases, norms and other vectors."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [parameter for parameter in trained if parameter.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [parameter for parameter in trained if parameter.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW([group for group in groups if group["params"]], lr=config.learning_rate, fused=device.type in ("cpu", "cuda"))
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
+    """The context a forward pass runs in for ``precision`` fp32, bf16 or fp16."""
+    if precision == "fp32":
+        return nullcontext()
+    return torch.autocast(device.type, dtype=torch.bfloat16 if precision == "bf16" else torch.float16)
+
+
+def choose_compile(choice: str, device: torch.device) -> tuple[bool, str]:
+    """Whether to compile, and a catalogue key that says why."""
+    if choice == "off":
+        return False, "training.compile_off"
+    if choice == "on":
+        return True, "training.compile_on"
+    return (True, "training.compile_gpu") if device.type == "cuda" else (False, "training.compile_cpu")
+
+
+def seed_batch(device: torch.device, seed: int, number: int) -> None:
+    """Let the random numbers of a batch depend on the seed and its number only: what else runs in the process does not matter."""
+    mixed = (seed * 0x9E3779B97F4A7C15 + number * 0xBF58476D1CE4E5B9 + 1) % 2**63  # odd multipliers: neighbours end far apart
+    generator = torch.cuda.default_generators[device.index or 0] if device.type == "cuda" else torch.default_generator
+    generator.manual_seed(mixed)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the device or the machine had no memory left (torch reports its CPU allocator's failure as a plain RuntimeError)."""
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
+
+
+def _is_compiler_error(error: BaseException) -> bool:
+    return type(error).__module__.startswith(("torch._dynamo", "torch._inductor", "torch._functorch", "triton"))
+
+
+def _parts(batch: Batch, rows: int) -> Iterator[dict[str, torch.Tensor]]:
+    """The batch in pieces of at most ``rows`` windows."""
+    names = ("x", "condition", "ranks", "y", "unit", "label")
+    for start in range(0, len(batch.label), rows):
+        yield {name: getattr(batch, name)[start:start + rows] for name in names}
