@@ -1,0 +1,69 @@
+"""The one composition: backbone -> condition -> head. Any backbone with any condition and any head.
+
+In: windows x [B, T, F], condition int64 [B, 6], ranks [B, 4]. Out: a dict of one tensor in units of ``Batch.unit``.
+It knows no panel, no loss and no optimiser; what each part is stands in its own file.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from financial_model.config import ModelConfig
+from financial_model.models.condition import build_condition
+from financial_model.models.heads import build_head
+from financial_model.models.mlp import LastRow
+from financial_model.models.prediction import Prediction, predict
+from financial_model.models.registry import backbone, backbone_class
+
+__all__ = ["Forecaster", "Prediction", "backbone", "build_forecaster", "parameters", "predict"]
+
+SKIP_SIZE = 64
+"""Width of the small network on the last row."""
+
+
+class Forecaster(nn.Module):
+    """A forecast from a window alone: no row of a batch sees another one.
+
+    With ``skip`` the window's last row takes two short ways: through a small network into the state, where the condition acts on it,
+    and straight into the head. The second is exactly a linear model of today's features, which a recurrent network otherwise has to
+    rediscover through all its gates.
+    """
+
+    def __init__(self, config: ModelConfig, *, head: str, inputs: int, context_length: int, horizon: int) -> None:
+        super().__init__()
+        kind = backbone_class(config.backbone)
+        self.horizon, self.head_name, self.levels = horizon, head, config.quantile_levels
+        self.skip = config.skip and not kind.exact
+        self.backbone = kind(inputs, context_length, config.shape(), config)
+        size = self.backbone.output_size
+        self.last_row: LastRow | None = None
+        if self.skip and not kind.reads_last_row:
+            self.last_row = LastRow(inputs, SKIP_SIZE, config.dropout)
+            size += SKIP_SIZE
+        self.condition = build_condition(config.condition, size, config)
+        self.head = build_head(head, self.condition.output_size + (inputs if self.skip else 0), horizon, config.quantile_levels)
+
+    def forward(self, x: Tensor, condition: Tensor, ranks: Tensor) -> dict[str, Tensor]:
+        """``{"point": [B, H]}``, ``{"quantiles": [B, H, Q]}`` or ``{"logits": [B, 3]}``, float32, in units of ``Batch.unit``."""
+        state = self.backbone(x)
+        if self.last_row is not None:
+            state = torch.cat((state, self.last_row(x[:, -1])), dim=1)
+        state = self.condition(state, condition, ranks)
+        if self.skip:
+            state = torch.cat((state, x[:, -1].to(state.dtype)), dim=1)
+        return self.head(state)
+
+
+def build_forecaster(model: ModelConfig, *, head: str, inputs: int, context_length: int, horizon: int) -> Forecaster:
+    """A forecaster with fresh weights from torch's current seed.
+
+    ``head`` is point, quantile or classes (``RunConfig.head()``), ``inputs`` the number of features, ``context_length`` the longest window
+    in bars, ``horizon`` the days ahead. Raises ``ConfigError`` for unknown names and heads that do not divide the hidden size.
+    """
+    return Forecaster(model, head=head, inputs=inputs, context_length=context_length, horizon=horizon)
+
+
+def parameters(model: nn.Module) -> int:
+    """How many trainable numbers a model has."""
+    return sum(parameter.numel() for parameter in model.parameters())

@@ -1,0 +1,96 @@
+"""Forecasts as arrays in log return, and how a trained model makes them from a loader.
+
+In: a model and batches. Out: :class:`Prediction`. It knows neither prices nor metrics. torch is imported by :func:`predict` alone, so that
+baselines and evaluation can pass predictions around without it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from financial_model.errors import Stopped
+from financial_model.models.decode import expected_from_classes, expected_from_quantiles, probability_above
+
+if TYPE_CHECKING:
+    from financial_model.models.forecaster import Forecaster
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """Forecasts for n windows over H days, all in log return, in the order of ``end``."""
+
+    end: NDArray[np.int64]
+    """[n] panel row each window ends on."""
+    expected: NDArray[np.float32]
+    """[n, H] expected cumulative log return over 1..H days."""
+    levels: tuple[float, ...] = ()
+    quantiles: NDArray[np.float32] | None = None
+    """[n, H, Q] cumulative log return at ``levels``."""
+    probabilities: NDArray[np.float32] | None = None
+    """[n, 3] of config.CLASSES; only from a classes head."""
+
+    def __len__(self) -> int:
+        return len(self.end)
+
+    def probability_up(self) -> NDArray[np.float64] | None:
+        """[n, H] chance of a positive return, from the quantiles; None where there are none."""
+        return None if self.quantiles is None else probability_above(self.levels, self.quantiles)
+
+
+def predict(model: Forecaster, loader: Iterable[Any], *, extras: Mapping[str, Any] | None = None,
+            stop: threading.Event | None = None) -> Prediction:
+    """Forecast every window of ``loader``, in its order. The model's mode (training or evaluation) is restored; ``Stopped`` on stop.
+
+    ``extras`` is what training measured and stored in the checkpoint, in units: ``residual_quantiles`` [H, Q] (target minus expected)
+    gives a point or classes head its quantiles, ``class_means`` [H, 3] gives a classes head its expected return.
+    """
+    import torch
+
+    kept: dict[str, list[Any]] = {"output": [], "unit": [], "end": []}
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            for batch in loader:
+                if stop is not None and stop.is_set():
+                    raise Stopped
+                (output,) = model(batch.x, batch.condition, batch.ranks).values()
+                kept["output"].append(output)
+                kept["unit"].append(batch.unit.clone())  # the loader reuses its buffers
+                kept["end"].append(batch.end.clone())
+    finally:
+        model.train(was_training)
+    if not kept["end"]:
+        return _decode(model, np.zeros((0, *_output_shape(model)), np.float32), np.zeros((0, model.horizon), np.float32),
+                       np.zeros(0, np.int64), extras or {})
+    # one transfer at the end: on a GPU nothing waits inside the loop
+    arrays = {name: torch.cat(parts).cpu().numpy() for name, parts in kept.items()}
+    return _decode(model, arrays["output"], arrays["unit"], arrays["end"], extras or {})
+
+
+def _output_shape(model: Forecaster) -> tuple[int, ...]:
+    return {"point": (model.horizon,), "quantile": (model.horizon, len(model.levels)), "classes": (3,)}[model.head_name]
+
+
+def _decode(model: Forecaster, output: NDArray, unit: NDArray, end: NDArray, extras: Mapping[str, Any]) -> Prediction:
+    """A head's numbers [n, ...] in units and the size of a unit [n, H] -> log returns."""
+    probabilities, quantiles = None, None
+    if model.head_name == "quantile":
+        quantiles, expected = output, expected_from_quantiles(model.levels, output)
+    elif model.head_name == "point":
+        expected = output
+    else:
+        weights = np.exp(output - output.max(axis=1, keepdims=True))
+        probabilities = weights / weights.sum(axis=1, keepdims=True)
+        expected = expected_from_classes(probabilities, extras.get("class_means"), model.horizon)
+    if quantiles is None and extras.get("residual_quantiles") is not None:
+        quantiles = expected[..., None] + np.asarray(extras["residual_quantiles"], np.float32)
+    return Prediction(
+        end=end.astype(np.int64), expected=(expected * unit).astype(np.float32), levels=model.levels if quantiles is not None else (),
+        quantiles=None if quantiles is None else (quantiles * unit[..., None]).astype(np.float32), probabilities=probabilities)

@@ -1,0 +1,61 @@
+"""Backbones by name. A file in this folder adds one with a decorator; nothing else has to change.
+
+In: a name. Out: a class. It knows no layer, no head and no configuration.
+
+A backbone is ``class(inputs, context_length, shape, config)`` with ``output_size`` and ``forward(x [B, T, inputs]) -> [B, output_size]``;
+``shape`` holds hidden, layers and heads with the backbone's own values filled in. Two class attributes say what stands beside it:
+``reads_last_row`` (it is itself a function of the last row, so a second network there would be a copy) and ``exact`` (its size is a
+published figure: nothing is added at all).
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+import financial_model.models
+from financial_model.config import ModelConfig
+from financial_model.errors import ConfigError
+
+
+class Backbone(nn.Module):
+    """What every backbone has in common."""
+
+    reads_last_row = False
+    exact = False
+    output_size: int
+
+    def __init__(self, inputs: int, context_length: int, shape: dict[str, int], config: ModelConfig) -> None:
+        super().__init__()
+
+    def forward(self, x: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+BACKBONES: dict[str, type[Backbone]] = {}
+"""Filled by the decorator below, while the files of this folder are imported."""
+
+
+def backbone(name: str) -> Callable[[type[Backbone]], type[Backbone]]:
+    """Register a class under ``name``. A name that stands twice raises ``ValueError``."""
+
+    def register(cls: type[Backbone]) -> type[Backbone]:
+        if name in BACKBONES:
+            raise ValueError(f"backbone {name!r} stands twice ({BACKBONES[name].__module__} and {cls.__module__})")
+        BACKBONES[name] = cls
+        return cls
+
+    return register
+
+
+def backbone_class(name: str) -> type[Backbone]:
+    """The class registered as ``name``; ``ConfigError`` lists the known names."""
+    if name not in BACKBONES:
+        for module in pkgutil.iter_modules(financial_model.models.__path__):
+            importlib.import_module(f"financial_model.models.{module.name}")
+    if name not in BACKBONES:
+        raise ConfigError("models.unknown_backbone", name=name, known=", ".join(sorted(BACKBONES)))
+    return BACKBONES[name]
