@@ -1,0 +1,233 @@
+"""Work that outlives the page: jobs in queues, one worker thread each, watched through snapshots.
+
+In: a kind and its parameters. Out: a job that can be looked at, stopped, listed; its result when it is done.
+Trainings queue for the device; forecasts and data each have a queue of their own, so that neither waits for a night's training.
+The page may close at any time: nothing here depends on it. Runs keep their state on disk (``runs.py``); this module knows no torch.
+"""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import logging
+import sys
+import threading
+import time
+import uuid
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from financial_model.errors import JobError, KairosError, NotFoundError, Stopped
+from financial_model.paths import Workspace
+from financial_model.serving.runs import RunStore
+from financial_model.serving.tasks import TASKS, JobContext, Task
+from financial_model.text import translate
+
+logger = logging.getLogger(__name__)
+
+LANES = {"train": "device", "resume": "device", "evaluate": "forecast", "rank": "forecast", "download": "data", "import": "data", "analyze": "data"}
+"""Which queue a kind waits in."""
+DONE = frozenset({"finished", "stopped", "failed"})
+KEEP = 200
+"""Finished jobs remembered; runs and data are on disk anyway."""
+
+
+@dataclass
+class Job:
+    """One piece of work. Read it through :meth:`JobService.snapshot`, which holds the lock."""
+
+    id: str
+    kind: str
+    parameters: dict[str, Any]
+    number: int
+    run_id: str = ""
+    state: str = "queued"
+    stage: str = ""
+    done: float = 0.0
+    total: float = 0.0
+    created: str = ""
+    began: float = 0.0
+    """Monotonic time at which the present stage began."""
+    first: float = 0.0
+    """``done`` at that time."""
+    ended: str = ""
+    message_key: str = ""
+    message_fields: dict[str, Any] = field(default_factory=dict)
+    error_id: str = ""
+    result: Any = None
+    stop: threading.Event = field(default_factory=threading.Event)
+
+
+class JobService:
+    """The queues and their workers. One per process; created by whoever serves."""
+
+    def __init__(self, workspace: Workspace, tasks: Mapping[str, Task] | None = None) -> None:
+        self.workspace = workspace
+        self.runs = RunStore(workspace.checkpoint_dir)
+        self._tasks = dict(TASKS if tasks is None else tasks)
+        self._jobs: dict[str, Job] = {}
+        self._queues: dict[str, deque[Job]] = {lane: deque() for lane in dict.fromkeys(LANES.values())}
+        self._workers: dict[str, threading.Thread] = {}
+        self._changed = threading.Condition()
+        self._numbers = itertools.count(1)
+        self._closed = False
+
+    # ------------------------------------------------------------ asking for work
+    def submit(self, kind: str, **parameters: Any) -> Job:
+        """Queue a job. ``train`` takes ``config`` (a RunConfig), ``resume`` and ``evaluate`` take ``run``; see ``tasks.py`` for the rest.
+
+        A run that is queued or running anywhere is refused with ``JobError``.
+        """
+        if kind not in self._tasks or kind not in LANES:
+            raise NotFoundError("jobs.unknown_kind", kind=kind, known=", ".join(self._tasks))
+        job = Job(id=uuid.uuid4().hex[:12], kind=kind, parameters=parameters, number=next(self._numbers),
+                  created=datetime.now().isoformat(timespec="seconds"))
+        with self._changed:
+            if self._closed:
+                raise JobError("jobs.closed")
+            if kind == "train":
+                job.run_id = self.runs.create(parameters["config"]).id
+            elif "run" in parameters:
+                job.run_id = self.runs.get(parameters["run"]).id
+            if kind == "resume":
+                self.runs.claim(job.run_id, "queued")
+            self._jobs[job.id] = job
+            lane = LANES[kind]
+            self._queues[lane].append(job)
+            if lane not in self._workers:
+                self._workers[lane] = threading.Thread(target=self._work, args=(lane,), name=f"jobs-{lane}", daemon=True)
+                self._workers[lane].start()
+            self._changed.notify_all()
+        return job
+
+    def stop(self, job_id: str) -> None:
+        """Ask a job to stop. A queued one leaves its queue at once; a running one stops at its next step; a done one is left alone."""
+        with self._changed:
+            job = self._job(job_id)
+            if job.state == "queued":
+                self._queues[LANES[job.kind]].remove(job)
+                self._withdraw(job)
+                self._end(job, "stopped", "jobs.withdrawn")
+            elif job.state not in DONE:
+                job.state = "stopping"
+                job.stop.set()
+
+    def _withdraw(self, job: Job) -> None:
+        """Undo on disk what queuing did: a training that never began leaves no run behind."""
+        if job.kind == "train":
+            self.runs.set_state(job.run_id, "stopped", "jobs.withdrawn")
+            self.runs.delete(job.run_id)
+        elif job.kind == "resume":
+            self.runs.release(job.run_id)
+
+    # ------------------------------------------------------------ looking
+    def snapshot(self, job_id: str, language: str = "en") -> dict[str, Any]:
+        """Everything about a job at this moment, consistent, as plain data (``result`` as the task returned it)."""
+        with self._changed:
+            job = self._job(job_id)
+            elapsed = time.monotonic() - job.began if job.began and job.state not in DONE else 0.0
+            rate = (job.done - job.first) / elapsed if elapsed > 0 else 0.0
+            ahead = [other for other in self._queues[LANES[job.kind]] if other.number < job.number]
+            return {
+                "id": job.id, "kind": job.kind, "run": job.run_id, "state": job.state, "stage": job.stage, "done": job.done, "total": job.total,
+                "rate": rate, "eta": (job.total - job.done) / rate if rate > 0 and job.total else None,
+                "position": len(ahead) + 1 if job.state == "queued" else 0, "created": job.created, "ended": job.ended,
+                "message_key": job.message_key, "message_fields": dict(job.message_fields),
+                "message": translate(job.message_key, language, **job.message_fields) if job.message_key else "",
+                "error_id": job.error_id, "result": job.result,
+            }
+
+    def list(self, language: str = "en") -> list[dict[str, Any]]:
+        """Snapshots of all remembered jobs, newest first."""
+        with self._changed:
+            return [self.snapshot(job.id, language) for job in sorted(self._jobs.values(), key=lambda job: -job.number)]
+
+    def wait(self, job_id: str, timeout: float | None = None) -> dict[str, Any]:
+        """Block until a job is done (or ``timeout`` seconds have passed) and return its snapshot."""
+        with self._changed:
+            job = self._job(job_id)
+            self._changed.wait_for(lambda: job.state in DONE, timeout)
+            return self.snapshot(job_id)
+
+    def _job(self, job_id: str) -> Job:
+        if job_id not in self._jobs:
+            raise NotFoundError("jobs.unknown", job=str(job_id)[:40])
+        return self._jobs[job_id]
+
+    def close(self, timeout: float = 30.0) -> None:
+        """Stop everything in good order, for the end of the process: what runs keeps its state and can be resumed."""
+        with self._changed:
+            self._closed = True
+            jobs = [job for job in self._jobs.values() if job.state not in DONE]
+            for job in jobs:
+                self.stop(job.id)
+            self._changed.notify_all()
+            workers = list(self._workers.values())
+        deadline = time.monotonic() + timeout
+        for worker in workers:
+            worker.join(max(0.0, deadline - time.monotonic()))
+
+    # ------------------------------------------------------------ working
+    def _work(self, lane: str) -> None:
+        queue = self._queues[lane]
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: queue or self._closed)
+                if not queue:
+                    return
+                job = queue.popleft()
+                job.state = "preparing"
+            self._perform(job)
+            free_memory()
+
+    def _perform(self, job: Job) -> None:
+        context = JobContext(workspace=self.workspace, runs=self.runs, run_id=job.run_id, stop=job.stop,
+                             progress=lambda stage, done=0, total=0: self._progress(job, stage, done, total))
+        try:
+            result = self._tasks[job.kind](context, **job.parameters)
+        except Stopped:
+            self._finish(job, "stopped", "jobs.stopped")
+        except KairosError as error:
+            logger.warning("%s: %s", job.kind, error)
+            self._finish(job, "failed", error.key, error.fields)
+        except Exception:
+            # The one place where a bug must not take the worker, and every job behind it, along.
+            error_id = uuid.uuid4().hex[:8]
+            logger.exception("%s failed unexpectedly (error %s)", job.kind, error_id)
+            self._finish(job, "failed", "jobs.unexpected", {"id": error_id}, error_id=error_id)
+        else:
+            stopped = getattr(result, "state", "") == "stopped"
+            job.result = result.to_json() if hasattr(result, "to_json") else result
+            self._finish(job, "stopped" if stopped else "finished", "jobs.stopped" if stopped else "")
+
+    def _progress(self, job: Job, stage: str, done: float, total: float) -> None:
+        with self._changed:
+            if stage != job.stage:
+                job.stage, job.began, job.first = stage, time.monotonic(), float(done)
+            job.done, job.total = float(done), float(total)
+            if job.state == "preparing" and stage == "train":
+                job.state = "running"
+
+    def _finish(self, job: Job, state: str, key: str = "", fields: Mapping[str, Any] | None = None, *, error_id: str = "") -> None:
+        with self._changed:
+            job.error_id = error_id
+            self._end(job, state, key, fields)
+
+    def _end(self, job: Job, state: str, key: str = "", fields: Mapping[str, Any] | None = None) -> None:
+        job.state, job.message_key, job.message_fields = state, key, dict(fields or {})
+        job.ended = datetime.now().isoformat(timespec="seconds")
+        done = sorted((other for other in self._jobs.values() if other.state in DONE), key=lambda other: other.number)
+        for old in done[:-KEEP]:
+            del self._jobs[old.id]
+        self._changed.notify_all()
+
+
+def free_memory() -> None:
+    """Give back what a job held: cycles first, then the device's cache if torch was used at all."""
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -1,0 +1,66 @@
+"""What each kind of job does: the bridge from a queue to the layers that know how.
+
+In: a :class:`JobContext` and the job's parameters. Out: plain data for the page. Every task loads what it needs when it runs,
+so that a server which only shows pages carries neither torch nor pandas.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from financial_model.paths import Workspace
+
+if TYPE_CHECKING:
+    from financial_model.config import RunConfig
+    from financial_model.serving.runs import RunInfo, RunStore
+
+
+@dataclass(frozen=True)
+class JobContext:
+    """What a task is given: where things are, how to report, when to stop."""
+
+    workspace: Workspace
+    runs: RunStore
+    run_id: str
+    stop: threading.Event
+    progress: Callable[..., None]
+    """``progress(stage, done=0, total=0)``."""
+
+
+Task = Callable[..., Any]
+
+
+def train(context: JobContext, config: RunConfig) -> RunInfo:
+    """A new run; its folder was made when the job was queued."""
+    from financial_model.serving.experiment import run_training
+
+    return run_training(context.workspace, config, run=context.runs.info(context.run_id), stop=context.stop, progress=context.progress)
+
+
+def resume(context: JobContext, run: str) -> RunInfo:
+    """Go on with a run that was stopped, interrupted or failed."""
+    from financial_model.serving.experiment import run_training
+
+    info = context.runs.info(context.run_id)
+    return run_training(context.workspace, info.run_config(), run=info, stop=context.stop, progress=context.progress, resume=True)
+
+
+def evaluate(context: JobContext, run: str) -> dict[str, Any]:
+    """The test result of a run."""
+    from financial_model.serving.experiment import evaluate_run
+
+    return evaluate_run(context.workspace, context.run_id, progress=context.progress, stop=context.stop)
+
+
+def rank(context: JobContext, run: str, **filters: Any) -> Any:
+    """The stock pool as a DataFrame, best first."""
+    from financial_model.serving.predictor import Predictor
+
+    return Predictor(context.workspace).rank(context.run_id, progress=context.progress, stop=context.stop, **filters)
+
+
+TASKS: Mapping[str, Task] = {"train": train, "resume": resume, "evaluate": evaluate, "rank": rank}
