@@ -8,6 +8,24 @@ from __future__ import annotations
 from financial_model.text import translate
 
 
+class Phrase:
+    """A piece of a sentence that is itself in the catalogue: a field of an error or a job's message. ``str()`` is English."""
+
+    def __init__(self, key: str, /, **fields: object) -> None:
+        self.key = key
+        self.fields = fields
+
+    def message(self, language: str = "en") -> str:
+        return translate(self.key, language, **_spoken(self.fields, language))
+
+    def __str__(self) -> str:
+        return self.message("en")
+
+
+def _spoken(fields: dict[str, object], language: str) -> dict[str, object]:
+    return {name: value.message(language) if isinstance(value, Phrase | KairosError) else value for name, value in fields.items()}
+
+
 class KairosError(Exception):
     """Base of every error a user can cause. ``key`` names the sentence in the catalogue, ``fields`` fill it.
 
@@ -20,7 +38,7 @@ class KairosError(Exception):
         self.fields = fields
 
     def message(self, language: str = "en") -> str:
-        return translate(self.key, language, **self.fields)
+        return translate(self.key, language, **_spoken(self.fields, language))
 
     def __str__(self) -> str:
         return self.message("en")
