@@ -1,0 +1,195 @@
+"""One batch: what it holds, and the two ways to fill it.
+
+In: a panel and the end rows of one batch. Out: ``Batch`` on the device of the model. ``HostBatches`` gathers with numba on the CPU and, for
+another device, copies from pinned memory behind the previous step; ``DeviceBatches`` keeps the whole panel on the device and never comes back.
+It knows no epoch and no order: that is ``loader.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from financial_model.config import CONDITIONS, RANKS, RunConfig
+from financial_model.datasets import targets
+from financial_model.datasets.panel import LOG_CLOSE, Panel
+from financial_model.kernels import windows
+
+Table = tuple[NDArray[np.float32], NDArray[np.float32]]
+UNKNOWN_LABEL = -1
+
+
+@dataclass(kw_only=True, slots=True)
+class Batch:
+    """B windows of T bars and F features. The tensors are reused: take what is needed before the next batch is asked for."""
+
+    x: Tensor
+    """[B, T, F] float32, normalised."""
+    condition: Tensor
+    """[B, 6] int64, index into CONDITIONS; the last index means unknown."""
+    ranks: Tensor
+    """[B, 4] float32 in -0.5..0.5."""
+    y: Tensor
+    """[B, H] cumulative log returns, not percent; NaN when not labelled."""
+    label: Tensor
+    """[B] int64 index into CLASSES; -1 when not labelled."""
+    unit: Tensor
+    """[B, H] what y is divided by before an objective sees it."""
+    end: Tensor
+    """[B] int64 row of the panel."""
+    date: Tensor
+    """[B] int64 seconds of that row."""
+
+    def __len__(self) -> int:
+        return len(self.end)
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        return Batch(**{entry.name: change(getattr(self, entry.name)) for entry in fields(self)})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipe:
+    """How a window becomes an input and a label: everything a filler needs besides the panel."""
+
+    context_length: int
+    horizon: int
+    mode: str
+    center: NDArray[np.float32] | None
+    scale: NDArray[np.float32] | None
+    clip: float
+    close: int
+    wait: int
+    price: int
+    """Column of ``prices`` the label starts from."""
+    class_column: int
+    up: float
+    down: float
+    fixed_unit: NDArray[np.float32] | None
+    labelled: bool
+
+
+def recipe(panel: Panel, config: RunConfig, table: Table | None, label_scale: NDArray[np.float32] | None, labelled: bool) -> Recipe:
+    """From the settings. robust, standard and minmax need ``table`` (fitted on training rows); last_close uses its scale where given."""
+    kind, columns = config.features.normalisation, len(panel.feature_names)
+    mode = kind if kind in ("zscore", "last_close") else "table"
+    center, scale = (None, None) if table is None else (np.ascontiguousarray(part, np.float32) for part in table)
+    if mode == "table" and (center is None or scale is None):
+        raise ValueError(f"normalisation {kind} needs a table fitted on training rows")
+    if mode == "last_close" and scale is None:
+        scale = np.ones(columns, np.float32)
+    if config.label.unit == "return" and label_scale is None:
+        raise ValueError("unit return needs label_scale (fit_label_scale)")
+    wait, price = targets.entry_of(config.label.entry)
+    class_column, up, down = targets.class_bounds(config.label)
+    return Recipe(
+        context_length=config.features.context_length, horizon=config.label.horizon, mode=mode, center=center, scale=scale, clip=config.features.clip,
+        close=-1, wait=wait, price=price, class_column=class_column, up=up, down=down, labelled=labelled,
+        fixed_unit=np.asarray(label_scale, np.float32) if config.label.unit == "return" else None)
+
+
+class HostBatches:
+    """Fills reused buffers on the CPU. For another device two pinned sets alternate, so that a copy may still be under way."""
+
+    def __init__(self, panel: Panel, spec: Recipe, batch_size: int, device: torch.device, threads: int = 0):
+        self.panel, self.spec, self.device, self.threads = panel, spec, device, threads
+        pinned = device.type == "cuda"
+        self._sets = [_HostSet(panel, spec, batch_size, pinned) for _ in range(2 if pinned else 1)]
+        self._turn = 0
+
+    def begin(self, order: NDArray[np.int64]) -> Callable[[int, int], Batch]:
+        """``order``: end rows of an epoch. Returns a function that gives the batch of positions start..stop."""
+        return lambda start, stop: self._batch(order[start:stop])
+
+    def _batch(self, ends: NDArray[np.int64]) -> Batch:
+        current = self._sets[self._turn]
+        self._turn = (self._turn + 1) % len(self._sets)
+        current.wait()
+        current.fill(self.panel, self.spec, ends, self.threads)
+        batch = current.batch.map(lambda tensor: tensor[:len(ends)])
+        if self.device.type == "cpu":
+            return batch
+        batch = batch.map(lambda tensor: tensor.to(self.device, non_blocking=True))
+        current.mark()
+        return batch
+
+
+class _HostSet:
+    """One set of buffers, as tensors and as arrays over the same memory."""
+
+    def __init__(self, panel: Panel, spec: Recipe, size: int, pinned: bool):
+        def new(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+            return torch.empty(shape, dtype=dtype, pin_memory=pinned)
+
+        columns, whole = len(panel.feature_names), torch.int64
+        self.out = windows.buffers(size, spec.context_length, columns, pinned=pinned)
+        self.batch = Batch(
+            x=self.out[0], condition=new(size, len(CONDITIONS), dtype=whole), ranks=new(size, len(RANKS)), y=new(size, spec.horizon),
+            label=new(size, dtype=whole), unit=new(size, spec.horizon), end=new(size, dtype=whole), date=new(size, dtype=whole))
+        self.batch.y.fill_(torch.nan)
+        self.batch.label.fill_(UNKNOWN_LABEL)
+        if spec.fixed_unit is not None:
+            self.batch.unit.copy_(torch.from_numpy(spec.fixed_unit))
+        self.arrays = {entry.name: getattr(self.batch, entry.name).numpy() for entry in fields(Batch)}
+        self.roots = targets.root_days(spec.horizon) if spec.fixed_unit is None else np.empty(0, np.float32)
+        self.copied = torch.cuda.Event() if pinned else None
+
+    def fill(self, panel: Panel, spec: Recipe, ends: NDArray[np.int64], threads: int) -> None:
+        n, a = len(ends), self.arrays
+        windows.gather_windows(
+            panel.values, ends, spec.context_length, spec.mode, center=spec.center, scale=spec.scale, clip=spec.clip, close=spec.close,
+            out=(self.out[0][:n], self.out[1][:n], self.out[2][:n]), threads=threads)
+        a["end"][:n] = ends
+        targets.fill_facts(ends, panel.time, panel.conditions, panel.ranks, panel.volatility, self.roots,
+                           a["date"], a["condition"], a["ranks"], a["unit"])
+        if spec.labelled:
+            targets.fill_returns(panel.prices, ends, spec.wait, spec.price, a["y"])
+            targets.fill_classes(a["y"][:n], spec.class_column, spec.up, spec.down, a["label"][:n])
+
+    def wait(self) -> None:
+        if self.copied is not None:
+            self.copied.synchronize()
+
+    def mark(self) -> None:
+        if self.copied is not None:
+            self.copied.record()
+
+
+class DeviceBatches:
+    """The panel lives on the device; a batch is a few gathers there, with no copy from the host and no synchronisation."""
+
+    def __init__(self, panel: Panel, spec: Recipe, batch_size: int, device: torch.device):
+        self.spec, self.device = spec, device
+        self._arrays = {name: torch.tensor(getattr(panel, name), device=device)
+                        for name in ("values", "time", "conditions", "ranks", "prices", "volatility")}
+        self._center, self._scale = (None if part is None else torch.tensor(part, device=device) for part in (spec.center, spec.scale))
+        self._out = windows.buffers(batch_size, spec.context_length, len(panel.feature_names), device=device)
+        self._unit = torch.tensor(targets.root_days(spec.horizon) if spec.fixed_unit is None else spec.fixed_unit, device=device)
+        self._ahead = torch.arange(1, spec.horizon + 1, device=device) + spec.wait
+
+    def begin(self, order: NDArray[np.int64]) -> Callable[[int, int], Batch]:
+        """One transfer an epoch: the order itself."""
+        rows = torch.as_tensor(order).to(self.device, non_blocking=True)
+        return lambda start, stop: self._batch(rows[start:stop])
+
+    def _batch(self, ends: Tensor) -> Batch:
+        spec, a, n = self.spec, self._arrays, len(ends)
+        x, _, _ = windows.gather_windows(
+            a["values"], ends, spec.context_length, spec.mode, center=self._center, scale=self._scale, clip=spec.clip, close=spec.close,
+            out=(self._out[0][:n], self._out[1][:n], self._out[2][:n]))
+        unit = self._unit.expand(n, -1) if spec.fixed_unit is not None else a["volatility"][ends][:, None] * self._unit
+        y, label = self._labels(ends) if spec.labelled else (x.new_full((n, spec.horizon), torch.nan), ends.new_full((n,), UNKNOWN_LABEL))
+        return Batch(x=x, condition=a["conditions"][ends].long(), ranks=a["ranks"][ends], y=y, label=label, unit=unit, end=ends, date=a["time"][ends])
+
+    def _labels(self, ends: Tensor) -> tuple[Tensor, Tensor]:
+        prices, spec = self._arrays["prices"], self.spec
+        base = prices[ends + spec.wait, spec.price]
+        y = (prices[ends[:, None] + self._ahead, LOG_CLOSE] - base[:, None]).float()
+        value = y[:, spec.class_column].double()
+        label = torch.full_like(ends, targets.FLAT)
+        label.masked_fill_(value >= spec.up, targets.UP).masked_fill_(value <= spec.down, targets.DOWN)
+        return y, label

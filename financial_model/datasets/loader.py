@@ -1,0 +1,79 @@
+"""Batches of windows for a model: which windows, in which order, on which device.
+
+In: a panel, end rows, settings. Out: an iterable of ``Batch``. Nothing is materialised beyond one batch; the order of an epoch depends on
+(seed, epoch) alone, so that a resumed run sees exactly the batches it would have seen. It knows no model and no objective.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from financial_model.config import RunConfig
+from financial_model.datasets.batches import Batch, DeviceBatches, HostBatches, Table, recipe
+from financial_model.datasets.panel import Panel
+from financial_model.errors import DataError
+
+_SHARE_OF_DEVICE = 0.4  # of its free memory; the rest belongs to the model
+
+
+class WindowLoader:
+    """Iterate over it for one epoch. Equal arguments give equal batches on every machine and device."""
+
+    def __init__(self, panel: Panel, ends: NDArray[np.int64], config: RunConfig, table: Table | None = None, *, batch_size: int, shuffle: bool,
+                 seed: int, labelled: bool = True, device: str | torch.device = "cpu", limit: int = 0, drop_last: bool = False,
+                 label_scale: NDArray[np.float32] | None = None, threads: int = 0):
+        """``ends`` int64 rows from ``window_ends``; ``table`` (center, scale) for the fitted normalisations.
+
+        ``limit``: so many windows drawn at random per epoch (0: all). ``drop_last``: leave a smaller last batch out, unless it is the only one.
+        ``label_scale [horizon]`` for ``config.label.unit`` return. ``DataError`` when there is no window at all.
+        """
+        if len(ends) == 0:
+            raise DataError("loader.no_windows", context_length=config.features.context_length, horizon=config.label.horizon)
+        self.panel, self.ends = panel, np.ascontiguousarray(ends, np.int64)
+        self.batch_size, self.shuffle, self.seed, self.epoch = batch_size, shuffle, seed, 0
+        self.windows = min(limit, len(ends)) if limit else len(ends)
+        """Windows per epoch."""
+        self._skip = 0
+        self._steps = self.windows // batch_size if drop_last and self.windows >= batch_size else -(-self.windows // batch_size)
+        spec, place = recipe(panel, config, table, label_scale, labelled), torch.device(device)
+        size = min(batch_size, self.windows)
+        self._source: DeviceBatches | HostBatches = (
+            DeviceBatches(panel, spec, size, place) if fits(panel, place) else HostBatches(panel, spec, size, place, threads))
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+        return self._steps
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order of the next iteration."""
+        self.epoch = epoch
+
+    def skip(self, steps: int) -> None:
+        """Leave the first ``steps`` batches of the next iteration out, at no cost: the others are the same as without."""
+        self._skip = steps
+
+    def __iter__(self) -> Iterator[Batch]:
+        first, self._skip = self._skip, 0
+        batch = self._source.begin(self.order())
+        for step in range(first, self._steps):
+            yield batch(step * self.batch_size, min((step + 1) * self.batch_size, self.windows))
+
+    def order(self) -> NDArray[np.int64]:
+        """End rows of this epoch in the order of its batches."""
+        random = np.random.default_rng([self.seed, self.epoch])
+        if self.windows < len(self.ends):
+            chosen = random.choice(len(self.ends), self.windows, replace=False, shuffle=self.shuffle)
+            return self.ends[chosen if self.shuffle else np.sort(chosen)]
+        return self.ends[random.permutation(len(self.ends))] if self.shuffle else self.ends
+
+
+def fits(panel: Panel, device: torch.device) -> bool:
+    """Whether the whole panel can live on this (CUDA) device beside a model."""
+    if device.type != "cuda":
+        return False
+    size = sum(array.nbytes for array in (panel.values, panel.time, panel.conditions, panel.ranks, panel.prices, panel.volatility))
+    return size < _SHARE_OF_DEVICE * torch.cuda.mem_get_info(device)[0]

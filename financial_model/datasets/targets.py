@@ -1,0 +1,100 @@
+"""What the future brought: labels of windows, gathered from the panel's prices.
+
+In: a panel, end rows, the label settings. Out: log returns ``[n, horizon]``, classes ``[n]``, and the unit an objective works in.
+The rows after a window are read here and nowhere else in this layer. ``features/labels.py`` is the specification.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from financial_model.config import CLASSES, LabelConfig, RunConfig
+from financial_model.datasets.panel import LOG_CLOSE, LOG_OPEN, Panel
+
+UP, FLAT, DOWN = (CLASSES.index(name) for name in ("up", "flat", "down"))
+_CHUNK = 1 << 16
+
+
+def entry_of(entry: str) -> tuple[int, int]:
+    """(bars after the window's last one at which the return starts, column of ``prices`` it starts from)."""
+    return {"close": (0, LOG_CLOSE), "next_open": (1, LOG_OPEN), "next_close": (1, LOG_CLOSE)}[entry]
+
+
+def label_returns(panel: Panel, ends: NDArray[np.int64], config: LabelConfig) -> NDArray[np.float32]:
+    """Cumulative log returns ``[n, horizon]``: from the entry price to the close 1..horizon bars after the entry bar.
+
+    ``ends`` must leave room for the label, as ``window_ends(labelled=True)`` does.
+    """
+    result = np.empty((len(ends), config.horizon), np.float32)
+    fill_returns(panel.prices, ends, *entry_of(config.entry), result)
+    return result
+
+
+def label_classes(returns: NDArray[np.float32], config: LabelConfig) -> NDArray[np.int64]:
+    """Index into CLASSES ``[n]`` from the simple return at ``class_horizon`` (at most the horizon)."""
+    result = np.empty(len(returns), np.int64)
+    fill_classes(returns, *class_bounds(config), result)
+    return result
+
+
+def label_unit(panel: Panel, ends: NDArray[np.int64], config: LabelConfig, label_scale: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+    """Unit ``[n, horizon]`` of log returns: the stock's trailing volatility times sqrt(days), or ``label_scale`` for every window."""
+    if config.unit == "return":
+        if label_scale is None:
+            raise ValueError("unit return needs label_scale (fit_label_scale)")
+        return np.broadcast_to(np.asarray(label_scale, np.float32), (len(ends), config.horizon)).copy()
+    return panel.volatility[ends][:, None] * root_days(config.horizon)
+
+
+def fit_label_scale(panel: Panel, ends: NDArray[np.int64], config: RunConfig) -> NDArray[np.float32]:
+    """Standard deviation of the labels of (training) windows per horizon ``[horizon]``, at least 1e-6."""
+    count, total, squares = len(ends), np.zeros(config.label.horizon), np.zeros(config.label.horizon)
+    for start in range(0, count, _CHUNK):
+        y = label_returns(panel, ends[start:start + _CHUNK], config.label).astype(np.float64)
+        total += y.sum(0)
+        squares += np.square(y).sum(0)
+    variance = squares / max(count, 1) - np.square(total / max(count, 1))
+    return np.sqrt(np.maximum(variance, 1e-12)).astype(np.float32)
+
+
+def root_days(horizon: int) -> NDArray[np.float32]:
+    return np.sqrt(np.arange(1, horizon + 1)).astype(np.float32)
+
+
+def class_bounds(config: LabelConfig) -> tuple[int, float, float]:
+    """(column of the returns, log return from which up, log return down to which down)."""
+    return min(config.class_horizon, config.horizon) - 1, math.log1p(config.up), math.log1p(config.down)
+
+
+@numba.njit(cache=True, nogil=True)
+def fill_returns(prices, ends, wait, column, out):
+    for i in range(ends.shape[0]):
+        start = ends[i] + wait
+        base = prices[start, column]
+        for h in range(out.shape[1]):
+            out[i, h] = prices[start + 1 + h, 0] - base
+
+
+@numba.njit(cache=True, nogil=True)
+def fill_classes(returns, column, up, down, out):
+    for i in range(out.shape[0]):
+        value = returns[i, column]
+        out[i] = UP if value >= up else (DOWN if value <= down else FLAT)
+
+
+@numba.njit(cache=True, nogil=True)
+def fill_facts(ends, time, conditions, ranks, volatility, roots, date, condition, rank, unit):
+    """What else a batch knows about its windows; ``roots`` empty: the unit is fixed and stays as it is."""
+    for i in range(ends.shape[0]):
+        row = ends[i]
+        date[i] = time[row]
+        for c in range(condition.shape[1]):
+            condition[i, c] = conditions[row, c]
+        for c in range(rank.shape[1]):
+            rank[i, c] = ranks[row, c]
+        for h in range(roots.shape[0]):
+            unit[i, h] = volatility[row] * roots[h]
