@@ -306,7 +306,8 @@ class TdxConnection:
 
     def securities(self, market: int) -> list[Security]:
         """The whole list of a market: bonds, funds and indices too."""
-        total, found = self._ask(_Count, market), []
+        total = self._ask(_Count, market)
+        found: list[Security] = []
         while len(found) < total:
             body = self._ask(_List, market, len(found))
             (count,) = struct.unpack_from("<H", body)
@@ -337,7 +338,7 @@ class TdxConnection:
 
 
 def _quiet_close(client: _Client) -> None:
-    """Close without the half-open states pytdx's own disconnect raises on."""
+    """Close without the half-open states that pytdx raises on."""
     if client.client is not None:
         client.client.close()
         client.client = None
