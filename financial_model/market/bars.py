@@ -1,0 +1,149 @@
+"""The bar schema: what one row of prices must satisfy, whoever delivered it.
+
+In: a table of one symbol from any source. Out: the same table, checked, sorted, complete, or a ``DataError`` that names row and reason.
+Prices are raw, in currency units; volume in shares; ``factor`` is the cumulative backward adjustment, so adjusted price = price x factor.
+It knows neither files nor vendors; many symbols end to end are in ``packing``, re-exported here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from financial_model.errors import DataError
+from financial_model.market.packing import PackedBars, pack
+
+__all__ = ["COLUMNS", "PRICES", "PackedBars", "adjusted", "interval", "pack", "validate"]
+
+COLUMNS = ("date", "open", "high", "low", "close", "volume", "amount", "factor")
+"""In this order in every bar file; extra numeric columns follow."""
+PRICES = ("open", "high", "low", "close")
+REQUIRED = ("date", *PRICES, "volume")
+TOLERANCE = 1e-3
+"""Relative: an open or close this little outside high and low is the source's rounding, and high or low is widened."""
+_EARLIEST, _LATEST = np.datetime64("1900-01-01", "s"), np.datetime64("2200-01-01", "s")
+
+
+def validate(frame: pd.DataFrame, name: str, *, lines: Sequence[int] | NDArray[np.int64] | None = None) -> pd.DataFrame:
+    """``frame`` as a clean bar table: ``COLUMNS`` first, then its extra numeric columns; ``date`` datetime64[s] ascending and unique.
+
+    ``name`` is the symbol or file named in errors. ``lines[i]``: line of the file that row ``i`` came from (default: row + 2, below a header).
+    Missing ``amount`` becomes NaN, missing ``factor`` 1. A row with empty volume and one flat price is a suspended day: volume 0.
+    Raises ``DataError`` (``bars.*``) with the first offending line.
+    """
+    missing = [column for column in REQUIRED if column not in frame.columns]
+    if missing:
+        raise DataError("bars.missing_columns", name=name, missing=", ".join(missing), found=", ".join(map(str, frame.columns))[:200])
+    if not len(frame):
+        raise DataError("bars.empty", name=name)
+    at = np.arange(2, len(frame) + 2) if lines is None else np.asarray(lines)
+    time = _dates(frame["date"], name, at)
+    columns = {column: _numbers(frame[column], column, name, at) for column in frame.columns if column != "date"}
+    columns.setdefault("amount", np.full(len(frame), np.nan))
+    columns.setdefault("factor", np.ones(len(frame)))
+    _check_prices(columns, name, at)
+    _check_volume(columns, name, at)
+    for column in columns.keys() - set(COLUMNS):
+        columns[column] = np.where(np.isinf(columns[column]), np.nan, columns[column])
+    order = _ascending(time, columns, name, at)
+    extra = [column for column in columns if column not in COLUMNS]
+    return pd.DataFrame({"date": time[order], **{column: columns[column][order] for column in (*COLUMNS[1:], *extra)}})
+
+
+def adjusted(frame: pd.DataFrame) -> pd.DataFrame:
+    """A copy with open, high, low and close multiplied by ``factor``: returns across ex-days are then exact."""
+    out = frame.copy()
+    for column in PRICES:
+        out[column] = frame[column] * frame["factor"]
+    return out
+
+
+def interval(time: NDArray[np.datetime64] | pd.Series) -> int:
+    """Seconds between neighbouring bars (the median), at most 86,400: the value of daily bars; 0 for a single row."""
+    steps = np.diff(np.asarray(time, "datetime64[s]").astype(np.int64))
+    return 0 if not len(steps) else min(int(np.median(steps)), 86_400)
+
+
+def _dates(column: pd.Series, name: str, at: NDArray) -> NDArray[np.datetime64]:
+    if not pd.api.types.is_datetime64_any_dtype(column):
+        parsed = pd.to_datetime(column.astype(str).str.strip(), errors="coerce", format="ISO8601")
+    else:
+        parsed = column.dt.tz_localize(None) if column.dt.tz is not None else column
+    time = parsed.to_numpy().astype("datetime64[s]")
+    bad = np.isnat(time) | (time < _EARLIEST) | (time > _LATEST)
+    if bad.any():
+        row = int(bad.argmax())
+        raise DataError("bars.bad_date", name=name, line=int(at[row]), value=str(column.iloc[row])[:40])
+    return time
+
+
+def _numbers(column: pd.Series, label: str, name: str, at: NDArray) -> NDArray[np.float64]:
+    if pd.api.types.is_numeric_dtype(column):
+        return column.to_numpy(np.float64, na_value=np.nan, copy=True)
+    numbers = pd.to_numeric(column, errors="coerce").to_numpy(np.float64)
+    bad = np.isnan(numbers) & column.notna().to_numpy() & (column.astype(str).str.strip() != "").to_numpy()
+    if bad.any():
+        row = int(bad.argmax())
+        raise DataError("bars.not_a_number", name=name, line=int(at[row]), column=label, value=str(column.iloc[row])[:40])
+    return numbers
+
+
+def _check_prices(columns: dict[str, NDArray[np.float64]], name: str, at: NDArray) -> None:
+    """Finite, positive, and inside high and low; rounding of the source is repaired in place."""
+    for column in (*PRICES, "factor"):
+        values = columns[column]
+        bad = ~np.isfinite(values)
+        if bad.any():
+            row = int(bad.argmax())
+            raise DataError("bars.not_finite", name=name, line=int(at[row]), column=column)
+        bad = values <= 0
+        if bad.any():
+            row = int(bad.argmax())
+            raise DataError("bars.not_positive", name=name, line=int(at[row]), column=column, value=f"{values[row]:g}")
+    open_, high, low, close = (columns[column] for column in PRICES)
+    bad = high < low * (1 - TOLERANCE)
+    if bad.any():
+        row = int(bad.argmax())
+        raise DataError("bars.high_below_low", name=name, line=int(at[row]), high=f"{high[row]:g}", low=f"{low[row]:g}")
+    top, bottom = np.maximum(open_, close), np.minimum(open_, close)
+    bad = (top > high * (1 + TOLERANCE)) | (bottom < low * (1 - TOLERANCE))
+    if bad.any():
+        row = int(bad.argmax())
+        raise DataError("bars.outside_range", name=name, line=int(at[row]), open=f"{open_[row]:g}", close=f"{close[row]:g}",
+                        high=f"{high[row]:g}", low=f"{low[row]:g}")
+    columns["high"], columns["low"] = np.maximum(np.maximum(high, low), top), np.minimum(np.minimum(high, low), bottom)
+
+
+def _check_volume(columns: dict[str, NDArray[np.float64]], name: str, at: NDArray) -> None:
+    volume = columns["volume"]
+    flat = (columns["high"] == columns["low"]) & np.isnan(volume)
+    columns["volume"] = volume = np.where(flat, 0.0, volume)
+    bad = ~np.isfinite(volume)
+    if bad.any():
+        row = int(bad.argmax())
+        raise DataError("bars.not_finite", name=name, line=int(at[row]), column="volume")
+    amount = columns["amount"] = np.where(np.isinf(columns["amount"]), np.nan, columns["amount"])
+    for column, values in (("volume", volume), ("amount", amount)):
+        bad = values < 0
+        if bad.any():
+            row = int(bad.argmax())
+            raise DataError("bars.negative_volume", name=name, line=int(at[row]), column=column, value=f"{values[row]:g}")
+
+
+def _ascending(time: NDArray, columns: dict[str, NDArray], name: str, at: NDArray) -> NDArray[np.int64]:
+    """Row order by date without exact repetitions; the same date with two contents is an error."""
+    order = np.arange(len(time)) if (np.diff(time) > np.timedelta64(0, "s")).all() else np.argsort(time, kind="stable")
+    again = np.flatnonzero(time[order][1:] == time[order][:-1])
+    for position in again:
+        first, second = order[position], order[position + 1]
+        if any(columns[column][first] != columns[column][second] for column in (*PRICES, "volume")):
+            raise DataError("bars.duplicate_date", name=name, date=_day(time[first]), line=int(at[first]), other=int(at[second]))
+    return np.delete(order, again + 1)
+
+
+def _day(time: np.datetime64) -> str:
+    text = str(time.astype("datetime64[s]"))
+    return text[:10] if text.endswith("T00:00:00") else text.replace("T", " ")
