@@ -1,0 +1,263 @@
+"""One forecast, judged: every metric beside every baseline, with an interval, by horizon and by group, and the verdict in plain words.
+
+In: a Prediction, the Panel it was made on, the run's configuration, the baselines' Predictions. Out: plain JSON data with the metric names
+that every table, checkpoint header and report uses. An undefined figure is None.
+It knows no files, no models and no page.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from financial_model.config import CLASSES, CONDITIONS, LabelConfig, RunConfig
+from financial_model.evaluation import classification, metrics, significance, verdict
+from financial_model.evaluation.metrics import DateStatistic
+from financial_model.evaluation.sample import Sample, aligned, build_sample
+
+if TYPE_CHECKING:
+    from financial_model.datasets.panel import Panel
+    from financial_model.models.prediction import Prediction
+
+Array = np.ndarray
+HEADLINE = ("ic", "rank_ic", "icir", "direction", "direction_base_rate", "balanced_accuracy", "mae_percent", "rmse_percent", "coverage_80", "pinball")
+"""Figures every table shows; each has ``<name>_interval`` where there are dates enough."""
+PAIRED = ("ic", "rank_ic", "direction", "balanced_accuracy", "mae_percent", "rmse_percent", "pinball", "brier")
+"""Figures compared with each baseline on the same dates."""
+HORIZONS = (1, 2, 3, 5, 10, 20, 30)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One forecaster on a sample: its figures and the arrays that groups and calibration need."""
+
+    statistics: dict[str, DateStatistic]
+    series: dict[str, Array]
+    expected: Array
+    """float64 [rows, horizon]"""
+    quantiles: Array | None
+    """float64 [rows, levels] at the full horizon"""
+    levels: tuple[float, ...]
+    probabilities: Array | None
+    """float64 [rows, 3]"""
+
+
+def evaluate(prediction: Prediction, panel: Panel, config: RunConfig, baselines: Mapping[str, Prediction] | None = None, *,
+             trials: int = 1, draws: int = significance.DRAWS, seed: int = 0) -> dict[str, Any]:
+    """Every figure of ``prediction`` at the full horizon beside ``baselines`` (predictions for at least the same rows).
+
+    ``trials``: configurations tried on this data so far, this one included; it is recorded. Raises ``DataError`` when no row has a known return,
+    or when a baseline lacks rows.
+    """
+    horizon = prediction.expected.shape[1]
+    sample = build_sample(prediction.end, panel, config.label, horizon)
+    judged = judge(prediction, sample, config.label, "model")
+    overlap = significance.signal_overlap(sample.symbol, sample.day, judged.expected[:, -1], config.features.context_length)
+    block = significance.block_length(horizon, overlap, sample.days)
+    bootstrap = significance.DateBootstrap.plan(sample.days, block, draws=draws, seed=seed)
+    result = {
+        **figures(judged.statistics, bootstrap), "horizon": horizon, "entry": config.label.entry, "class_horizon": sample.class_horizon,
+        "sample": _describe(sample, panel, judged, block, overlap), "trials": trials,
+        "rank_ic_t": _t_value(judged.series["rank_ic"], block), "ic_t": _t_value(judged.series["ic"], block),
+        "baselines": {name: _compare(judged, judge(other, sample, config.label, name), bootstrap) for name, other in (baselines or {}).items()},
+        "constant_classes": {name: _values(classification.class_statistics(sample.day, sample.days, np.full(len(sample.end), number), sample.label))
+                             for number, name in enumerate(CLASSES)},
+        "confusion": classification.confusion(judged.statistics["balanced_accuracy"]).tolist(),
+        "horizons": {h: _at_horizon(prediction, sample, h, bootstrap) for h in sorted({h for h in HORIZONS if h < horizon} | {horizon})},
+        "groups": by_group(judged, sample, bootstrap), "calibration": _calibration(judged, sample, bootstrap),
+        "buyable": _buyable_only(judged, sample, bootstrap), "series": _series(judged, sample),
+        **_oracle(judged, sample, bootstrap),
+    }
+    result["verdict"] = verdict.verdict(result)
+    return _plain(result)
+
+
+def quick_score(prediction: Prediction, panel: Panel, label: LabelConfig | None = None) -> dict[str, float | None]:
+    """``ic rank_ic icir direction mae_percent`` (and ``time_ic`` for a few stocks) at the full horizon, for the evaluations inside a training."""
+    sample = build_sample(prediction.end, panel, label or LabelConfig(), prediction.expected.shape[1])
+    expected = prediction.expected[aligned(prediction, sample, "model"), -1].astype(np.float64)
+    actual, day, days = sample.actual[:, -1], sample.day, sample.days
+    found, _ = metrics.correlation_statistics(day, days, expected, actual)
+    found |= metrics.direction_statistics(day, days, expected, actual)
+    found |= metrics.error_statistics(day, days, expected, actual)
+    if sample.names_per_date() < metrics.MINIMUM_NAMES:
+        found |= metrics.time_statistics(day, days, sample.symbol, expected, actual)
+    wanted = ("ic", "rank_ic", "icir", "direction", "direction_base_rate", "mae_percent", "time_ic")
+    return {name: _number(found[name].value()) for name in wanted if name in found}
+
+
+# ---------------------------------------------------------------- one forecaster
+def judge(prediction: Prediction, sample: Sample, label: LabelConfig, name: str) -> Judged:
+    """Every statistic of one forecaster at the full horizon of the sample."""
+    rows = aligned(prediction, sample, name)
+    expected = prediction.expected[rows].astype(np.float64)
+    quantiles = None if prediction.quantiles is None else prediction.quantiles[rows].astype(np.float64)
+    last = None if quantiles is None else quantiles[:, -1]
+    if prediction.probabilities is not None:
+        probabilities = prediction.probabilities[rows].astype(np.float64)
+    elif quantiles is not None:
+        probabilities = classification.class_probabilities(prediction.levels, quantiles[:, sample.class_horizon - 1], label.up, label.down)
+    else:
+        probabilities = None
+    day, days, actual = sample.day, sample.days, sample.actual[:, -1]
+    found, series = metrics.correlation_statistics(day, days, expected[:, -1], actual)
+    found |= metrics.direction_statistics(day, days, expected[:, -1], actual)
+    found |= metrics.error_statistics(day, days, expected[:, -1], actual)
+    found["best_capture"] = metrics.best_capture(day, days, expected[:, -1], actual)
+    if sample.names_per_date() < metrics.MINIMUM_NAMES:
+        found |= metrics.time_statistics(day, days, sample.symbol, expected[:, -1], actual)
+    found |= classification.class_statistics(day, days, _classes(probabilities, expected, sample, label), sample.label)
+    if probabilities is not None:
+        found |= classification.probability_statistics(day, days, probabilities, sample.label)
+    if last is not None:
+        found |= metrics.quantile_statistics(day, days, prediction.levels, last, actual)
+    return Judged(statistics=found, series=series, expected=expected, quantiles=last, levels=tuple(prediction.levels), probabilities=probabilities)
+
+
+def _classes(probabilities: Array | None, expected: Array, sample: Sample, label: LabelConfig) -> Array:
+    """The likeliest class; without probabilities, the class of the expected return."""
+    if probabilities is not None:
+        return probabilities.argmax(axis=1)
+    value = expected[:, sample.class_horizon - 1]
+    return np.where(value >= math.log1p(label.up), 0, np.where(value <= math.log1p(label.down), 2, 1))
+
+
+def figures(statistics: Mapping[str, DateStatistic], bootstrap: significance.DateBootstrap | None) -> dict[str, Any]:
+    """name -> value and ``<name>_interval`` -> [low, high] or None. Headline names are always there."""
+    found: dict[str, Any] = {}
+    for name in dict.fromkeys((*HEADLINE, *statistics)):
+        statistic = statistics.get(name)
+        found[name] = None if statistic is None else statistic.value()
+        found[f"{name}_interval"] = None if statistic is None or bootstrap is None else bootstrap.interval(statistic)
+    return found
+
+
+def _values(statistics: Mapping[str, DateStatistic]) -> dict[str, Any]:
+    return {name: statistic.value() for name, statistic in statistics.items()}
+
+
+def _compare(model: Judged, baseline: Judged, bootstrap: significance.DateBootstrap | None) -> dict[str, Any]:
+    """The baseline's figures and, per figure, model minus baseline with its paired interval."""
+    difference = {}
+    for name in PAIRED:
+        if name in model.statistics and name in baseline.statistics:
+            paired = model.statistics[name].minus(baseline.statistics[name])
+            difference[name] = {"value": paired.value(), "interval": None if bootstrap is None else bootstrap.interval(paired)}
+    return {**figures(baseline.statistics, bootstrap), "difference": difference}
+
+
+def _at_horizon(prediction: Prediction, sample: Sample, horizon: int, bootstrap: significance.DateBootstrap | None) -> dict[str, Any]:
+    """The figures of one shorter horizon that depend on it."""
+    rows = aligned(prediction, sample, "model")
+    expected, actual = prediction.expected[rows, horizon - 1].astype(np.float64), sample.actual[:, horizon - 1]
+    found, _ = metrics.correlation_statistics(sample.day, sample.days, expected, actual)
+    found |= metrics.direction_statistics(sample.day, sample.days, expected, actual)
+    found |= metrics.error_statistics(sample.day, sample.days, expected, actual)
+    if prediction.quantiles is not None:
+        quantiles = prediction.quantiles[rows, horizon - 1].astype(np.float64)
+        found |= metrics.quantile_statistics(sample.day, sample.days, prediction.levels, quantiles, actual)
+    return figures(found, bootstrap)
+
+
+# ---------------------------------------------------------------- parts of the sample
+def by_group(judged: Judged, sample: Sample, bootstrap: significance.DateBootstrap | None) -> dict[str, dict[str, dict[str, Any]]]:
+    """condition -> name (and ``unknown``) -> counts and figures of the rows in it."""
+    result: dict[str, dict[str, dict[str, Any]]] = {}
+    for condition, names in CONDITIONS.items():
+        index = np.minimum(sample.conditions[condition], len(names))
+        result[condition] = {name: _subset(judged, sample, index == number, bootstrap)
+                             for number, name in enumerate((*names, "unknown")) if (index == number).any()}
+    return result
+
+
+def _subset(judged: Judged, sample: Sample, rows: Array, bootstrap: significance.DateBootstrap | None) -> dict[str, Any]:
+    day, days, expected, actual = sample.day[rows], sample.days, judged.expected[rows, -1], sample.actual[rows, -1]
+    found, series = metrics.correlation_statistics(day, days, expected, actual)
+    direction = metrics.direction_statistics(day, days, expected, actual)
+    found |= {name: direction[name] for name in ("direction", "direction_base_rate")}
+    found["mae_percent"] = metrics.error_statistics(day, days, expected, actual)["mae_percent"]
+    if judged.quantiles is not None:
+        quantile = metrics.quantile_statistics(day, days, judged.levels, judged.quantiles[rows], actual)
+        found |= {name: statistic for name, statistic in quantile.items() if name.startswith(("coverage", "pinball"))}
+    values = _values(found)
+    values["rank_ic_interval"] = None if bootstrap is None else bootstrap.interval(found["rank_ic"])
+    return {"rows": int(rows.sum()), "dates": len(np.unique(day)), "names": len(np.unique(sample.symbol[rows])),
+            "dates_with_ic": int(np.isfinite(series["rank_ic"]).sum()), **values}
+
+
+def _buyable_only(judged: Judged, sample: Sample, bootstrap: significance.DateBootstrap | None) -> dict[str, Any]:
+    """The same forecast without rows nobody could have bought at the next open (suspended, or opening at the upper limit)."""
+    share = float(sample.buyable.mean())
+    return {"share": share, **(_subset(judged, sample, sample.buyable, bootstrap) if 0 < share < 1 else {})}
+
+
+def _calibration(judged: Judged, sample: Sample, bootstrap: significance.DateBootstrap | None) -> dict[str, Any]:
+    """Reliability of the class probabilities and coverage of every central interval that the levels allow."""
+    result: dict[str, Any] = {"reliability": {}, "ece": None, "coverage": []}
+    if judged.probabilities is not None:
+        result["reliability"], result["ece"] = classification.class_calibration(judged.probabilities, sample.label)
+    for percent in (50, 80, 95):
+        statistic = judged.statistics.get(f"coverage_{percent}")
+        if statistic is not None:
+            result["coverage"].append({"level": percent / 100, "covered": statistic.value(),
+                                       "interval": None if bootstrap is None else bootstrap.interval(statistic)})
+    return result
+
+
+def _oracle(judged: Judged, sample: Sample, bootstrap: significance.DateBootstrap | None) -> dict[str, Any]:
+    """``oracle_ic recovery`` where the market's truth is known at this horizon: what a perfect forecaster scores, and the share of it reached."""
+    if sample.oracle is None or sample.oracle.shape[1] < sample.horizon:
+        return {}
+    truth = metrics.daily_ic(sample.day, sample.days, sample.oracle[:, sample.horizon - 1], sample.actual[:, -1])
+    both = np.isfinite(truth) & np.isfinite(judged.series["ic"])
+    columns = np.stack([np.where(both, judged.series["ic"], 0.0), np.where(both, truth, 0.0)], axis=1)
+    recovery = DateStatistic(columns, lambda s: s[..., 0] / np.where(s[..., 1] > 0, s[..., 1], np.nan))
+    oracle = metrics.series_mean(truth)
+    found = {"oracle_ic": oracle.value(), "oracle_ic_interval": None, "recovery": recovery.value(), "recovery_interval": None}
+    if bootstrap is not None:
+        found |= {"oracle_ic_interval": bootstrap.interval(oracle), "recovery_interval": bootstrap.interval(recovery)}  # type: ignore[dict-item]
+    return found
+
+
+def _describe(sample: Sample, panel: Panel, judged: Judged, block: int, overlap: int) -> dict[str, Any]:
+    """What the figures rest on."""
+    test = significance.newey_west(judged.series["rank_ic"], block)
+    return {
+        "rows": len(sample.end), "dates": sample.days, "symbols": len(np.unique(sample.symbol)), "names_per_date": sample.names_per_date(),
+        "first": int(sample.time[0]), "last": int(sample.time[-1]), "dates_with_ic": int(np.isfinite(judged.series["ic"]).sum()),
+        "block": block, "signal_overlap": overlap, "dates_needed": significance.MINIMUM_BLOCKS * block,
+        "effective_dates": None if test is None else test.effective, "synthetic": bool(panel.synthetic), "fingerprint": panel.fingerprint,
+        "constant": bool(np.ptp(judged.expected[:, -1]) == 0),
+    }
+
+
+def _series(judged: Judged, sample: Sample) -> dict[str, list[Any]]:
+    direction = judged.statistics["direction"].sums
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return {"time": sample.time.tolist(), "ic": judged.series["ic"].tolist(), "rank_ic": judged.series["rank_ic"].tolist(),
+                "direction": (direction[:, 0] / direction[:, 1]).tolist()}
+
+
+def _t_value(series: Array, lag: int) -> float | None:
+    test = significance.newey_west(series, lag)
+    return None if test is None else test.t
+
+
+# ---------------------------------------------------------------- plain data
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _plain(value: Any) -> Any:
+    """JSON data without NaN: undefined is None."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float | np.floating):
+        return _number(float(value))
+    return value.item() if isinstance(value, np.generic) else value
