@@ -38,14 +38,23 @@ def probability_above(levels: Sequence[float], quantiles: ArrayLike, threshold: 
     p, q = np.asarray(levels, np.float64), np.asarray(quantiles, np.float64) - threshold
     lower, upper = _decays(p, q)
     left, right = q[..., :-1], q[..., 1:]
-    width = right - left
-    with np.errstate(divide="ignore", invalid="ignore"):
-        inside = np.where(width > 0, np.clip(right / width, 0, 1), np.where(left > 0, 1.0, np.where(left < 0, 0.0, 0.5)))
-        lower_share = np.where(q[..., 0] > 0, 1 - np.where(lower > 0, np.exp(-q[..., 0] / lower), 0.0),
-                               np.where((q[..., 0] == 0) & (lower == 0), 0.5, 0.0))
-        upper_share = np.where(q[..., -1] < 0, np.where(upper > 0, np.exp(q[..., -1] / upper), 0.0),
-                               np.where((q[..., -1] == 0) & (upper == 0), 0.5, 1.0))
-    return p[0] * lower_share + (inside * np.diff(p)).sum(-1) + (1 - p[-1]) * upper_share
+    inside = _share(right, right - left)
+    below = 1 - _tail(q[..., 0], lower)
+    above = _tail(-q[..., -1], upper)
+    return p[0] * below + (inside * np.diff(p)).sum(-1) + (1 - p[-1]) * above
+
+
+def _share(part: NDArray, whole: NDArray) -> NDArray:
+    """part / whole limited to 0..1; where the whole is nothing, all, half or none of it by the sign of the part."""
+    share = np.divide(part, whole, out=np.asarray((np.sign(part) + 1) / 2), where=whole > 0)
+    return np.clip(share, 0, 1)
+
+
+def _tail(distance: NDArray, decay: NDArray) -> NDArray:
+    """Share of an exponential tail that lies further out than ``distance``: 1 for a distance up to 0; a tail without decay is a lump at 0."""
+    lump = np.asarray((1 - np.sign(distance)) / 2)
+    return np.exp(-np.divide(np.maximum(distance, 0), decay, out=np.full(distance.shape, np.inf), where=decay > 0),
+                  out=lump, where=decay > 0)
 
 
 def expected_from_classes(probabilities: ArrayLike, class_means: ArrayLike | None, horizon: int) -> NDArray:

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from financial_model.config import ModelConfig
+from financial_model.models.backbones.mlp import LastRow
 from financial_model.models.condition import build_condition
 from financial_model.models.heads import build_head
-from financial_model.models.mlp import LastRow
 from financial_model.models.prediction import Prediction, predict
 from financial_model.models.registry import backbone, backbone_class
 

@@ -1,4 +1,4 @@
-"""Backbones by name. A file in this folder adds one with a decorator; nothing else has to change.
+"""Backbones by name. A file in ``backbones`` adds one with a decorator; nothing else has to change.
 
 In: a name. Out: a class. It knows no layer, no head and no configuration.
 
@@ -16,9 +16,9 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-import financial_model.models
 from financial_model.config import ModelConfig
 from financial_model.errors import ConfigError
+from financial_model.models import backbones
 
 
 class Backbone(nn.Module):
@@ -36,7 +36,7 @@ class Backbone(nn.Module):
 
 
 BACKBONES: dict[str, type[Backbone]] = {}
-"""Filled by the decorator below, while the files of this folder are imported."""
+"""Filled by the decorator below, while the files of ``backbones`` are imported."""
 
 
 def backbone(name: str) -> Callable[[type[Backbone]], type[Backbone]]:
@@ -54,8 +54,8 @@ def backbone(name: str) -> Callable[[type[Backbone]], type[Backbone]]:
 def backbone_class(name: str) -> type[Backbone]:
     """The class registered as ``name``; ``ConfigError`` lists the known names."""
     if name not in BACKBONES:
-        for module in pkgutil.iter_modules(financial_model.models.__path__):
-            importlib.import_module(f"financial_model.models.{module.name}")
+        for module in pkgutil.iter_modules(backbones.__path__):
+            importlib.import_module(f"{backbones.__name__}.{module.name}")
     if name not in BACKBONES:
         raise ConfigError("models.unknown_backbone", name=name, known=", ".join(sorted(BACKBONES)))
     return BACKBONES[name]

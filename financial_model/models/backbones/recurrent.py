@@ -83,12 +83,13 @@ class TutorialLSTM(Backbone):
 class StridedConvolution(nn.Conv1d):
     """A convolution over [B, channels, T] that reads backwards from the last bar and keeps every ``stride``-th output, the last included.
 
-    Only the left is padded, with zeros (the centre of normalised inputs), so no output sees a later bar and any length above zero works.
+    Only the left is padded, with zeros (the centre of normalised inputs), so no output sees a later bar and any length above zero works
+    (the kernel must be at least as long as the stride).
     """
 
     def forward(self, input: Tensor) -> Tensor:
         kernel, stride = self.kernel_size[0], self.stride[0]
-        left = kernel - 1 + (1 - input.shape[-1]) % stride
+        left = kernel - 1 - (input.shape[-1] - 1) % stride
         return super().forward(F.pad(input, (left, 0)))
 
 
