@@ -106,13 +106,13 @@ def test_sizes_of_the_defaults(backbone, condition):
     assert parameters(model) == SIZES[backbone, condition]
 
 
-GOLDEN: dict[tuple[str, str], tuple[float, float]] = {  # film, tiny sizes, AdamW 0.01; a refactoring leaves them as they are
-    ("mlp", "trend_aware"): (0.5792084, 0.2328537), ("mlp", "quantile"): (0.1631951, 0.07360617), ("mlp", "cross_entropy"): (1.090307, 0.548871),
-    ("lstm", "trend_aware"): (0.5761822, 0.1556944), ("lstm", "quantile"): (0.1629511, 0.02224963), ("lstm", "cross_entropy"): (1.089759, 0.05246424),
-    ("gru", "trend_aware"): (0.5787327, 0.1541213), ("gru", "quantile"): (0.1629906, 0.02441357), ("gru", "cross_entropy"): (1.103233, 0.05854523),
-    ("lstm_tutorial", "trend_aware"): (0.5873226, 0.3795584), ("lstm_tutorial", "quantile"): (0.1627045, 0.1098309), ("lstm_tutorial", "cross_entropy"): (1.10406, 0.8381472),
-    ("transformer", "trend_aware"): (0.5739504, 0.1491956), ("transformer", "quantile"): (0.1633003, 0.02175689), ("transformer", "cross_entropy"): (1.107619, 0.02335774),
-    ("cnn_lstm", "trend_aware"): (0.5812201, 0.1575878), ("cnn_lstm", "quantile"): (0.1623031, 0.02374249), ("cnn_lstm", "cross_entropy"): (1.103737, 0.07891257),
+GOLDEN = {  # first and twentieth loss; film, tiny sizes, AdamW 0.01: a refactoring leaves them as they are
+    "mlp": {"trend_aware": (0.5792084, 0.2328537), "quantile": (0.1631951, 0.07360617), "cross_entropy": (1.090307, 0.548871)},
+    "lstm": {"trend_aware": (0.5761822, 0.1556944), "quantile": (0.1629511, 0.02224963), "cross_entropy": (1.089759, 0.05246424)},
+    "gru": {"trend_aware": (0.5787327, 0.1541213), "quantile": (0.1629906, 0.02441357), "cross_entropy": (1.103233, 0.05854523)},
+    "lstm_tutorial": {"trend_aware": (0.5873226, 0.3795584), "quantile": (0.1627045, 0.1098309), "cross_entropy": (1.10406, 0.8381472)},
+    "transformer": {"trend_aware": (0.5739504, 0.1491956), "quantile": (0.1633003, 0.02175689), "cross_entropy": (1.107619, 0.02335774)},
+    "cnn_lstm": {"trend_aware": (0.5812201, 0.1575878), "quantile": (0.1623031, 0.02374249), "cross_entropy": (1.103737, 0.07891257)},
 }
 
 
@@ -132,9 +132,10 @@ def twenty_steps(backbone: str, name: str) -> tuple[float, float]:
     return losses[0], losses[-1]
 
 
-@pytest.mark.parametrize("backbone, name", GOLDEN)
+@pytest.mark.parametrize("name", ["trend_aware", "quantile", "cross_entropy"])
+@pytest.mark.parametrize("backbone", ALL_BACKBONES)
 def test_twenty_steps_still_give_the_same_losses(backbone, name):
-    assert twenty_steps(backbone, name) == pytest.approx(GOLDEN[backbone, name], rel=1e-4)
+    assert twenty_steps(backbone, name) == pytest.approx(GOLDEN[backbone][name], rel=1e-4)
 
 
 def test_shorter_windows_are_welcome_in_every_backbone():

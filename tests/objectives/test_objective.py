@@ -1,0 +1,50 @@
+import dataclasses
+
+import pytest
+import torch
+
+from financial_model.config import OBJECTIVES, ModelConfig, RunConfig, TrainConfig
+from financial_model.errors import ConfigError
+from financial_model.objectives import objective
+from financial_model.objectives.point import POINT_LOSSES
+
+torch.set_num_threads(1)
+OUTPUTS = {"point": ("point", (8, 2)), "quantile": ("quantiles", (8, 2, 7)), "classes": ("logits", (8, 3))}
+
+
+@pytest.mark.parametrize("name, head", OBJECTIVES.items())
+def test_every_objective_reads_the_output_of_its_head_and_moves_it(name, head):
+    key, shape = OUTPUTS[head]
+    output = torch.randn(shape, requires_grad=True)
+    loss = objective(name, RunConfig())({key: output}, torch.randn(8, 2), torch.randint(0, 3, (8,)))
+    assert loss.shape == () and loss.isfinite()
+    loss.backward()
+    assert (output.grad.flatten(1) != 0).any(dim=1).all()
+
+
+def test_all_point_objectives_are_different():
+    prediction, target = torch.randn(8, 2), torch.randn(8, 2)
+    values = {name: loss(prediction, target).item() for name, loss in POINT_LOSSES.items()}
+    assert set(values) == {name for name, head in OBJECTIVES.items() if head == "point"}
+    assert len({round(value, 5) for value in values.values()}) == len(values)
+
+
+def test_the_quantile_objective_uses_the_levels_of_the_configuration():
+    config = RunConfig(model=ModelConfig(quantile_levels=(0.2, 0.5, 0.8)))
+    outputs = {"quantiles": torch.tensor([[[-1.0, 0.0, 1.0]]])}
+    assert objective("quantile", config)(outputs, torch.tensor([[2.0]]), torch.tensor([0])).item() == pytest.approx((0.2 * 3 + 0.5 * 2 + 0.8 * 1) / 3)
+
+
+@pytest.mark.parametrize("name", ["cross_entropy", "focal"])
+@pytest.mark.parametrize("change", [{"label_smoothing": 0.2}, {"class_weights": "balanced"}])
+def test_the_settings_of_class_objectives_are_heard(name, change):
+    outputs, label = {"logits": torch.randn(8, 3)}, torch.tensor([0, 0, 0, 0, 0, 0, 1, 2])
+    plain = RunConfig()
+    other = dataclasses.replace(plain, training=TrainConfig(**change))
+    z = torch.zeros(8, 2)
+    assert objective(name, plain)(outputs, z, label) != objective(name, other)(outputs, z, label)
+
+
+def test_an_unknown_objective_is_refused_with_the_known_ones():
+    with pytest.raises(ConfigError, match="no objective called “mape”.*mse, mae, huber"):
+        objective("mape", RunConfig())
