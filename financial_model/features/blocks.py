@@ -1,0 +1,93 @@
+"""Running functions of :class:`Series` over a packed panel: a few symbols at a time, several threads.
+
+In: bars and functions ``Series -> [rows]``. Out: their values as columns of one float32 table. A block of symbols is small enough for its
+intermediate columns to stay in the processor's cache, and large enough to make Python's part vanish. It knows no feature.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from financial_model.errors import DataError
+from financial_model.features.cross_section import Groups, group_by_date
+from financial_model.features.series import Market, Series
+
+BLOCK_ROWS = 32_768
+"""Rows computed at once: whole symbols, at least one."""
+Stage = tuple[Callable[[Any], object], Sequence[Any]]
+"""A task and its parts."""
+
+
+def blocks(offsets: np.ndarray) -> list[tuple[int, int]]:
+    """Runs of consecutive symbols (first, after the last) of about ``BLOCK_ROWS`` rows each."""
+    found, first = [], 0
+    for last in range(1, len(offsets)):
+        if offsets[last] - offsets[first] >= BLOCK_ROWS or last == len(offsets) - 1:
+            found.append((first, last))
+            first = last
+    return found
+
+
+def rows_of(offsets: np.ndarray, block: tuple[int, int]) -> slice:
+    return slice(int(offsets[block[0]]), int(offsets[block[1]]))
+
+
+def evaluation(bars: Any, functions: Sequence[tuple[str, Callable[[Series], Any]]], table: np.ndarray,
+               afterwards: Callable[[tuple[int, int]], object] | None = None) -> Stage:
+    """The stage that fills ``table`` [rows, functions] with the values of ``functions`` (name, function), not finite where they are not.
+
+    ``afterwards(block)`` runs on each block while it is still in the cache. A wrong number of values is a ``DataError``.
+    """
+    market = Market(bars)
+
+    def evaluate(block: tuple[int, int]) -> None:
+        series, part = Series(bars, *block, market=market), table[rows_of(bars.offsets, block)]
+        with np.errstate(all="ignore"):
+            for column, (name, function) in enumerate(functions):
+                values = np.asarray(function(series), dtype=np.float64)
+                if values.shape != (len(series),):
+                    raise DataError("features.wrong_shape", name=name, shape=str(values.shape), rows=len(series))
+                part[:, column] = values
+        if afterwards is not None:
+            afterwards(block)
+    return evaluate, blocks(bars.offsets)
+
+
+def groups_by_date(bars: Any) -> Groups:
+    """Rows of the panel by date and market."""
+    return group_by_date(bars.time, np.repeat(market_codes(bars.symbols), np.diff(bars.offsets)))
+
+
+def market_codes(symbols: Sequence[str]) -> np.ndarray:
+    """int64 [symbols]: 0 for the Chinese exchanges, 1 for all others; names of different markets are never compared."""
+    return np.array([0 if symbol.endswith((".SH", ".SZ", ".BJ")) else 1 for symbol in symbols], dtype=np.int64)
+
+
+def date_parts(groups: Groups) -> list[tuple[int, int]]:
+    """Runs of dates with about the same number of rows, to work on side by side."""
+    edges = np.searchsorted(groups.starts, np.arange(0, len(groups.code), 8 * BLOCK_ROWS)).tolist()
+    edges = [0, *edges[1:], len(groups)]
+    return [(a, b) for a, b in zip(edges, edges[1:], strict=False) if b > a]
+
+
+def run(stages: Sequence[Stage], progress: Callable[[int, int], object] | None = None, workers: int = 0) -> None:
+    """The parts of each stage side by side, one stage after the other; whatever ``progress(done, total)`` raises stops the rest.
+
+    ``workers``: threads, 0 for one per core (at most eight).
+    """
+    done, total = 0, sum(len(parts) for _, parts in stages)
+    with ThreadPoolExecutor(max_workers=workers or min(8, os.cpu_count() or 1)) as pool:
+        try:
+            for task, parts in stages:
+                for _ in pool.map(task, parts):
+                    done += 1
+                    if progress is not None:
+                        progress(done, total)
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise

@@ -1,0 +1,209 @@
+"""Comparisons among the names of one date: ranks, demeaning, winsorising, standardising.
+
+In: values ``[rows]`` or ``[rows, columns]`` of a packed panel and their times; names of different markets can be kept apart.
+Out: float32 of the same shape. A value depends on its own date alone, so nothing here can look ahead. It knows no feature.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+
+MINIMUM_NAMES = 5
+"""Fewer names than this on a date say nothing about each other."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Groups:
+    """Rows gathered by date (and market): rows of group ``g`` are ``order[starts[g]:starts[g + 1]]``."""
+
+    code: np.ndarray
+    """int64 [rows]: group of each row."""
+    order: np.ndarray
+    starts: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+
+def group_by_date(time: np.ndarray, market: np.ndarray | None = None) -> Groups:
+    """Groups of equal ``time`` and, where given, equal ``market`` (small non-negative integers ``[rows]``); dates ascend."""
+    import pandas as pd
+
+    dates = np.sort(pd.unique(np.asarray(time)))
+    code = _codes(np.ascontiguousarray(time), dates)
+    groups = len(dates)
+    if market is not None and len(market):
+        markets = int(market.max()) + 1
+        code, groups = code * markets + market, groups * markets
+    starts = np.concatenate([[0], np.cumsum(np.bincount(code, minlength=groups))]).astype(np.int64)
+    return Groups(code=code, order=_order(code, starts), starts=starts)
+
+
+def rank_by_date(values: np.ndarray, time: np.ndarray, market: np.ndarray | None = None) -> np.ndarray:
+    """Rank of each value among those of its date, evenly spread inside -0.5..0.5 with mean 0; equal values share the mean rank.
+
+    NaN stays NaN, and a date with fewer than five known values is NaN. ``values`` [rows] or [rows, columns]; float32 of the same shape.
+    """
+    table = np.array(values, dtype=np.float32, order="C").reshape(len(values), -1)
+    groups = group_by_date(time, market)
+    rank_in_place(table, np.arange(table.shape[1]), groups, thin=np.nan)
+    return table.reshape(np.shape(values))
+
+
+def rank_in_place(table: np.ndarray, columns: np.ndarray, groups: Groups, *, thin: float, minimum: int = MINIMUM_NAMES, first: int = 0,
+                  last: int | None = None) -> None:
+    """Replace ``columns`` of a float32 table ``[rows, F]`` by their ranks within groups ``first`` to ``last - 1``.
+
+    A value that is not finite becomes NaN; values of a date with fewer than ``minimum`` known ones become ``thin``.
+    """
+    last = len(groups) if last is None else last
+    _rank(table, table.view(np.uint32), np.asarray(columns, dtype=np.int64), groups.order, groups.starts, first, last, minimum, np.float32(thin))
+
+
+def demean_by_date(values: np.ndarray, time: np.ndarray, market: np.ndarray | None = None) -> np.ndarray:
+    """Values less the mean of their date. ``values`` [rows]; NaN stays NaN and is not counted."""
+    values = np.asarray(values, dtype=np.float64)
+    mean, _, code = _date_moments(values, time, market)
+    return (values - mean[code]).astype(np.float32)
+
+
+def standardise_by_date(values: np.ndarray, time: np.ndarray, market: np.ndarray | None = None) -> np.ndarray:
+    """Values less the mean of their date, in units of its standard deviation; 0 on a date where all are equal."""
+    values = np.asarray(values, dtype=np.float64)
+    mean, std, code = _date_moments(values, time, market)
+    centred, unit = values - mean[code], std[code]
+    flat = unit <= 1e-12 * np.abs(mean[code])
+    return np.where(flat & ~np.isnan(values), 0.0, centred / np.where(flat, 1.0, unit)).astype(np.float32)
+
+
+def winsorise_by_date(values: np.ndarray, time: np.ndarray, share: float = 0.01, market: np.ndarray | None = None) -> np.ndarray:
+    """Values limited to the quantiles ``share`` and ``1 - share`` of their date."""
+    groups = group_by_date(time, market)
+    return _winsorise(np.ascontiguousarray(values, dtype=np.float64), groups.order, groups.starts, share).astype(np.float32)
+
+
+def _date_moments(values: np.ndarray, time: np.ndarray, market: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    groups = group_by_date(time, market)
+    known = np.isfinite(values)
+    code = groups.code[known]
+    count = np.maximum(np.bincount(code, minlength=len(groups)), 1)
+    mean = np.bincount(code, values[known], len(groups)) / count
+    std = np.sqrt(np.bincount(code, (values[known] - mean[code]) ** 2, len(groups)) / count)
+    return mean, std, groups.code
+
+
+@njit(cache=True, nogil=True)
+def _codes(time, dates):
+    """Position of every time in the sorted ``dates``: bars of a symbol mostly follow each other, so the next date is tried first."""
+    out = np.empty(time.size, np.int64)
+    at = -1
+    for t in range(time.size):
+        at += 1
+        if at >= dates.size or dates[at] != time[t]:
+            at = np.searchsorted(dates, time[t])
+        out[t] = at
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _order(code, starts):
+    """Rows sorted by group, ascending inside each (counting sort)."""
+    following = starts[:-1].copy()
+    out = np.empty(code.size, np.int64)
+    for t in range(code.size):
+        out[following[code[t]]] = t
+        following[code[t]] += 1
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _sort(keys, items, other_keys, other_items, n):
+    """Sort ``keys [n]`` ascending and ``items`` along: four passes over bytes, stable; the result is back in the first two arrays."""
+    for step in range(4):
+        bits = np.uint32(8 * step)
+        count = np.zeros(257, np.int64)
+        for i in range(n):
+            count[((keys[i] >> bits) & np.uint32(255)) + 1] += 1
+        for d in range(256):
+            count[d + 1] += count[d]
+        for i in range(n):
+            d = (keys[i] >> bits) & np.uint32(255)
+            other_keys[count[d]] = keys[i]
+            other_items[count[d]] = items[i]
+            count[d] += 1
+        keys, other_keys = other_keys, keys
+        items, other_items = other_items, items
+
+
+@njit(cache=True, nogil=True)
+def _rank(table, bits, columns, order, starts, first, last, minimum, thin):
+    """``bits`` is ``table`` seen as uint32: with the sign bit turned, floats sort as integers."""
+    widest = 0
+    for g in range(first, last):
+        widest = max(widest, starts[g + 1] - starts[g])
+    keys, other_keys = np.empty(widest, np.uint32), np.empty(widest, np.uint32)
+    items, other_items = np.empty(widest, np.int64), np.empty(widest, np.int64)
+    sign, exponent = np.uint32(0x80000000), np.uint32(0x7F800000)
+    for g in range(first, last):
+        for column in columns:
+            n = 0
+            for i in range(starts[g], starts[g + 1]):
+                row = order[i]
+                b = bits[row, column]
+                if (b & exponent) == exponent:
+                    table[row, column] = np.float32(np.nan)
+                else:
+                    if b == sign:  # minus zero is zero
+                        b = np.uint32(0)
+                    keys[n] = ~b if b & sign else b | sign
+                    items[n] = row
+                    n += 1
+            if n < minimum:
+                for i in range(n):
+                    table[items[i], column] = thin
+                continue
+            _sort(keys, items, other_keys, other_items, n)
+            i = 0
+            while i < n:
+                j = i + 1
+                while j < n and keys[j] == keys[i]:
+                    j += 1
+                place = np.float32((i + j) / (2.0 * n) - 0.5)  # mean of the 1-based ranks, less a half, over n
+                for k in range(i, j):
+                    table[items[k], column] = place
+                i = j
+
+
+@njit(cache=True, nogil=True)
+def _winsorise(values, order, starts, share):
+    out = values.copy()
+    for g in range(starts.size - 1):
+        known = np.empty(starts[g + 1] - starts[g])
+        n = 0
+        for i in range(starts[g], starts[g + 1]):
+            v = values[order[i]]
+            if v == v:
+                known[n] = v
+                n += 1
+        if n == 0:
+            continue
+        ordered = np.sort(known[:n])
+        low, high = _quantile(ordered, share), _quantile(ordered, 1.0 - share)
+        for i in range(starts[g], starts[g + 1]):
+            row = order[i]
+            if values[row] < low:
+                out[row] = low
+            elif values[row] > high:
+                out[row] = high
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _quantile(ordered, share):
+    place = share * (ordered.size - 1)
+    below = int(place)
+    above = min(below + 1, ordered.size - 1)
+    return ordered[below] + (ordered[above] - ordered[below]) * (place - below)

@@ -1,0 +1,135 @@
+"""What is asked: returns, classes and volatility after a window. The specification in numpy that the loader's gather must equal.
+
+In: prices ``[rows]`` of packed symbols and the end rows of windows ``[n]``. Out: one label per window. These functions read bars after a
+window's end, which no feature may; they live in their own list, so that a label can never be chosen as an input.
+
+    @label("worst_close", help_en="lowest log return within the horizon", help_zh="期内最低的对数收益")
+    def worst_close(future):
+        return future.returns().min(axis=1)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from financial_model.config import CLASSES
+from financial_model.errors import ConfigError
+
+ENTRIES: dict[str, int] = {"close": 0, "next_open": 1, "next_close": 1}
+"""Bars between a window's last bar and the one whose price the return starts from."""
+TRADES, OPENS_AT_LIMIT_UP, OPENS_AT_LIMIT_DOWN = 1, 2, 4
+"""Bits of ``tradable``: the bar has trades; it opens at its upper limit; at its lower limit."""
+
+
+def entry_wait(entry: str) -> int:
+    """Bars from the window's end to the entry bar. ``ConfigError`` for an unknown entry."""
+    if entry not in ENTRIES:
+        raise ConfigError("config.not_a_choice", name="entry", value=entry, choices=", ".join(ENTRIES))
+    return ENTRIES[entry]
+
+
+def last_bar(horizon: int, entry: str) -> int:
+    """Bars from the window's end to the last bar a label reads."""
+    return entry_wait(entry) + horizon
+
+
+def log_returns(log_entry: np.ndarray, log_close: np.ndarray, ends: np.ndarray, horizon: int, *, entry: str = "close") -> np.ndarray:
+    """Cumulative log returns ``[n, horizon]`` (not percent): from the entry price to the close 1..horizon bars after the entry bar.
+
+    ``log_entry`` [rows]: log of the price bought at, the open for ``next_open``, else the close; both adjusted.
+    ``ends`` must leave :func:`last_bar` bars of the same symbol.
+    """
+    start = np.asarray(ends, dtype=np.int64) + entry_wait(entry)
+    return log_close[start[:, None] + np.arange(1, horizon + 1)] - log_entry[start][:, None]
+
+
+def classes(returns: np.ndarray, up: float, down: float, class_horizon: int) -> np.ndarray:
+    """Index into ``CLASSES`` ``[n]``: up at a simple return of at least ``up`` after ``class_horizon`` bars, down at most ``down``, else flat.
+
+    ``returns`` [n, horizon] are log returns; the thresholds are simple returns (0.03 is 3 %).
+    """
+    value = returns[:, class_horizon - 1]
+    return np.select([value >= np.log1p(up), value <= np.log1p(down)], [CLASSES.index("up"), CLASSES.index("down")], CLASSES.index("flat"))
+
+
+def future_volatility(log_close: np.ndarray, ends: np.ndarray, horizon: int, *, entry: str = "close") -> np.ndarray:
+    """Root mean square ``[n]`` of the ``horizon`` one-bar log returns after the entry bar: no mean is taken off, a few bars cannot tell it."""
+    rows = np.asarray(ends, dtype=np.int64)[:, None] + entry_wait(entry) + np.arange(horizon + 1)
+    return np.sqrt(np.mean(np.diff(log_close[rows], axis=1) ** 2, axis=1))
+
+
+def blocked_entries(tradable: np.ndarray, ends: np.ndarray, entry: str) -> np.ndarray:
+    """Which windows could not have been entered ``[n]``: the entry bar is suspended, or opens at its upper limit when entered at the open.
+
+    ``tradable`` uint8 [rows], bits above. An entry at the window's own close asks for that bar's trades only.
+    """
+    flags = tradable[np.asarray(ends, dtype=np.int64) + entry_wait(entry)]
+    blocked = (flags & TRADES) == 0
+    return blocked | ((flags & OPENS_AT_LIMIT_UP) != 0) if entry == "next_open" else blocked
+
+
+# ---------------------------------------------------------------- labels by name, the user's own among them
+@dataclass(frozen=True, kw_only=True)
+class Future:
+    """What a label may read: log prices of all rows (adjusted), the windows' end rows, and the settings."""
+
+    log_close: np.ndarray
+    log_open: np.ndarray
+    ends: np.ndarray
+    horizon: int
+    entry: str = "close"
+
+    def returns(self) -> np.ndarray:
+        """:func:`log_returns` ``[n, horizon]``."""
+        start = self.log_open if self.entry == "next_open" else self.log_close
+        return log_returns(start, self.log_close, self.ends, self.horizon, entry=self.entry)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Label:
+    """A named target: ``function(Future) -> [n]`` or ``[n, horizon]``."""
+
+    name: str
+    help_en: str
+    help_zh: str
+    function: Callable[[Future], np.ndarray]
+
+
+_LABELS: dict[str, Label] = {}
+
+
+def label(name: str, *, help_en: str, help_zh: str) -> Callable:
+    """Register a label. Its name may not be that of a feature: what is asked can never be an input."""
+    def register(function: Callable[[Future], np.ndarray]) -> Callable[[Future], np.ndarray]:
+        from financial_model.features.registry import features
+
+        present = _LABELS.get(name)
+        if name in features() or (present is not None and present.function.__module__ != function.__module__):
+            raise ConfigError("features.duplicate", name=name)
+        _LABELS[name] = Label(name=name, help_en=help_en, help_zh=help_zh, function=function)
+        return function
+    return register
+
+
+def labels() -> dict[str, Label]:
+    """Every label by name."""
+    return {**_BUILT_IN, **_LABELS}
+
+
+def compute_label(name: str, future: Future) -> np.ndarray:
+    """The label ``name`` of the windows in ``future``. ``ConfigError`` for an unknown name."""
+    known = labels()
+    if name not in known:
+        raise ConfigError("features.unknown_label", name=name, choices=", ".join(known))
+    return np.asarray(known[name].function(future), dtype=np.float64)
+
+
+_BUILT_IN = {entry.name: entry for entry in (
+    Label(name="log_return", help_en="cumulative log return 1..horizon bars after the entry", help_zh="入场后 1..H 日的累计对数收益",
+          function=Future.returns),
+    Label(name="future_volatility", help_en="root mean square of the one-bar log returns within the horizon", help_zh="期内单日对数收益的均方根",
+          function=lambda future: future_volatility(future.log_close, future.ends, future.horizon, entry=future.entry)),
+)}

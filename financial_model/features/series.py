@@ -1,0 +1,313 @@
+"""What a feature function sees: the bars of many symbols as plain columns, and trailing windows over them.
+
+In: a stretch of ``PackedBars`` (whole symbols). Out: float64 ``[rows]`` columns; prices are adjusted, volume is in adjusted shares.
+Every method looks only at the present bar and at earlier bars of the same symbol. A column asked for by name is computed once.
+It knows no feature by name and no cross-section: symbols here never meet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from financial_model.features import recursions, rolling
+
+Column = str | np.ndarray
+"""A column by its name on :class:`Series` (cached), or any array ``[rows]``."""
+
+
+class Series:
+    """Columns and trailing windows of some symbols. Ratios of prices, returns and bounded figures belong in a feature; price levels do not."""
+
+    def __init__(self, bars: Any, first: int = 0, last: int | None = None, *, market: Market | None = None) -> None:
+        """Symbols ``first`` to ``last - 1`` of ``bars`` (PackedBars)."""
+        last = len(bars.offsets) - 1 if last is None else last
+        start, stop = int(bars.offsets[first]), int(bars.offsets[last])
+        self._bars, self._rows, self._market = bars, slice(start, stop), market
+        self._cache: dict[Any, Any] = {}
+        self.symbols: tuple[str, ...] = tuple(bars.symbols[first:last])
+        self.offsets: np.ndarray = np.ascontiguousarray(bars.offsets[first:last + 1], dtype=np.int64) - start
+        self.time: np.ndarray = bars.time[self._rows]
+        self.factor: np.ndarray = bars.factor[self._rows]
+
+    def __len__(self) -> int:
+        return self._rows.stop - self._rows.start
+
+    def once(self, key: Any, make: Callable[[], Any]) -> Any:
+        """``make()``, computed the first time and remembered under ``key``: for results that several features share."""
+        if key not in self._cache:
+            self._cache[key] = make()
+        return self._cache[key]
+
+    # ------------------------------------------------------------ columns
+    def raw(self, name: str) -> np.ndarray:
+        """A column as it was traded, not adjusted."""
+        return getattr(self._bars, name)[self._rows]
+
+    def extra(self, *names: str) -> np.ndarray | None:
+        """The first of the extra columns ``names`` that the bars carry, or None."""
+        for name in names:
+            if name in self._bars.extra:
+                return self._bars.extra[name][self._rows]
+        return None
+
+    @cached_property
+    def open(self) -> np.ndarray:
+        return self.raw("open") * self.factor
+
+    @cached_property
+    def high(self) -> np.ndarray:
+        return self.raw("high") * self.factor
+
+    @cached_property
+    def low(self) -> np.ndarray:
+        return self.raw("low") * self.factor
+
+    @cached_property
+    def close(self) -> np.ndarray:
+        return self.raw("close") * self.factor
+
+    @cached_property
+    def volume(self) -> np.ndarray:
+        """Shares, adjusted so that price x volume stays what was paid; 0 where unknown."""
+        return np.nan_to_num(self.raw("volume") / self.factor, nan=0.0, posinf=0.0, neginf=0.0)
+
+    @cached_property
+    def amount(self) -> np.ndarray:
+        """Money traded; close x volume where the source does not say."""
+        amount = self.raw("amount")
+        return np.where(np.isfinite(amount), amount, self.close * self.volume)
+
+    @cached_property
+    def typical(self) -> np.ndarray:
+        return (self.high + self.low + self.close) / 3.0
+
+    @cached_property
+    def log_close(self) -> np.ndarray:
+        return np.log(self.close)
+
+    @cached_property
+    def log_return(self) -> np.ndarray:
+        """Log return from the bar before; NaN on a symbol's first bar."""
+        return self.change("log_close", 1)
+
+    @cached_property
+    def previous_close(self) -> np.ndarray:
+        return self.shift("close", 1)
+
+    @cached_property
+    def true_range(self) -> np.ndarray:
+        """Range including the gap from the close before; NaN on a symbol's first bar."""
+        return np.maximum(self.high, self.previous_close) - np.minimum(self.low, self.previous_close)
+
+    @cached_property
+    def signed_volume(self) -> np.ndarray:
+        """Volume with the sign of the bar's return: the steps of on-balance volume."""
+        return np.sign(self.log_return) * self.volume
+
+    @cached_property
+    def turnover(self) -> np.ndarray | None:
+        """Share of the float that changed hands (or percent: the source's unit); None where the bars do not say."""
+        known = self.extra("turnover", "turnover_pct", "turnover_rate")
+        shares = self.extra("float_shares", "total_shares")
+        return known if known is not None or shares is None else ratio(self.raw("volume"), shares, empty=np.nan)
+
+    # ------------------------------------------------------------ trailing windows: column, bars
+    def _of(self, column: Column) -> np.ndarray:
+        return getattr(self, column) if isinstance(column, str) else np.ascontiguousarray(column, dtype=np.float64)
+
+    def _window(self, kind: str, column: Column, n: Any, compute: Callable[[np.ndarray], Any]) -> Any:
+        if isinstance(column, str):
+            return self.once((kind, column, n), lambda: compute(self._of(column)))
+        return compute(self._of(column))
+
+    def shift(self, column: Column, n: int) -> np.ndarray:
+        """The value of ``n`` bars ago."""
+        return self._window("shift", column, n, lambda x: rolling.shift(x, self.offsets, n))
+
+    def change(self, column: Column, n: int) -> np.ndarray:
+        """The value less that of ``n`` bars ago."""
+        return self._of(column) - self.shift(column, n)
+
+    def sum(self, column: Column, n: int) -> np.ndarray:
+        return self._window("sum", column, n, lambda x: rolling.window_sum(x, self.offsets, n))
+
+    def mean(self, column: Column, n: int) -> np.ndarray:
+        """Plain moving average (SMA)."""
+        return self.sum(column, n) / n
+
+    def max(self, column: Column, n: int) -> np.ndarray:
+        return self._window("max", column, n, lambda x: rolling.window_extreme(x, self.offsets, n, 1.0))
+
+    def min(self, column: Column, n: int) -> np.ndarray:
+        return self._window("min", column, n, lambda x: rolling.window_extreme(x, self.offsets, n, -1.0))
+
+    def moments(self, column: Column, n: int) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and population variance, exact for a constant window."""
+        return self._window("moments", column, n, lambda x: rolling.window_moments(x, self.offsets, n))
+
+    def std(self, column: Column, n: int, *, sample: bool = False) -> np.ndarray:
+        """Standard deviation; ``sample``: divided by n - 1."""
+        return np.sqrt(self.moments(column, n)[1] * (n / (n - 1.0) if sample else 1.0))
+
+    def shape(self, column: Column, n: int) -> tuple[np.ndarray, np.ndarray]:
+        """Skewness and excess kurtosis."""
+        return self._window("shape", column, n, lambda x: rolling.shape(x, self.moments(column, n)[0], self.offsets, n))
+
+    def deviation(self, column: Column, n: int) -> np.ndarray:
+        """Mean absolute deviation from the window's mean."""
+        return rolling.absolute_deviation(self._of(column), self.moments(column, n)[0], self.offsets, n)
+
+    def weighted(self, column: Column, weights: np.ndarray) -> np.ndarray:
+        """Sum of the last bars times ``weights``, the newest bar last."""
+        return rolling.weighted(self._of(column), self.offsets, np.asarray(weights, dtype=np.float64))
+
+    def slope(self, column: Column, n: int) -> np.ndarray:
+        """Least-squares slope per bar over the last ``n`` bars; exactly 0 where nothing moves."""
+        steps = self.change(column, 1)
+        return self.weighted(steps, slope_weights(n)) if n > 1 else steps
+
+    def ema(self, column: Column, n: int) -> np.ndarray:
+        """Exponential moving average, started at the plain mean of the first ``n`` bars."""
+        return self._window("ema", column, n, lambda x: recursions.exponential(x, self.offsets, 2.0 / (n + 1.0), n))
+
+    def wilder(self, column: Column, n: int) -> np.ndarray:
+        """Wilder's average: exponential with weight 1 / n."""
+        return self._window("wilder", column, n, lambda x: recursions.exponential(x, self.offsets, 1.0 / n, n))
+
+    def pair(self, x: Column, y: Column, n: int) -> np.ndarray:
+        """Joint moments of two columns ``[rows, 6]``, see :func:`rolling.window_pair`."""
+        def compute() -> np.ndarray:
+            return rolling.window_pair(self._of(x), self._of(y), self.offsets, n)
+        return self.once(("pair", x, y, n), compute) if isinstance(x, str) and isinstance(y, str) else compute()
+
+    def age(self, column: Column, n: int, sign: float) -> np.ndarray:
+        """Bars since the highest (``sign`` 1) or lowest (-1) of the last ``n`` bars."""
+        return rolling.bars_since_extreme(self._of(column), self.offsets, n, sign)
+
+    # ------------------------------------------------------------ the market beside the stock
+    @cached_property
+    def _market_day(self) -> np.ndarray:
+        """Number of the last market bar at or before each row; -1 before the first."""
+        return last_at_or_before(self.time, self.offsets, self._bars.market_time)
+
+    def on_rows(self, daily: np.ndarray) -> np.ndarray:
+        """Values of the market's own bars ``[days]`` brought to the rows of the symbols: the last one known by then."""
+        if not len(daily):
+            return np.full(len(self), np.nan)
+        return np.where(self._market_day >= 0, daily[self._market_day], np.nan)
+
+    @property
+    def market(self) -> Market:
+        """The market's own series; :meth:`on_rows` brings its columns to the rows."""
+        if self._market is None:
+            self._market = Market(self._bars)
+        return self._market
+
+    @cached_property
+    def market_return(self) -> np.ndarray:
+        """Log return of the market between the symbol's bar before and this one."""
+        return self.change(self.on_rows(self.market.log_close), 1)
+
+
+class _MarketBars:
+    """The index as PackedBars of one symbol: it has closes only, so open, high and low are the close."""
+
+    def __init__(self, bars: Any) -> None:
+        days = len(bars.market_time)
+        self.symbols, self.offsets, self.time = ("market",), np.array([0, days], dtype=np.int64), bars.market_time
+        self.open = self.high = self.low = self.close = np.asarray(bars.market_close, dtype=np.float64)
+        self.volume, self.amount, self.factor = np.zeros(days), np.full(days, np.nan), np.ones(days)
+        self.extra: dict[str, np.ndarray] = {}
+        self.market_time, self.market_close = self.time, self.close
+
+
+class Market(Series):
+    """The index, or the equal-weight chain of the universe, as a series of its own; with what its members did on each date."""
+
+    def __init__(self, bars: Any) -> None:
+        super().__init__(_MarketBars(bars))
+        self._members = bars
+
+    @cached_property
+    def members(self) -> np.ndarray:
+        """Over all symbols per market date ``[days, 3]``: money traded, share of them that rose, spread of their returns."""
+        return _daily_totals(self._members, self.time)
+
+    @cached_property
+    def traded(self) -> np.ndarray:
+        return np.ascontiguousarray(self.members[:, 0])
+
+
+def ratio(a: Any, b: Any, *, floor: float = 0.0, empty: float = 0.0) -> np.ndarray:
+    """``a / b``, and ``empty`` where ``b`` is not above ``floor`` (a flat or untraded stretch); NaN in either stays NaN."""
+    first, second = np.broadcast_arrays(np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64))
+    return _ratio(np.ascontiguousarray(first), np.ascontiguousarray(second), floor, empty)
+
+
+@njit(cache=True, nogil=True)
+def _ratio(a, b, floor, empty):
+    out = np.empty(a.size)
+    for t in range(a.size):
+        out[t] = a[t] / b[t] if b[t] > floor else (a[t] + b[t] if a[t] != a[t] or b[t] != b[t] else empty)
+    return out
+
+
+def slope_weights(n: int) -> np.ndarray:
+    """Weights of the last ``n - 1`` steps that give the least-squares slope over ``n`` bars.
+
+    The slope is a sum over levels whose weights add up to zero, so it can be written over differences: no level is left to round off.
+    """
+    centred = np.arange(n) - (n - 1) / 2.0
+    return np.cumsum((centred / (centred**2).sum())[::-1])[::-1][1:]
+
+
+@njit(cache=True, nogil=True)
+def last_at_or_before(time, offsets, days):
+    """Number of the last of the ascending ``days`` at or before each row's time; -1 before the first."""
+    out = np.empty(time.size, np.int64)
+    for s in range(offsets.size - 1):
+        d = -1
+        for t in range(offsets[s], offsets[s + 1]):
+            while d + 1 < days.size and days[d + 1] <= time[t]:
+                d += 1
+            out[t] = d
+    return out
+
+
+def _daily_totals(bars: Any, days: np.ndarray) -> np.ndarray:
+    series = Series(bars)
+    day = last_at_or_before(series.time, series.offsets, days)
+    known = (day >= 0) & np.isfinite(series.log_return)
+    known[known] &= days[day[known]] == series.time[known]
+    traded = np.bincount(day[known], series.amount[known], len(days))
+    day, change = day[known], series.log_return[known]
+    count = np.maximum(np.bincount(day, minlength=len(days)), 1)
+    mean = np.bincount(day, change, len(days)) / count
+    spread = np.sqrt(np.bincount(day, (change - mean[day]) ** 2, len(days)) / count)
+    return np.stack([traded, np.bincount(day, change > 0, len(days)) / count, spread], axis=1)
+
+
+@njit(cache=True, nogil=True)
+def settle(table, columns, optional, offsets, first, last, limit):
+    """Finish ``columns`` of the float32 ``table`` for symbols ``first`` to ``last - 1``.
+
+    Before a column's first finite value a symbol is warming up: NaN stays, or reads 0 where ``optional``. Later gaps read 0, and anything beyond
+    ``limit`` is cut off.
+    """
+    seen = np.empty(columns.size, np.bool_)
+    for s in range(first, last):
+        for i in range(columns.size):
+            seen[i] = optional[columns[i]]
+        for t in range(offsets[s], offsets[s + 1]):
+            for i in range(columns.size):
+                v = table[t, columns[i]]
+                if v - v == 0.0:  # finite
+                    seen[i] = True
+                    table[t, columns[i]] = min(max(v, -limit), limit)
+                else:
+                    table[t, columns[i]] = np.float32(0.0) if seen[i] else np.float32(np.nan)
