@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from financial_model.datasets.panel import Panel
 from financial_model.datasets.splits import label_bars
 from financial_model.datasets.targets import label_returns
-from financial_model.features.scaling import fit_table
+from financial_model.features.scaling import apply_table, fit_table
 from financial_model.models.rules import Baseline, Ends, thin
 
 HELD_OUT = 0.2
@@ -42,9 +42,7 @@ class Regression(Baseline):
 
     def inputs(self, panel: Panel, ends: Ends) -> NDArray[np.float32]:
         """[n, F + 4]"""
-        x = (panel.values[ends] - self.center) * self.scale
-        if self.config.features.clip:
-            np.clip(x, -self.config.features.clip, self.config.features.clip, out=x)
+        x = apply_table(panel.values[ends], self.center, self.scale, self.config.features.clip)
         return np.concatenate((x, panel.ranks[ends]), axis=1, dtype=np.float32)
 
     def targets(self, panel: Panel, ends: Ends) -> NDArray[np.float32]:
