@@ -104,7 +104,7 @@ def _build(header: dict[str, Any], path: Path) -> Forecaster:
             raise ValueError(inputs)
         return build_forecaster(
             config.model, head=header["head"], inputs=inputs, context_length=context, horizon=config.label.horizon)
-    except (ConfigError, TypeError, ValueError, KeyError) as error:
+    except (ConfigError, TypeError, ValueError, KeyError, AttributeError) as error:
         raise CheckpointError("checkpoint.bad_description", path=path.name, reason=str(error)) from error
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from financial_model import runtime
 from financial_model.config import TrainConfig
 from financial_model.errors import KairosError
 
@@ -46,24 +47,31 @@ class TrainingStep:
         """Add the gradient of one batch to the step, weighted by its ``share`` of the step's windows; the batch's mean loss [].
 
         ``number`` counts the batches of the run. Raises ``NotFiniteError``; on a GPU only the reader of the loss can tell.
-        When memory runs out, the batch is split in half and tried again; the gradient of earlier batches of the same step is then lost.
+        Where memory runs out the batch is split in half, where the compiler fails it is left aside; then the batch is tried again, and the
+        gradient of earlier batches of the same step is lost.
         """
         rows = len(batch.label)
         while True:
             seed_batch(self.device, self._seed, number)
             try:
                 return self._backward(batch, share, min(self.rows or rows, rows))
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
+            except Exception as error:  # sorted below; what is neither goes on its way
+                if not (is_out_of_memory(error) or self._compiled is not None and _is_compiler_error(error)):
                     raise
+                failure = error
             self.optimizer.zero_grad(set_to_none=True)
-            self._halve(min(self.rows or rows, rows))
+            if is_out_of_memory(failure):
+                self._halve(min(self.rows or rows, rows))
+            else:
+                self._compiled = None
+                self._notice("training.compile_failed", reason=f"{type(failure).__name__}: {_first_line(failure)}")
 
     def update(self, learning_rate: float) -> torch.Tensor:
         """Clip, move the weights, clear the gradient; the gradient's norm before clipping []."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
-        self.scaler.unscale_(self.optimizer) if self.scaler.is_enabled() else None
+        if self.scaler.is_enabled():
+            self.scaler.unscale_(self.optimizer)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self._clip or float("inf"))
         if self.device.type == "cpu" and not self.scaler.is_enabled() and not torch.isfinite(norm):
             raise NotFiniteError("gradient")
@@ -91,16 +99,8 @@ class TrainingStep:
 
     def _forward(self, *inputs: torch.Tensor) -> dict[str, torch.Tensor]:
         """Compiled for full batches; a shorter one (the last of an epoch, a half one) goes the eager way instead of compiling anew."""
-        if self._compiled is None or len(inputs[0]) != self._compiled_rows:
-            return self.model(*inputs)
-        try:
-            return self._compiled(*inputs)
-        except Exception as error:
-            if not _is_compiler_error(error):
-                raise
-            self._compiled = None
-            self._notice("training.compile_failed", reason=f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200]}")
-            return self.model(*inputs)
+        compiled = self._compiled if len(inputs[0]) == self._compiled_rows else None
+        return self.model(*inputs) if compiled is None else compiled(*inputs)
 
     def _halve(self, rows: int) -> None:
         if rows < 2:
@@ -129,12 +129,14 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any
 
 
 def choose_compile(choice: str, device: torch.device) -> tuple[bool, str]:
-    """Whether to compile, and a catalogue key that says why."""
+    """Whether to compile, and the catalogue key that says why."""
     if choice == "off":
         return False, "training.compile_off"
-    if choice == "on":
-        return True, "training.compile_on"
-    return (True, "training.compile_gpu") if device.type == "cuda" else (False, "training.compile_cpu")
+    if choice == "auto" and device.type != "cuda":
+        return False, "training.compile_cpu"
+    if not runtime.can_compile(device):
+        return False, "training.compile_missing"
+    return True, "training.compile_on" if choice == "on" else "training.compile_gpu"
 
 
 def seed_batch(device: torch.device, seed: int, number: int) -> None:
@@ -151,6 +153,10 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def _is_compiler_error(error: BaseException) -> bool:
     return type(error).__module__.startswith(("torch._dynamo", "torch._inductor", "torch._functorch", "triton"))
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [""])[0][:200]
 
 
 def _parts(batch: Batch, rows: int) -> Iterator[dict[str, torch.Tensor]]:

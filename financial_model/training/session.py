@@ -1,0 +1,190 @@
+"""One session of a training: the model in motion, and what it leaves on disk.
+
+In: configuration, panel, run folder, event log. Out: checkpoints and resume points. What happens when is decided by the loop in ``trainer.py``.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from financial_model import runtime
+from financial_model.config import RunConfig
+from financial_model.datasets.loader import WindowLoader
+from financial_model.models.forecaster import Prediction, build_forecaster, parameters
+from financial_model.objectives import objective
+from financial_model.text import translate
+from financial_model.training.checkpoint import save_checkpoint
+from financial_model.training.constants import constant_forecasts, constant_losses
+from financial_model.training.description import describe
+from financial_model.training.events import EventLog
+from financial_model.training.plain import plain
+from financial_model.training.preparation import prepare, targets
+from financial_model.training.progress import Meter, Progress
+from financial_model.training.reporter import Reporter
+from financial_model.training.resume import identity, load_resume, save_resume
+from financial_model.training.schedule import Schedule
+from financial_model.training.step import NotFiniteError, TrainingStep, choose_compile
+from financial_model.training.validation import evaluate
+
+if TYPE_CHECKING:
+    from financial_model.datasets.batches import Batch
+    from financial_model.datasets.panel import Panel
+
+Score = Callable[[Prediction, "Panel"], dict[str, Any]]
+CONSTANT_SAMPLE = 200_000
+"""Training windows, evenly spaced, on which the constant forecasts are measured."""
+
+
+class Session:
+    """Everything a run holds in memory while it trains."""
+
+    def __init__(self, config: RunConfig, panel: Panel, run_dir: Path, *, stop: threading.Event | None, events: EventLog,
+                 score: Score | None) -> None:
+        training = config.training
+        self.config, self.panel, self.run_dir, self.stop, self.score = config, panel, run_dir, stop, score
+        self.device = runtime.device(training.device)
+        self.precision = runtime.precision(training.precision, self.device)
+        self.prepared = prepare(config, panel)
+        self.loader = self._loader(self.prepared.train, shuffle=True, limit=training.windows_per_epoch)
+        self.validation = self._loader(self.prepared.validation, shuffle=False, limit=self.prepared.validation_limit)
+        self.steps_per_epoch = math.ceil(len(self.loader) / training.accumulation)
+        self.schedule = Schedule(training, self.steps_per_epoch * training.epochs)
+        self.progress, self.meter = Progress(), Meter(self.device)
+        self.reporter = Reporter(events, self.meter, steps_per_epoch=self.steps_per_epoch, total_steps=self.schedule.total_steps)
+        torch.manual_seed(training.seed)
+        self.model = build_forecaster(
+            config.model, head=config.head(), inputs=len(panel.feature_names), context_length=config.features.context_length,
+            horizon=config.label.horizon).to(self.device)
+        self.objective = objective(config.objective(), config)
+        compiled, self.compile_reason = choose_compile(training.compile, self.device)
+        self.step = TrainingStep(self.model, self.objective, training, device=self.device, precision=self.precision, compiled=compiled,
+                                 notice=self.reporter.warning)
+        self._known = identity(config, panel.fingerprint)
+        self._saved = self._counted = time.monotonic()
+
+    def _loader(self, ends: np.ndarray, *, shuffle: bool, limit: int) -> WindowLoader:
+        return WindowLoader(
+            self.panel, ends, self.config, self.prepared.table, batch_size=self.config.training.batch_size, shuffle=shuffle,
+            seed=self.config.training.seed, device=self.device, limit=limit, label_scale=self.prepared.label_scale)
+
+    # ------------------------------------------------------------ before the first step
+    def announce(self) -> None:
+        """The facts of the run."""
+        prepared = self.prepared
+        self.reporter.events.append(
+            "run", parameters=parameters(self.model), device=str(self.device), precision=self.precision, compile_key=self.compile_reason,
+            compile=translate(self.compile_reason), split_dates=prepared.split.describe(), steps=self.schedule.total_steps,
+            steps_per_epoch=self.steps_per_epoch,
+            windows={"train": len(prepared.train), "validation": len(prepared.validation), "epoch": self.loader.windows,
+                     "evaluation": self.validation.windows})
+
+    def measure_constants(self) -> None:
+        """What the constant forecasts lose on the validation windows."""
+        prepared, config = self.prepared, self.config
+        places = np.linspace(0, len(prepared.train) - 1, min(len(prepared.train), CONSTANT_SAMPLE)).astype(np.int64)
+        known = targets(config, self.panel, prepared.train[places], prepared.label_scale)
+        asked = targets(config, self.panel, self.validation.order(), prepared.label_scale)
+        forecasts = constant_forecasts(config.head(), *known, config.model.quantile_levels)
+        self.progress.baselines = constant_losses(self.objective, forecasts, *asked, config.training.batch_size)
+        self.reporter.constants(self.progress.baselines)
+
+    # ------------------------------------------------------------ one step
+    def learn(self, batch: Batch) -> bool:
+        """Take one batch in; whether it completed an optimiser step."""
+        progress, accumulation, size = self.progress, self.config.training.accumulation, self.loader.batch_size
+        first = progress.batch // accumulation * accumulation * size
+        windows = min(first + accumulation * size, self.loader.windows) - first
+        loss = self.step.backward(batch, len(batch) / windows, progress.epoch * len(self.loader) + progress.batch)
+        self.meter.add_batch(loss, len(batch))
+        progress.batch += 1
+        if progress.batch % accumulation and progress.batch < len(self.loader):
+            return False
+        self.meter.add_step(self.step.update(self.schedule.learning_rate(progress.step)))
+        progress.step += 1
+        return True
+
+    def point_due(self) -> bool:
+        self._count_time()
+        return self.reporter.due(self.progress.seconds)
+
+    def write_point(self) -> None:
+        self.reporter.point(self.progress.step, self.schedule.learning_rate(max(0, self.progress.step - 1)))
+
+    # ------------------------------------------------------------ an evaluation
+    def evaluation_due(self) -> bool:
+        """Whether this step is one of the ``evaluations_per_epoch`` evenly spaced ones; the last step of an epoch always is."""
+        count, progress = self.config.training.evaluations_per_epoch, self.progress
+        done = math.ceil(progress.batch / self.config.training.accumulation)
+        due = {math.ceil(self.steps_per_epoch * part / count) for part in range(1, count + 1)}
+        return done in due and progress.evaluated != progress.step
+
+    def evaluate(self) -> None:
+        """Score the validation part, remember the best, write best and last. When it is stopped, nothing has changed yet."""
+        self.write_point()
+        found = evaluate(self.model, self.validation, self.objective, self.config, self.prepared.label_scale, self.stop)
+        if not math.isfinite(found.loss):
+            raise NotFiniteError("validation")
+        progress = self.progress
+        metrics = plain({"loss": found.loss, "train_loss": self.meter.since_evaluation(),
+                         **(self.score(found.prediction, self.panel) if self.score is not None else {})})
+        progress.validation, progress.extras = metrics, plain(found.extras)
+        best = progress.record(found.loss, self.reporter.epoch(progress.step), self.config.training.patience)
+        self.schedule.evaluated(found.loss)
+        self.reporter.evaluated(progress.step, metrics, best)
+        for name in ("best", "last") if best else ("last",):
+            self.save(name)
+
+    # ------------------------------------------------------------ files
+    def save(self, name: str) -> Path:
+        """Write ``<name>.safetensors`` with the present weights."""
+        path = self.run_dir / f"{name}.safetensors"
+        save_checkpoint(path, self.model, describe(self.config, self.panel, self.prepared, self.progress))
+        self.reporter.checkpoint(self.progress.step, path.name)
+        return path
+
+    def seconds_since_save(self) -> float:
+        """Since the last resume point, or the beginning of the session."""
+        return time.monotonic() - self._saved
+
+    def save_resume_point(self) -> None:
+        """Of a finished run only that it is finished; the weights are in its checkpoints."""
+        self._count_time()
+        self.progress.rows = self.step.rows
+        facts = {"progress": self.progress.state(), "meter": self.meter.state(), "schedule": self.schedule.state(),
+                 "scaler": self.step.scaler.state_dict()}
+        moving = () if self.progress.finished else (self.model, self.step.optimizer)
+        save_resume(self.run_dir, self._known, facts, *moving)
+        self._saved = time.monotonic()
+
+    def restore(self) -> bool:
+        """Go back to the resume point; False when there is none, so that the run begins anew. Either way the events say so."""
+        point = load_resume(self.run_dir, self._known)
+        if point is None:
+            self.reporter.events.append("resume", step=-1)
+            return False
+        self.progress = Progress.restore(point.facts["progress"])
+        self.meter.restore(point.facts["meter"])
+        self.schedule.restore(point.facts["schedule"])
+        self.step.rows = self.progress.rows
+        if not self.progress.finished:
+            point.restore(self.model, self.step.optimizer)
+        if self.step.scaler.is_enabled() and point.facts["scaler"]:
+            self.step.scaler.load_state_dict(point.facts["scaler"])
+        self.reporter.begin(self.progress.step)
+        self.reporter.events.append("resume", step=self.progress.step)
+        return True
+
+    def weights_are_finite(self) -> bool:
+        return all(bool(torch.isfinite(tensor).all()) for tensor in self.model.parameters())
+
+    def _count_time(self) -> None:
+        now = time.monotonic()
+        self.progress.seconds, self._counted = self.progress.seconds + now - self._counted, now

@@ -1,0 +1,172 @@
+"""The loop: from a panel and a configuration to checkpoints, with the whole story in ``events.jsonl``.
+
+In: configuration, panel, a run folder, a stop signal, the event log; optionally ``score``, which turns validation forecasts into metrics and
+is handed in because evaluation lies to the right of this layer. Out: files and a ``TrainResult``. The test part is never read here.
+It knows no job, no page and no store.
+"""
+
+from __future__ import annotations
+
+import gc
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch.utils import deterministic
+
+from financial_model.config import RunConfig, check
+from financial_model.errors import KairosError, Stopped
+from financial_model.paths import atomic_write
+from financial_model.training.checkpoint import read_header
+from financial_model.training.events import EventLog
+from financial_model.training.session import Score, Session
+from financial_model.training.step import NotFiniteError
+
+if TYPE_CHECKING:
+    from financial_model.datasets.panel import Panel
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainResult:
+    """How a training ended."""
+
+    state: str
+    """finished or stopped."""
+    checkpoint: Path
+    """final.safetensors, or stopped.safetensors."""
+    step: int
+    """Optimiser steps done."""
+    best_step: int
+    best_epoch: float
+    best_loss: float | None
+    """Lowest validation loss; None when the run was stopped before its first evaluation."""
+    early: bool
+    """Finished by early stopping."""
+    seconds: float
+    """Time spent, over all sessions of the run."""
+    baselines: dict[str, float]
+    """Validation loss of the constant forecasts."""
+
+
+def train(config: RunConfig, panel: Panel, run_dir: Path, *, stop: threading.Event | None = None, events: EventLog,
+          score: Score | None = None, resume: bool = False) -> TrainResult:
+    """Train a forecaster; on a CPU equal arguments give equal weights, bit for bit, also across kills and resumes.
+
+    ``stop`` is looked at in every step. ``score(prediction, panel)`` gives validation metrics for the curve. ``resume`` goes on from the
+    run's resume point, or from the beginning where there is none yet. Writes best, last, epoch<N>, final or stopped ``.safetensors`` and
+    ``resume/``. Raises ``ConfigError``, ``DataError``, ``StorageError``, ``CheckpointError`` (a resume point that does not belong here), and
+    ``KairosError`` when the loss is not a number or memory runs out.
+    """
+    check(config)
+    run_dir = Path(run_dir)
+    events.append("stage", stage="preparing")
+    session: Session | None = None
+    try:
+        session = Session(config, panel, run_dir, stop=stop, events=events, score=score)
+        with _deterministic(session.device):
+            return _run(session, resume)
+    finally:  # a model that trained must not stay in memory, whatever happened
+        cuda = session is not None and session.device.type == "cuda"
+        session = None
+        gc.collect()
+        if cuda:
+            torch.cuda.empty_cache()
+
+
+def _run(session: Session, resume: bool) -> TrainResult:
+    if not (resume and session.restore()):
+        session.announce()
+        session.measure_constants()
+    session.reporter.stage("training")
+    try:
+        _loop(session)
+    except Stopped:
+        path = session.save("stopped")
+        session.save_resume_point()
+        return _result(session, "stopped", path)
+    except NotFiniteError as error:
+        raise _not_finite(session, error) from error
+    session.reporter.stage("finishing")
+    path = _finish(session)
+    session.save_resume_point()
+    return _result(session, "finished", path)
+
+
+def _loop(session: Session) -> None:
+    """All epochs from where the progress stands. ``Stopped`` comes between two steps or out of an evaluation, never in the middle of a step."""
+    progress, training = session.progress, session.config.training
+    while not progress.finished:
+        _turn(session)  # what a resumed run may still have to do at the step it stands at
+        session.loader.set_epoch(progress.epoch)
+        session.loader.skip(progress.batch)
+        for batch in session.loader:
+            if progress.finished:
+                return
+            if session.learn(batch):
+                _turn(session)
+        if progress.finished:
+            return
+        progress.epoch, progress.batch = progress.epoch + 1, 0
+        progress.finished = progress.epoch >= training.epochs
+        if training.save_every and progress.epoch % training.save_every == 0:
+            session.save(f"epoch{progress.epoch}")
+        session.save_resume_point()
+
+
+def _turn(session: Session) -> None:
+    """What may be due between two steps: a stop, an evaluation, a point of the curve, a resume point."""
+    if session.stop is not None and session.stop.is_set():
+        raise Stopped
+    if session.evaluation_due():
+        session.evaluate()
+    elif session.point_due():
+        session.write_point()
+    if session.seconds_since_save() >= session.config.training.resume_every:
+        session.save_resume_point()
+
+
+def _finish(session: Session) -> Path:
+    """The best weights, with the extras measured beside them on the validation part, under the name that forecasts are made with."""
+    best, final = session.run_dir / "best.safetensors", session.run_dir / "final.safetensors"
+    read_header(best)  # a damaged file must not become the final one
+    atomic_write(final, best.read_bytes())
+    session.reporter.checkpoint(session.progress.best_step, final.name)
+    return final
+
+
+def _not_finite(session: Session, error: NotFiniteError) -> KairosError:
+    """The sentence that says where; the weights of before are kept where they are still good."""
+    progress = session.progress
+    key = "training.validation_not_finite" if str(error) == "validation" else "training.not_finite"
+    if session.weights_are_finite():
+        session.save("last")
+    return KairosError(key, epoch=progress.epoch + 1, step=progress.step + (key == "training.not_finite"),
+                       learning_rate=f"{session.schedule.learning_rate(progress.step):.3g}")
+
+
+def _result(session: Session, state: str, path: Path) -> TrainResult:
+    progress = session.progress
+    return TrainResult(
+        state=state, checkpoint=path, step=progress.step, best_step=progress.best_step, best_epoch=progress.best_epoch,
+        best_loss=progress.best_loss, early=progress.early, seconds=progress.seconds, baselines=progress.baselines)
+
+
+@contextmanager
+def _deterministic(device: torch.device) -> Iterator[None]:
+    """On a CPU, only algorithms that give the same bits twice; the process's setting is put back afterwards."""
+    if device.type != "cpu":
+        yield
+        return
+    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    fill = deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    torch.use_deterministic_algorithms(True)
+    deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        deterministic.fill_uninitialized_memory = fill  # type: ignore[attr-defined]

@@ -1,0 +1,74 @@
+"""What a model is worth on the validation part, and what is measured there for later use.
+
+In: a model and the loader of validation windows. Out: the loss, the forecasts, and the extras of the checkpoint. The loss is computed from the
+forecasts themselves, in the units of the objective, so that what is scored is what a user gets.
+It knows no test part and changes no weight.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from financial_model.config import CLASSES, RunConfig
+from financial_model.datasets.targets import label_unit
+from financial_model.models.decode import expected_from_classes
+from financial_model.models.forecaster import Forecaster, Prediction, predict
+from financial_model.training.constants import mean_loss
+from financial_model.training.preparation import targets
+
+if TYPE_CHECKING:
+    from financial_model.datasets.loader import WindowLoader
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    loss: float
+    prediction: Prediction
+    extras: dict[str, Any]
+    """``residual_quantiles`` [H, Q] and ``class_means`` [H, 3] in units, where the head needs them to give quantiles and returns."""
+
+
+def evaluate(model: Forecaster, loader: WindowLoader, objective: Callable[..., torch.Tensor], config: RunConfig,
+             label_scale: NDArray[np.float32], stop: threading.Event | None = None) -> Evaluation:
+    """Forecast every window of ``loader`` and score it. Raises ``Stopped`` on ``stop``."""
+    prediction = predict(model, loader, extras={}, stop=stop)
+    z, label = targets(config, loader.panel, prediction.end, label_scale)
+    unit = label_unit(loader.panel, prediction.end, config.label, label_scale)
+    outputs = in_units(config.head(), prediction, unit)
+    return Evaluation(
+        loss=mean_loss(objective, outputs, z, label, loader.batch_size), prediction=prediction,
+        extras=fit_extras(outputs, z, label, config.model.quantile_levels))
+
+
+def in_units(head: str, prediction: Prediction, unit: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    """The forecasts as an objective sees them: ``point`` [n, H], ``quantiles`` [n, H, Q] or ``logits`` [n, 3]."""
+    if head == "point":
+        return {"point": prediction.expected / unit}
+    if head == "quantile" and prediction.quantiles is not None:
+        return {"quantiles": prediction.quantiles / unit[..., None]}
+    if prediction.probabilities is None:
+        raise ValueError(f"a {head} head gave no probabilities")
+    return {"logits": np.log(np.maximum(prediction.probabilities, 1e-30)).astype(np.float32)}  # equal to the logits up to a constant per window
+
+
+def fit_extras(outputs: dict[str, NDArray], z: NDArray, label: NDArray, levels: Sequence[float]) -> dict[str, Any]:
+    """How far and in which classes the truth lay around these forecasts. A quantile head says so itself and needs nothing."""
+    if "quantiles" in outputs:
+        return {}
+    if "point" in outputs:
+        return {"residual_quantiles": _residual_quantiles(z - outputs["point"], levels)}
+    means = np.stack([z[label == name].mean(0) if (label == name).any() else np.zeros(z.shape[1]) for name in range(len(CLASSES))], axis=1)
+    expected = expected_from_classes(np.exp(outputs["logits"]), means, z.shape[1])
+    return {"class_means": means, "residual_quantiles": _residual_quantiles(z - expected, levels)}
+
+
+def _residual_quantiles(residual: NDArray, levels: Sequence[float]) -> NDArray:
+    """[H, Q]"""
+    return np.quantile(residual, levels, axis=0).T
