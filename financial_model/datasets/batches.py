@@ -148,7 +148,7 @@ class _HostSet:
                            a["date"], a["condition"], a["ranks"], a["unit"])
         if spec.labelled:
             targets.fill_returns(panel.prices, ends, spec.wait, spec.price, a["y"])
-            targets.fill_classes(a["y"][:n], spec.class_column, spec.up, spec.down, a["label"][:n])
+            targets.fill_classes(a["y"][:n], spec.class_column, spec.up, spec.down, targets.CODES, a["label"][:n])
 
     def wait(self) -> None:
         if self.copied is not None:

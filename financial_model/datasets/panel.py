@@ -32,7 +32,6 @@ LOG_CLOSE, LOG_OPEN, RAW_CLOSE, RAW_OPEN = range(4)
 TRADES, OPENS_AT_LIMIT_UP, OPENS_AT_LIMIT_DOWN = 1, 2, 4
 """Bits of ``tradable``; a row without ``TRADES`` is suspended or has no volume."""
 ORACLE_HORIZONS = 10
-VOLATILITY_BARS, VOLATILITY_FLOOR = 21, 0.002
 
 ARRAYS: dict[str, tuple[str, int]] = {
     "values": ("float32", -1), "time": ("int64", 0), "conditions": ("int8", len(CONDITIONS)), "ranks": ("float32", len(RANKS)),

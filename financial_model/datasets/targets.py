@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from financial_model.config import CLASSES, LabelConfig, RunConfig
 from financial_model.datasets.panel import LOG_CLOSE, LOG_OPEN, Panel
 
-UP, FLAT, DOWN = (CLASSES.index(name) for name in ("up", "flat", "down"))
+CODES = UP, FLAT, DOWN = (CLASSES.index("up"), CLASSES.index("flat"), CLASSES.index("down"))
 _CHUNK = 1 << 16
 
 
@@ -37,7 +37,7 @@ def label_returns(panel: Panel, ends: NDArray[np.int64], config: LabelConfig) ->
 def label_classes(returns: NDArray[np.float32], config: LabelConfig) -> NDArray[np.int64]:
     """Index into CLASSES ``[n]`` from the simple return at ``class_horizon`` (at most the horizon)."""
     result = np.empty(len(returns), np.int64)
-    fill_classes(returns, *class_bounds(config), result)
+    fill_classes(returns, *class_bounds(config), CODES, result)
     return result
 
 
@@ -72,6 +72,7 @@ def class_bounds(config: LabelConfig) -> tuple[int, float, float]:
 
 @numba.njit(cache=True, nogil=True)
 def fill_returns(prices, ends, wait, column, out):
+    """``prices`` columns: log close first; ``column``: the price of the entry, ``wait`` bars after the end."""
     for i in range(ends.shape[0]):
         start = ends[i] + wait
         base = prices[start, column]
@@ -80,10 +81,11 @@ def fill_returns(prices, ends, wait, column, out):
 
 
 @numba.njit(cache=True, nogil=True)
-def fill_classes(returns, column, up, down, out):
+def fill_classes(returns, column, up, down, codes, out):
+    """``codes`` (up, flat, down): passed in, because compiled code that is kept on disk would not notice a change of CLASSES."""
     for i in range(out.shape[0]):
         value = returns[i, column]
-        out[i] = UP if value >= up else (DOWN if value <= down else FLAT)
+        out[i] = codes[0] if value >= up else (codes[2] if value <= down else codes[1])
 
 
 @numba.njit(cache=True, nogil=True)

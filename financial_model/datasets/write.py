@@ -26,8 +26,6 @@ from financial_model.datasets.panel import (
     ORACLE_HORIZONS,
     SYMBOLS,
     TRADES,
-    VOLATILITY_BARS,
-    VOLATILITY_FLOOR,
 )
 from financial_model.datasets.splits import iso
 from financial_model.errors import DataError
@@ -39,6 +37,7 @@ if TYPE_CHECKING:
     from financial_model.market.bars import PackedBars
 
 SOURCES = "sources.json"
+VOLATILITY_BARS, VOLATILITY_FLOOR = 21, 0.002
 _FIRST_RETURNS, _TYPICAL_VOLATILITY = 5, 0.02
 
 
@@ -176,10 +175,10 @@ def tradable_flags(bars: PackedBars) -> NDArray[np.uint8]:
     trades = bars.volume > 0
     if "tradable" in bars.extra:
         trades &= ~(bars.extra["tradable"] == 0)
-    flags: NDArray[np.uint8] = np.where(trades, TRADES, 0).astype(np.uint8)
+    flags = np.where(trades, TRADES, 0).astype(np.uint8)
     for stock, symbol in enumerate(bars.symbols):
         rows = slice(int(bars.offsets[stock]), int(bars.offsets[stock + 1]))
-        flags[rows] |= _limit_flags(symbol, bars.time[rows], bars.open[rows], bars.close[rows], bars.factor[rows])
+        np.bitwise_or(flags[rows], _limit_flags(symbol, bars.time[rows], bars.open[rows], bars.close[rows], bars.factor[rows]), out=flags[rows])
     return flags
 
 

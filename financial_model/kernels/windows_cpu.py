@@ -17,10 +17,9 @@ from numpy.typing import NDArray
 
 from financial_model.kernels.reference import EPS
 
+# ``eps`` is passed in: code that is kept on disk would not notice a change of a constant in another file.
 # Everything but "reassoc": reordering would fold the shift by the last row away, and with it the digits it protects.
 _compiled = numba.njit(cache=True, nogil=True, boundscheck=False, fastmath={"contract", "nnan", "ninf", "nsz", "arcp"})
-_FLOOR = np.float32(EPS)
-_VARIANCE_FLOOR = np.float32(EPS * EPS)
 _ROWS = 5  # scratch rows a kernel needs
 _PARALLEL_FLOATS = 1 << 18  # below this a second thread costs more than it brings
 
@@ -76,7 +75,7 @@ def _table(flat, ends, length, columns, table_center, table_scale, clip, scratch
 
 
 @_compiled
-def _last_close(flat, ends, length, columns, close, given_scale, clip, scratch, out, center, scale):
+def _last_close(flat, ends, length, columns, close, given_scale, eps, clip, scratch, out, center, scale):
     """x = (value - last) * scale; ``last`` is column ``close`` of the last row, or each column itself where ``close`` is negative."""
     rows = _side_by_side(columns)
     width, size = rows * columns, length * columns
@@ -87,7 +86,7 @@ def _last_close(flat, ends, length, columns, close, given_scale, clip, scratch, 
         last = source[size - columns:]
         for c in range(columns):
             center[b, c] = last[c] if close < 0 else last[close]
-            scale[b, c] = given_scale[c] if given_scale.shape[0] else np.float32(1) / max(abs(center[b, c]), _FLOOR)
+            scale[b, c] = given_scale[c] if given_scale.shape[0] else np.float32(1) / max(abs(center[b, c]), eps)
         _spread(center[b], rows, middle)
         _spread(scale[b], rows, factor)
         for start in range(0, size, width):
@@ -98,7 +97,7 @@ def _last_close(flat, ends, length, columns, close, given_scale, clip, scratch, 
 
 
 @_compiled
-def _zscore(flat, ends, length, columns, clip, scratch, out, center, scale):
+def _zscore(flat, ends, length, columns, eps, clip, scratch, out, center, scale):
     """Two passes over the cached window: the mean of the differences to its last row, then the variance around that mean."""
     rows = _side_by_side(columns)
     width, size = rows * columns, length * columns
@@ -129,7 +128,7 @@ def _zscore(flat, ends, length, columns, clip, scratch, out, center, scale):
                 write[j] = distance
         _fold(total, rows, columns, scale[b])
         for c in range(columns):
-            scale[b, c] = np.float32(1) / np.sqrt(scale[b, c] / count + _VARIANCE_FLOOR)
+            scale[b, c] = np.float32(1) / np.sqrt(scale[b, c] / count + eps * eps)
         _spread(scale[b], rows, factor)
         _scale_and_clip(target, width, factor, clip)
 
@@ -168,10 +167,10 @@ def gather_windows(values: NDArray[np.float32], ends: NDArray[np.int64], context
         if mode == "table" and center is not None and scale is not None:
             _table(flat, ends[part], context_length, columns, center, scale, limit, *target)
         elif mode == "zscore":
-            _zscore(flat, ends[part], context_length, columns, limit, *target)
+            _zscore(flat, ends[part], context_length, columns, np.float32(EPS), limit, *target)
         elif mode == "last_close":
             given = np.empty(0, np.float32) if scale is None else scale
-            _last_close(flat, ends[part], context_length, columns, close, given, limit, *target)
+            _last_close(flat, ends[part], context_length, columns, close, given, np.float32(EPS), limit, *target)
         else:
             raise ValueError("mode table needs center and scale" if mode == "table" else f"unknown mode {mode!r}")
 
