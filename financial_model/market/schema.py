@@ -21,7 +21,8 @@ FACTS: dict[str, tuple[str, ...]] = {
     "shares": ("date", "total_shares", "float_shares"),
     "book": ("date", "announced", "book_per_share"),
 }
-"""Dated facts of a symbol. events: as ``adjustment.ExRights``, per share, on the ex-date; shares: a step function; book: report date and the day it became public."""
+"""Dated facts of a symbol. events: as ``adjustment.ExRights``, per share, on the ex-date; shares: a step function;
+book: report date and the day it became public."""
 
 CREATE = (
     "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)",

@@ -27,6 +27,8 @@ class Capabilities:
 
     network: bool = True
     synthetic: bool = False
+    whole: bool = False
+    """Writes a whole market at once (``write(store, stocks, progress=, stop=)``) instead of answering symbol by symbol."""
     markets: tuple[str, ...] = ("SH", "SZ")
     minute: bool = False
     events: bool = False
