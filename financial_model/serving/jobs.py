@@ -22,6 +22,7 @@ from typing import Any
 
 from financial_model.errors import JobError, KairosError, NotFoundError, Stopped
 from financial_model.paths import Workspace
+from financial_model.serving.failures import error_id
 from financial_model.serving.runs import RunStore
 from financial_model.serving.tasks import TASKS, JobContext, Task
 from financial_model.text import translate
@@ -193,11 +194,11 @@ class JobService:
         except KairosError as error:
             logger.warning("%s: %s", job.kind, error)
             self._finish(job, "failed", error.key, error.fields)
-        except Exception:
+        except Exception as error:
             # The one place where a bug must not take the worker, and every job behind it, along.
-            error_id = uuid.uuid4().hex[:8]
-            logger.exception("%s failed unexpectedly (error %s)", job.kind, error_id)
-            self._finish(job, "failed", "jobs.unexpected", {"id": error_id}, error_id=error_id)
+            number = error_id(error)
+            logger.exception("%s failed unexpectedly (error %s)", job.kind, number)
+            self._finish(job, "failed", "jobs.unexpected", {"id": number}, number=number)
         else:
             stopped = getattr(result, "state", "") == "stopped"
             job.result = result.to_json() if hasattr(result, "to_json") else result
@@ -211,9 +212,9 @@ class JobService:
             if job.state == "preparing" and stage == "train":
                 job.state = "running"
 
-    def _finish(self, job: Job, state: str, key: str = "", fields: Mapping[str, Any] | None = None, *, error_id: str = "") -> None:
+    def _finish(self, job: Job, state: str, key: str = "", fields: Mapping[str, Any] | None = None, *, number: str = "") -> None:
         with self._changed:
-            job.error_id = error_id
+            job.error_id = number
             self._end(job, state, key, fields)
 
     def _end(self, job: Job, state: str, key: str = "", fields: Mapping[str, Any] | None = None) -> None:

@@ -1,0 +1,178 @@
+"""What can be typed: every command with its flags. The flags of ``train`` are the settings of ``config.py``, their help is the form's.
+
+In: a language. Out: a parser whose result names the command. It runs nothing and knows no layer below but the configuration.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from financial_model import __version__, config
+from financial_model.errors import ConfigError
+from financial_model.paths import Workspace
+from financial_model.text import LANGUAGES, translate
+
+DEMO_FOLDER = Path("demo_output")
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse that raises a sentence instead of printing usage and leaving the process."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError("cli.usage", message=message.rstrip("."), program=self.prog)
+
+
+def language_of(arguments: Sequence[str]) -> str:
+    """The language to speak before anything is parsed: ``--language``, else the environment's, else English."""
+    for place, word in enumerate(arguments):
+        value = word.partition("=")[2] if word.startswith("--language=") else (arguments[place + 1 : place + 2] or [""])[0]
+        if word.startswith("--language") and value in LANGUAGES:
+            return value
+    spoken = os.environ.get("KAIROS_LANGUAGE") or os.environ.get("LC_ALL") or os.environ.get("LANG") or ""
+    return "zh" if spoken.lower().startswith("zh") else "en"
+
+
+def build_parser(language: str = "en") -> Parser:
+    """The whole command line in ``language``."""
+    words = _Words(language)
+    parser = Parser(prog="kairos", description=words("about"), allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"kairos {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Parser)
+    common = _common(words)
+
+    def command(name: str) -> Parser:
+        return commands.add_parser(name, help=words(f"{name}.about"), description=words(f"{name}.about"), parents=[common], allow_abbrev=False)
+
+    _data_commands(command, words)
+    _run_commands(command, words)
+    _forecast_commands(command, words)
+    _machine_commands(command, words)
+    return parser
+
+
+class _Words:
+    """Help texts: ``cli.<name>`` with argparse's percent signs doubled."""
+
+    def __init__(self, language: str) -> None:
+        self.language = language
+
+    def __call__(self, name: str, **fields: object) -> str:
+        return self.text(f"cli.{name}", **fields)
+
+    def text(self, key: str, **fields: object) -> str:
+        return translate(key, self.language, **fields).replace("%", "%%")
+
+
+def _common(words: _Words) -> Parser:
+    common = Parser(add_help=False)
+    group = common.add_argument_group(words("common"))
+    defaults = Workspace()
+    group.add_argument("--json", action="store_true", help=words("flag.json"))
+    group.add_argument("--data-dir", type=Path, default=None, metavar="DIR", help=words("flag.data_dir", default=defaults.data_dir))
+    group.add_argument("--checkpoint-dir", type=Path, default=None, metavar="DIR", help=words("flag.checkpoint_dir", default=defaults.checkpoint_dir))
+    group.add_argument("--language", choices=LANGUAGES, default=None, help=words("flag.language"))
+    return common
+
+
+def _data_commands(command: Any, words: _Words) -> None:
+    parser = command("download")
+    parser.add_argument("--source", required=True, metavar="SOURCE", help=words("flag.source"))
+    parser.add_argument("--symbols", default="", metavar="A,B", help=words("flag.symbols"))
+    parser.add_argument("--count", type=int, default=None, metavar="N", help=words("flag.count"))
+    parser.add_argument("--start", default="", metavar="DATE", help=words("flag.start"))
+    parser.add_argument("--end", default="", metavar="DATE", help=words("flag.end"))
+    parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help=words("flag.option"))
+
+    parser = command("import")
+    parser.add_argument("paths", nargs="+", metavar="PATH", help=words("flag.paths"))
+    parser.add_argument("--industry", default=None, metavar="FILE", help=words("flag.industry_file"))
+    parser.add_argument("--volume-unit", choices=("shares", "lots"), default="shares", help=words("flag.volume_unit"))
+    parser.add_argument("--prices", choices=("raw", "adjusted"), default="raw", help=words("flag.prices"))
+
+    command("analyze")
+    command("sources")
+
+
+def _run_commands(command: Any, words: _Words) -> None:
+    parser = command("train")
+    parser.add_argument("--preset", choices=tuple(config.PRESETS), default="standard", help=words("flag.preset"))
+    parser.add_argument("--resume", default="", metavar="RUN", help=words("flag.resume"))
+    sections: dict[str, Any] = {}
+    for entry in config.fields():
+        title = words(f"section.{entry.section or 'run'}")
+        group = sections.setdefault(title, parser.add_argument_group(title) if title not in sections else None)
+        _add_setting(group, entry, words)
+
+    parser = command("evaluate")
+    parser.add_argument("run", metavar="RUN", help=words("flag.run"))
+    parser.add_argument("--html", default="", metavar="FILE", help=words("flag.html"))
+
+    command("runs")
+
+    parser = command("export")
+    parser.add_argument("run", metavar="RUN", help=words("flag.run"))
+    parser.add_argument("file", metavar="FILE", help=words("flag.export_file"))
+    parser.add_argument("--checkpoint", default="", metavar="KIND", help=words("flag.checkpoint"))
+
+
+def _forecast_commands(command: Any, words: _Words) -> None:
+    parser = command("predict")
+    parser.add_argument("run", metavar="RUN", help=words("flag.run"))
+    parser.add_argument("--symbol", required=True, metavar="CODE", help=words("flag.symbol"))
+    parser.add_argument("--as-of", default="", metavar="DATE", help=words("flag.as_of"))
+    parser.add_argument("--days", type=int, default=None, metavar="N", help=words("flag.days"))
+
+    parser = command("rank")
+    parser.add_argument("run", metavar="RUN", help=words("flag.run"))
+    parser.add_argument("--top", type=int, default=20, metavar="N", help=words("flag.top"))
+    parser.add_argument("--as-of", default="", metavar="DATE", help=words("flag.as_of"))
+    parser.add_argument("--min-gain", type=float, default=None, metavar="X", help=words("flag.min_gain"))
+    parser.add_argument("--industry", default="", metavar="NAME", help=words("flag.industry"))
+    parser.add_argument("--csv", default="", metavar="FILE", help=words("flag.csv"))
+
+
+def _machine_commands(command: Any, words: _Words) -> None:
+    command("models")
+    command("features")
+
+    parser = command("doctor")
+    parser.add_argument("--rebuild", action="store_true", help=words("flag.rebuild"))
+
+    parser = command("demo")
+    parser.add_argument("--seed", type=int, default=7, metavar="N", help=words("flag.demo_seed"))
+
+    parser = command("serve")
+    parser.add_argument("--host", default="127.0.0.1", metavar="HOST", help=words("flag.host"))
+    parser.add_argument("--port", type=int, default=7860, metavar="PORT", help=words("flag.port"))
+    parser.add_argument("--auth", default="", metavar="USER:PASS", help=words("flag.auth"))
+
+
+def _add_setting(group: Any, entry: config.FieldSpec, words: _Words) -> None:
+    """One setting as a flag. Its value stays a text here: ``config.build`` converts and checks it, and names what is wrong."""
+    about = words.text(f"form.{entry.name}.help")
+    shown = ",".join(map(str, entry.default)) if isinstance(entry.default, tuple) else entry.default
+    if shown not in ("", None):
+        about = f"{about} [{str(shown).replace('%', '%%')}]"
+    options: dict[str, Any] = {"dest": f"setting_{entry.name}", "default": argparse.SUPPRESS, "help": about}
+    if entry.kind is bool:
+        group.add_argument(f"--{entry.flag}", action=argparse.BooleanOptionalAction, **options)
+        return
+    if entry.choices and entry.kind is not tuple:
+        options["metavar"] = "{" + ",".join(entry.choices) + "}"
+    else:
+        options["metavar"] = {int: "N", float: "X", str: "TEXT", tuple: "A,B"}[entry.kind]
+    group.add_argument(f"--{entry.flag}", **options)
+
+
+def settings_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The settings a user typed, by field name; what he left out is not among them."""
+    return {name.removeprefix("setting_"): value for name, value in vars(arguments).items() if name.startswith("setting_")}
+
+
+def workspace_of(arguments: argparse.Namespace, base: Workspace | None = None) -> Workspace:
+    base = base or Workspace()
+    return Workspace(data_dir=arguments.data_dir or base.data_dir, checkpoint_dir=arguments.checkpoint_dir or base.checkpoint_dir)

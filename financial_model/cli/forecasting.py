@@ -1,0 +1,67 @@
+"""``predict`` and ``rank``: one stock, or the whole pool.
+
+In: parsed arguments. Out: an :class:`Answer`. The figures come from ``serving.predictor``.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from financial_model.cli.arguments import workspace_of
+from financial_model.cli.output import Answer, Output, ProgressBar, figure, percent, table
+from financial_model.cli.training import stopping
+
+
+def predict(arguments: argparse.Namespace, output: Output) -> Answer:
+    """The days ahead of one stock with ranges and chances."""
+    from financial_model.serving.predictor import Predictor
+
+    found = Predictor(workspace_of(arguments)).forecast(arguments.run, arguments.symbol, arguments.as_of or None, arguments.days)
+    data = {name: value for name, value in found.items() if name not in ("history", "model", "class_line")}
+    data["notes"] = [output.word(note["key"], **note["fields"]) for note in found["notes"]]
+    return Answer(data, forecast_lines(found, output))
+
+
+def forecast_lines(found: dict[str, Any], output: Output) -> list[str]:
+    """A forecast for a reader."""
+    title = output.word("cli.predict.title", symbol=found["symbol"], name=found["name"], as_of=found["as_of"], price=figure(found["price"], 2))
+    truth = found["truth"]["price"]
+    rows = []
+    for place, day in enumerate(found["table"]):
+        low, high = (found["fan"]["80"][side][place] for side in ("low", "high")) if "80" in found["fan"] else (None, None)
+        rows.append([day["day"], day["date"], figure(day["price"], 2), f"{figure(low, 2)} – {figure(high, 2)}",
+                     percent(day["expected_return"], signed=True), percent(day["p_up"], 1), figure(truth[place], 2) if place < len(truth) else "–"])
+    head = [output.word(f"cli.predict.{name}") for name in ("day", "date", "median", "range", "expected", "p_up", "truth")]
+    odds = output.word("serving.class_line", **found["class_line"])
+    return [title, "", *table(head, rows), "", output.word("cli.predict.odds", days=found["class_horizon"], odds=odds),
+            *(output.word(note["key"], **note["fields"]) for note in found["notes"])]
+
+
+def rank(arguments: argparse.Namespace, output: Output) -> Answer:
+    """The pool, best expected return first."""
+    from financial_model.serving.predictor import Predictor
+
+    predictor = Predictor(workspace_of(arguments))
+    with stopping(output) as stop, ProgressBar(output) as progress:
+        found = predictor.rank(arguments.run, arguments.top, arguments.as_of or None, min_gain=arguments.min_gain,
+                               industry=arguments.industry or None, progress=progress, stop=stop)
+    file = predictor.to_csv(found, Path(arguments.csv)) if arguments.csv else None
+    notes = [output.word(note["key"], **note["fields"]) for note in found.attrs["notes"]]
+    data = {"run": predictor.runs.get(arguments.run).id, "as_of": found.attrs["as_of"], "days": found.attrs["days"],
+            "considered": found.attrs["considered"], "stocks": found, "notes": notes, **({"csv": str(file)} if file else {})}
+    title = output.word("cli.rank.title", as_of=found.attrs["as_of"], days=found.attrs["days"], shown=len(found), count=found.attrs["considered"])
+    return Answer(data, [title, "", *pool_table(found, output), *([""] + notes if notes else []), *([str(file)] if file else [])])
+
+
+def pool_table(found: Any, output: Output) -> list[str]:
+    rows = [[row.rank, row.symbol, row.name, row.industry, f"{row.size}/{row.value}/{row.volatility_class}/{row.momentum}", figure(row.price, 2),
+             percent(row.expected_return, signed=True), percent(row.p_up, 1), percent(row.volatility), _flags(row, output)]
+            for row in found.itertuples(index=False, name="Stock")]
+    columns = ("place", "symbol", "name", "industry", "style", "price", "expected", "p_up", "volatility", "flags")
+    return table([output.word(f"cli.rank.{name}") for name in columns], rows)
+
+
+def _flags(row: Any, output: Output) -> str:
+    return ", ".join(output.word(f"cli.flag_of.{name}") for name in ("suspended", "limit_up", "limit_down") if getattr(row, name))

@@ -1,0 +1,74 @@
+"""From typed words to an exit code: parse, run one command, answer; errors become one line.
+
+In: the arguments. Out: 0, 2 for a user's error, 130 for an abort, 1 for a bug (logged under an id). It knows no command's insides.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+
+from financial_model.cli.arguments import build_parser, language_of
+from financial_model.cli.failures import record
+from financial_model.cli.output import Answer, Output, logs_to_stderr
+from financial_model.errors import KairosError, Stopped
+from financial_model.serving.failures import error_id
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "download": ("market", "download"), "import": ("market", "import_files"), "analyze": ("market", "analyze"), "sources": ("market", "sources"),
+    "train": ("training", "train"), "evaluate": ("training", "evaluate"), "runs": ("training", "runs"), "export": ("training", "export"),
+    "predict": ("forecasting", "predict"), "rank": ("forecasting", "rank"),
+    "models": ("machine", "models"), "features": ("machine", "features"), "doctor": ("machine", "doctor"), "serve": ("machine", "serve"),
+    "demo": ("demo", "demo"),
+}
+"""Command -> module of this package and function ``(arguments, output) -> Answer``; loaded when it is called for."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """One command, from its words to its exit code."""
+    _speak_utf8()
+    output = Output(as_json="--json" in arguments, language=language_of(arguments))
+    try:
+        parsed = build_parser(output.language).parse_args(list(arguments))
+    except KairosError as error:
+        output.problem(error.message(output.language))
+        return 2
+    except SystemExit as leaving:  # --help and --version have said what they say
+        return int(leaving.code or 0)
+    parsed.language_given = parsed.language is not None
+    parsed.language = output.language
+    logs_to_stderr()
+    return _perform(_command(parsed.command), parsed, output)
+
+
+def _command(name: str) -> Callable[[argparse.Namespace, Output], Answer]:
+    module, function = COMMANDS[name]
+    return getattr(importlib.import_module(f"financial_model.cli.{module}"), function)
+
+
+def _perform(command: Callable[[argparse.Namespace, Output], Answer], parsed: argparse.Namespace, output: Output) -> int:
+    try:
+        output.answer(command(parsed, output))
+    except KairosError as error:
+        output.problem(error.message(output.language))
+        return 2
+    except (KeyboardInterrupt, Stopped):
+        output.problem(output.word("cli.aborted"))
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone (| head)
+        sys.stderr.close()
+        return 0
+    except Exception as error:
+        # The outermost place: whatever reaches it is a bug, and a person gets its number instead of a traceback.
+        number = error_id(error)
+        output.problem(output.word("cli.unexpected", id=number, where=record(number, parsed)), error_id=number)
+        return 1
+    return 0
+
+
+def _speak_utf8() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="replace")

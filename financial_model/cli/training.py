@@ -1,0 +1,152 @@
+"""``train``, ``evaluate``, ``runs``, ``export``: making models and looking at them.
+
+In: parsed arguments. Out: an :class:`Answer`. What is done is done by ``serving``; here it is only asked for and told.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from financial_model import config as settings
+from financial_model.cli.arguments import settings_of, workspace_of
+from financial_model.cli.output import Answer, Output, ProgressBar, figure, percent, table
+from financial_model.errors import ConfigError, NotFoundError
+from financial_model.paths import Workspace, atomic_write
+from financial_model.serving.runs import RunInfo, RunStore
+
+PERCENTAGES = frozenset({"direction", "direction_base_rate", "balanced_accuracy", "coverage_80", "recovery"})
+SHOWN = ("ic", "rank_ic", "direction", "direction_base_rate", "balanced_accuracy", "mae_percent", "coverage_80", "pinball")
+"""Figures of the short table, in order."""
+
+
+def train(arguments: argparse.Namespace, output: Output) -> Answer:
+    """A new run from presets and flags, or an old one resumed; Ctrl-C stops it so that it can be resumed."""
+    from financial_model.serving.experiment import run_training
+
+    workspace, given = workspace_of(arguments), settings_of(arguments)
+    if arguments.resume:
+        if given or arguments.preset != "standard":
+            raise ConfigError("cli.resume_takes_no_settings", run=arguments.resume)
+        run: RunInfo | None = RunStore(workspace.checkpoint_dir).get(arguments.resume)
+        config = run.run_config()  # type: ignore[union-attr]
+    else:
+        run, config = None, settings.build(given, preset=arguments.preset)
+        settings.check(config)
+        for problem in settings.problems(config):
+            output.note(output.word("cli.warning", sentence=output.word(problem.key, **problem.values)))
+    with stopping(output) as stop, ProgressBar(output) as progress:
+        done = run_training(workspace, config, run=run, stop=stop, progress=progress, resume=bool(arguments.resume))
+    return describe(done, output)
+
+
+def describe(run: RunInfo, output: Output) -> Answer:
+    """A run that has just ended."""
+    lines = [output.word(f"cli.train.{run.state}", run=run.id)]
+    if run.metrics:
+        lines += ["", *metric_table(run.metrics, output)]
+    lines += ["", *(str(run.path / f"{kind}.safetensors") for kind in run.checkpoints[:1])]
+    return Answer({"run": run.id, "state": run.state, "folder": str(run.path), "checkpoints": list(run.checkpoints), "metrics": run.metrics}, lines)
+
+
+def evaluate(arguments: argparse.Namespace, output: Output) -> Answer:
+    """The test result beside the baselines; ``--html`` also writes the report there."""
+    from financial_model.evaluation.verdict import sentences
+    from financial_model.serving.experiment import evaluate_run
+    from financial_model.serving.judging import report
+
+    workspace = workspace_of(arguments)
+    with stopping(output) as stop, ProgressBar(output) as progress:
+        found = evaluate_run(workspace, arguments.run, progress=progress, stop=stop)
+    run = RunStore(workspace.checkpoint_dir).get(arguments.run)
+    html = Path(arguments.html) if arguments.html else None
+    if html is not None:
+        report(run, found, html)
+    split, notes = found["split"], [output.word(note["key"], **note["fields"]) for note in found["notes"]]
+    data = {"run": run.id, "checkpoint": found["checkpoint"], "test": split["test"], "split": split, "test_opened": found["test_opened"],
+            "synthetic": found["synthetic"], **found["metrics"], "verdict": sentences(found["result"]["verdict"], "en"), "notes": notes,
+            **({"html": str(html)} if html else {})}
+    lines = [output.word("cli.evaluate.title", run=run.id, first=split["test"]["first"], last=split["test"]["last"], rows=found["metrics"]["rows"],
+                         dates=found["metrics"]["dates"]), "", *metric_table(found["metrics"], output), "",
+             *sentences(found["result"]["verdict"], output.language), *notes]
+    return Answer(data, [*lines, *([str(html)] if html else [])])
+
+
+def metric_table(metrics: Mapping[str, Any], output: Output) -> list[str]:
+    """The model, its intervals below it, and every baseline."""
+    names = [name for name in SHOWN if metrics.get(name) is not None or any(entry.get(name) is not None for entry in metrics["baselines"].values())]
+
+    def cells(entry: Mapping[str, Any]) -> list[str]:
+        return [(percent if name in PERCENTAGES else figure)(entry.get(name)) for name in names]
+
+    def bounds(name: str) -> str:
+        pair = metrics.get(f"{name}_interval")
+        write = percent if name in PERCENTAGES else figure
+        return f"{write(pair[0])} … {write(pair[1])}".replace(" %", "") if pair and None not in pair else ""
+
+    rows = [[output.word("cli.model"), *cells(metrics)], [output.word("cli.interval"), *(bounds(name) for name in names)]]
+    rows += [[name, *cells(entry)] for name, entry in metrics["baselines"].items()]
+    if metrics.get("oracle_ic") is not None:
+        rows.append([output.word("cli.oracle"), *(figure(metrics["oracle_ic"]) if name == "ic" else "" for name in names)])
+    lines = table(["", *(output.word(f"cli.metric.{name}") for name in names)], rows)
+    if metrics.get("recovery") is not None:
+        lines.append(output.word("cli.recovery", share=percent(metrics["recovery"], 0)))
+    return lines
+
+
+def runs(arguments: argparse.Namespace, output: Output) -> Answer:
+    """Every run, newest first."""
+    found = RunStore(workspace_of(arguments).checkpoint_dir).list()
+    data = [run.to_json("en") for run in found]
+    if not found:
+        return Answer({"runs": []}, [output.word("cli.runs.none")])
+    rows = [[run.id, output.word(f"cli.state.{run.state}"), entry["config"]["model"], entry["config"]["condition"], entry["config"]["objective"],
+             figure(run.metrics.get("ic")), percent(run.metrics.get("direction")), ", ".join(run.checkpoints)]
+            for run, entry in zip(found, data, strict=True)]
+    head = [output.word(f"cli.runs.{name}") for name in ("run", "state", "model", "condition", "objective", "ic", "direction", "checkpoints")]
+    return Answer({"runs": data}, table(head, rows))
+
+
+def export(arguments: argparse.Namespace, output: Output) -> Answer:
+    """One checkpoint as a file elsewhere: it is all that another machine needs."""
+    store = RunStore(workspace_of(arguments).checkpoint_dir)
+    source, target = store.checkpoint(arguments.run, arguments.checkpoint), Path(arguments.file)
+    if target.is_dir():
+        raise NotFoundError("cli.export.is_folder", path=str(target))
+    from financial_model.training.checkpoint import read_header
+
+    header = read_header(source)
+    atomic_write(target, source.read_bytes())
+    data = {"run": store.get(arguments.run).id, "checkpoint": source.stem, "file": str(target), "bytes": target.stat().st_size,
+            "parameters": header["parameters"]}
+    return Answer(data, [output.word("cli.export.done", file=str(target), size=f"{data['bytes'] / 1e6:.1f}", checkpoint=source.stem)])
+
+
+@contextmanager
+def stopping(output: Output) -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C sets: the work stops in good order. The second one aborts at once."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():  # signals belong to the main thread
+        yield stop
+        return
+
+    def interrupt(number: int, frame: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+        output.note(output.word("cli.stopping"))
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def workspace_folders(workspace: Workspace) -> dict[str, str]:
+    return {"data_dir": str(workspace.data_dir), "checkpoint_dir": str(workspace.checkpoint_dir)}

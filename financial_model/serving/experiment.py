@@ -1,0 +1,199 @@
+"""The main job: prepare the panel, train, open the test once, say what it was worth.
+
+In: a workspace and a configuration (or a run to go on with). Out: a run folder with checkpoints, ``evaluation.json`` and ``report.html``, and
+a state on disk that is true at every moment. It knows no queue and no page: jobs and the command line both call it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from financial_model.config import RunConfig, check
+from financial_model.errors import DataError, JobError, KairosError, Stopped
+from financial_model.paths import Workspace, atomic_write
+from financial_model.serving.failures import error_id
+from financial_model.serving.runs import RunInfo, RunStore
+from financial_model.training.events import EventLog
+
+if TYPE_CHECKING:
+    from financial_model.datasets.panel import Panel
+
+logger = logging.getLogger(__name__)
+
+ProgressCallback = Callable[..., None]
+"""``progress(stage, done=0, total=0)``; stages: panel, train, evaluate, baselines, report (texts: ``stage.<name>``)."""
+
+
+def run_training(workspace: Workspace, config: RunConfig, *, run: RunInfo | None = None, stop: threading.Event | None = None,
+                 progress: ProgressCallback | None = None, resume: bool = False) -> RunInfo:
+    """Train from beginning to end and return the run as it then stands: finished, or stopped when ``stop`` was set.
+
+    ``run``: a run that was created or is to be resumed (``resume``); without it a new one is made, once the store is known to hold data.
+    Raises the ``KairosError`` that is also written into the run's state; a run that someone else works on is refused.
+    """
+    check(config)
+    runs = RunStore(workspace.checkpoint_dir)
+    if run is None:
+        require_data(workspace)
+        run = runs.create(config)
+    runs.claim(run.id, "preparing")
+    with _log_file(run.path / "log.txt"), _outcome(runs, run.id), EventLog(run.path / "events.jsonl") as events:
+        Experiment(workspace, runs, run, config, events, stop or threading.Event(), progress or _silent).perform(resume)
+    return runs.info(run.id)
+
+
+def require_data(workspace: Workspace) -> None:
+    """``DataError`` when there is nothing to learn from."""
+    from financial_model.market.store import Store
+
+    if not (workspace.data_dir / "market.sqlite").is_file() or not Store(workspace.data_dir).summary()["stocks"]:
+        raise DataError("serving.no_data", folder=str(workspace.data_dir))
+
+
+class Experiment:
+    """One pass through the stages of a run."""
+
+    def __init__(self, workspace: Workspace, runs: RunStore, run: RunInfo, config: RunConfig, events: EventLog, stop: threading.Event,
+                 progress: ProgressCallback) -> None:
+        self.workspace, self.runs, self.run, self.config = workspace, runs, run, config
+        self.events, self.stop, self.progress = events, stop, progress
+
+    def perform(self, resume: bool) -> None:
+        from financial_model.training.trainer import train
+
+        self._stage("panel")
+        panel = self._panel(resume)
+        self.runs.set_state(self.run.id, "running")
+        self._stage("train")
+        result = train(self.config, panel, self.run.path, stop=self.stop, events=self.events, score=self._score, resume=resume)
+        if result.state == "stopped":
+            raise Stopped
+        self._judge(panel, result.checkpoint)
+
+    def _panel(self, resume: bool) -> Panel:
+        """The panel of the run. A resumed run goes on with the data it began with, as long as that panel is still there."""
+        from financial_model.datasets.panel import build_panel, open_panel
+
+        require_data(self.workspace)
+        note = self.run.path / "data.json"
+        if resume and note.is_file():
+            known = self.workspace.panels / str(json.loads(note.read_text("utf-8"))["fingerprint"])
+            if known.is_dir():
+                return open_panel(known)
+        panel = open_panel(build_panel(self.workspace, self.config, progress=self.progress, stop=self.stop))
+        atomic_write(note, json.dumps({"fingerprint": panel.fingerprint, "rows": panel.rows, "stocks": len(panel.offsets) - 1,
+                                       "market": panel.market, "synthetic": panel.synthetic}))
+        return panel
+
+    def _score(self, prediction: Any, panel: Panel) -> dict[str, Any]:
+        from financial_model.evaluation.evaluate import quick_score
+
+        return quick_score(prediction, panel, self.config.label)
+
+    def _judge(self, panel: Panel, checkpoint: Path) -> None:
+        """Open the test part, for the first and only time, and put what it said into every place that shows it."""
+        from financial_model.serving.judging import judge, publish
+
+        self._stage("evaluate")
+        result = judge(checkpoint, panel, progress=self.progress, stop=self.stop)
+        self._stage("report")
+        publish(self.run, {**result, "test_opened": 1}, workspace=self.workspace)
+        self.events.append("epoch", split="test", metrics={name: value for name, value in result["metrics"].items() if isinstance(value, float)})
+
+    def _stage(self, name: str) -> None:
+        if self.stop.is_set():
+            raise Stopped
+        self.events.append("stage", stage=name)
+        self.progress(name)
+
+
+def evaluate_run(workspace: Workspace, run_id: str, *, progress: ProgressCallback | None = None,
+                 stop: threading.Event | None = None) -> dict[str, Any]:
+    """The test result of a run: the stored one as long as the data is what it was, else a new one on the data of today.
+
+    Keys: ``metrics`` (names of product.md 12), ``result`` (every figure), ``split``, ``fingerprint``, ``test_opened`` (times the test was looked
+    at), ``notes`` (``[{"key", "fields"}]``). A new evaluation keeps the training dates and lets the test run on to the newest day.
+    """
+    from financial_model.serving.judging import judge, publish, stored
+
+    runs, progress = RunStore(workspace.checkpoint_dir), progress or _silent
+    run = runs.get(run_id)
+    checkpoint = runs.checkpoint(run.id)
+    before = stored(run)
+    if run.active:
+        raise JobError("runs.busy", run=run.id, state=run.state)
+    try:
+        panel = _current_panel(workspace, run, progress, stop)
+    except DataError as error:
+        if before is None or error.key != "serving.no_data":
+            raise
+        return {**before, "notes": [{"key": "serving.note_no_data", "fields": {}}]}
+    if before is not None and before["fingerprint"] == panel.fingerprint and before["checkpoint"] == checkpoint.name:
+        return {**before, "notes": []}
+    count = 1 if before is None else int(before["test_opened"]) + 1
+    result = {**judge(checkpoint, panel, progress=progress, stop=stop), "test_opened": count}
+    publish(run, result, workspace=workspace)
+    notes = [] if before is None else [{"key": "serving.note_data_changed", "fields": {"count": count}}]
+    return {**result, "notes": notes}
+
+
+def _current_panel(workspace: Workspace, run: RunInfo, progress: ProgressCallback, stop: threading.Event | None) -> Panel:
+    from financial_model.datasets.panel import build_panel, open_panel
+
+    require_data(workspace)
+    return open_panel(build_panel(workspace, run.run_config(), progress=progress, stop=stop))
+
+
+# ---------------------------------------------------------------- the state on disk, whatever happens
+@contextmanager
+def _outcome(runs: RunStore, run_id: str) -> Iterator[None]:
+    """Write how a run ended. Every way out of the block leaves a true state behind; only a kill leaves it to the reader."""
+    try:
+        yield
+    except Stopped:
+        runs.set_state(run_id, "stopped", "runs.stopped")
+    except KairosError as error:
+        logger.warning("%s", error)
+        runs.set_state(run_id, "failed", error.key, error.fields)
+        raise
+    except MemoryError as error:
+        failure = JobError("serving.out_of_memory", device="cpu")
+        runs.set_state(run_id, "failed", failure.key, failure.fields)
+        raise failure from error
+    except KeyboardInterrupt:
+        runs.set_state(run_id, "interrupted", "runs.interrupted")
+        raise
+    except Exception as error:
+        logger.exception("the run %s failed unexpectedly (error %s)", run_id, error_id(error))
+        runs.set_state(run_id, "failed", "runs.failed_unexpectedly", {"id": error_id(error)})
+        raise
+    else:
+        runs.set_state(run_id, "finished")
+
+
+@contextmanager
+def _log_file(path: Path) -> Iterator[None]:
+    """The run's own log: what the package says in this thread while the run works."""
+    package = logging.getLogger("financial_model")
+    if package.getEffectiveLevel() > logging.INFO:
+        package.setLevel(logging.INFO)
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%Y-%m-%d %H:%M:%S"))
+    own = threading.get_ident()
+    handler.addFilter(lambda record: record.thread == own)
+    package.addHandler(handler)
+    try:
+        yield
+    finally:
+        package.removeHandler(handler)
+        handler.close()
+
+
+def _silent(stage: str, done: float = 0, total: float = 0) -> None:
+    """Nobody is watching."""
