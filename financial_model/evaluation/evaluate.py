@@ -18,6 +18,7 @@ from financial_model.config import CLASSES, CONDITIONS, LabelConfig, RunConfig
 from financial_model.evaluation import classification, metrics, significance, verdict
 from financial_model.evaluation.metrics import DateStatistic
 from financial_model.evaluation.sample import Sample, aligned, build_sample
+from financial_model.training.plain import plain
 
 if TYPE_CHECKING:
     from financial_model.datasets.panel import Panel
@@ -29,6 +30,7 @@ HEADLINE = ("ic", "rank_ic", "icir", "direction", "direction_base_rate", "balanc
 PAIRED = ("ic", "rank_ic", "direction", "balanced_accuracy", "mae_percent", "rmse_percent", "pinball", "brier")
 """Figures compared with each baseline on the same dates."""
 HORIZONS = (1, 2, 3, 5, 10, 20, 30)
+SCATTER_POINTS = 800
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +72,11 @@ def evaluate(prediction: Prediction, panel: Panel, config: RunConfig, baselines:
         "horizons": {h: _at_horizon(prediction, sample, h, bootstrap) for h in sorted({h for h in HORIZONS if h < horizon} | {horizon})},
         "groups": by_group(judged, sample, bootstrap), "calibration": _calibration(judged, sample, bootstrap),
         "buyable": _buyable_only(judged, sample, bootstrap), "series": _series(judged, sample),
+        "scatter": _scatter(judged, sample),
         **_oracle(judged, sample, bootstrap),
     }
     result["verdict"] = verdict.verdict(result)
-    return _plain(result)
+    return plain(result)
 
 
 def quick_score(prediction: Prediction, panel: Panel, label: LabelConfig | None = None) -> dict[str, float | None]:
@@ -196,10 +199,13 @@ def _buyable_only(judged: Judged, sample: Sample, bootstrap: significance.DateBo
 
 
 def _calibration(judged: Judged, sample: Sample, bootstrap: significance.DateBootstrap | None) -> dict[str, Any]:
-    """Reliability of the class probabilities and coverage of every central interval that the levels allow."""
-    result: dict[str, Any] = {"reliability": {}, "ece": None, "coverage": []}
+    """Reliability of the class probabilities, share of outcomes below each quantile, coverage of every central interval the levels allow."""
+    result: dict[str, Any] = {"reliability": {}, "ece": None, "coverage": [], "quantiles": {}}
     if judged.probabilities is not None:
         result["reliability"], result["ece"] = classification.class_calibration(judged.probabilities, sample.label)
+    if judged.quantiles is not None:
+        below = (sample.actual[:, -1:] <= judged.quantiles).mean(axis=0)
+        result["quantiles"] = {"level": list(judged.levels), "below": below.tolist()}
     for percent in (50, 80, 95):
         statistic = judged.statistics.get(f"coverage_{percent}")
         if statistic is not None:
@@ -242,22 +248,16 @@ def _series(judged: Judged, sample: Sample) -> dict[str, list[Any]]:
                 "direction": (direction[:, 0] / direction[:, 1]).tolist()}
 
 
+def _scatter(judged: Judged, sample: Sample) -> dict[str, list[float]]:
+    """Predicted and realised log return of every n-th row, for a picture."""
+    step = max(1, len(sample.end) // SCATTER_POINTS)
+    return {"predicted": judged.expected[::step, -1].tolist(), "actual": sample.actual[::step, -1].tolist()}
+
+
 def _t_value(series: Array, lag: int) -> float | None:
     test = significance.newey_west(series, lag)
     return None if test is None else test.t
 
 
-# ---------------------------------------------------------------- plain data
 def _number(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
-
-
-def _plain(value: Any) -> Any:
-    """JSON data without NaN: undefined is None."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float | np.floating):
-        return _number(float(value))
-    return value.item() if isinstance(value, np.generic) else value

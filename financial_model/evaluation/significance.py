@@ -46,9 +46,9 @@ def signal_overlap(symbol: Array, day: Array, predicted: Array, limit: int, thre
 def block_length(horizon: int, overlap: int, dates: int) -> int:
     """Dates per block: labels and signals overlap over ``horizon + overlap - 1`` dates, never below ``2 * horizon``.
 
-    A slow signal may not use up the data: beyond twice the horizon the block is limited to a tenth of the dates.
+    A slow signal may not use up the data: beyond twice the horizon the block leaves at least ``MINIMUM_BLOCKS`` of them.
     """
-    return max(2 * horizon, min(horizon + overlap - 1, dates // 10))
+    return max(2 * horizon, min(horizon + overlap - 1, dates // MINIMUM_BLOCKS))
 
 
 # ---------------------------------------------------------------- bootstrap

@@ -121,7 +121,7 @@ def test_signal_overlap_of_one_stock_is_measured_along_time():
 def test_block_length_covers_label_and_signal_but_leaves_blocks():
     assert significance.block_length(5, 1, 500) == 10  # never below twice the horizon
     assert significance.block_length(5, 20, 500) == 24
-    assert significance.block_length(5, 60, 200) == 20  # a slow signal may not use up the data
+    assert significance.block_length(5, 60, 200) == 25  # a slow signal may not use up the data
 
 
 def test_the_best_of_many_worthless_strategies_looks_good_and_is_deflated():
