@@ -149,6 +149,7 @@ def _compiler() -> str | None:
     return next((found for name in (os.environ.get("CXX", ""), "c++", "g++", "clang++", "cl") if name and (found := shutil.which(name))), None)
 
 
+@cache
 def has_triton() -> bool:
     """Whether Triton kernels can run on a device here; the package alone is not enough."""
     from torch.utils._triton import has_triton as usable

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from financial_model.kernels import reference
+from financial_model.runtime import has_triton
 
 Buffers = tuple[Tensor, Tensor, Tensor]
 
@@ -53,11 +54,11 @@ def _numpy(data: NDArray | Tensor) -> NDArray:
 def _on_device(values: Tensor, ends: Tensor, context_length: int, mode: str, center, scale, clip: float, close: int, out: Buffers | None,
                dtype: torch.dtype) -> Buffers:
     table = [None if t is None else torch.as_tensor(t, device=values.device) for t in (center, scale)]
-    if values.device.type == "cuda" and values.dtype == torch.float32 and _has_triton():
-        from financial_model.kernels import windows_gpu
+    if values.device.type == "cuda" and values.dtype == torch.float32 and has_triton():
+        from financial_model.kernels.windows_gpu import gather_windows as fill
 
         target = out if out is not None else buffers(len(ends), context_length, values.shape[1], device=values.device, dtype=dtype)
-        windows_gpu.gather_windows(values, ends, context_length, mode, center=table[0], scale=table[1], clip=clip, close=close, out=target)
+        fill(values, ends, context_length, mode, center=table[0], scale=table[1], clip=clip, close=close, out=target)
         return target
     x, used_center, used_scale = reference.gather_windows(values, ends, context_length, mode, center=table[0], scale=table[1], clip=clip, close=close)
     if out is None:
@@ -65,9 +66,3 @@ def _on_device(values: Tensor, ends: Tensor, context_length: int, mode: str, cen
     for buffer, result in zip(out, (x, used_center, used_scale), strict=True):
         buffer.copy_(result)
     return out
-
-
-def _has_triton() -> bool:
-    from torch.utils._triton import has_triton
-
-    return has_triton()
