@@ -1,0 +1,69 @@
+"""Kairos in the browser: arguments -> build -> launch.
+
+python app.py [--host H] [--port P] [--data-dir D] [--checkpoint-dir C] [--auth USER:PASS] [--language zh|en]
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from financial_model.errors import ConfigError, KairosError
+from financial_model.paths import Workspace
+from financial_model.text import LANGUAGES, translate
+
+logger = logging.getLogger("kairos")
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    defaults = Workspace()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=7860)
+    parser.add_argument("--data-dir", type=Path, default=defaults.data_dir)
+    parser.add_argument("--checkpoint-dir", type=Path, default=defaults.checkpoint_dir)
+    parser.add_argument("--auth", metavar="USER:PASS")
+    parser.add_argument("--language", choices=LANGUAGES)
+    return parser.parse_args(arguments)
+
+
+def credentials(text: str | None) -> tuple[str, str] | None:
+    if text is None:
+        return None
+    user, colon, password = text.partition(":")
+    if not (user and colon and password):
+        raise ConfigError("ui.launch.bad_auth")
+    return user, password
+
+
+def main(arguments: list[str]) -> int:
+    options = parse(arguments)
+    logging.basicConfig(format="%(message)s", level=logging.INFO)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    language = options.language or ("zh" if os.environ.get("LANG", "").startswith("zh") else "en")
+    try:
+        from financial_model.ui.app import launch
+
+        workspace = Workspace(data_dir=options.data_dir, checkpoint_dir=options.checkpoint_dir)
+        served = launch(options.host, options.port, workspace=workspace, auth=credentials(options.auth), language=options.language)
+    except KairosError as error:
+        logger.error("%s", error.message(language))
+        return 2
+    if served.port != options.port:
+        logger.warning("%s", translate("ui.launch.moved", language, wanted=options.port, port=served.port))
+    logger.info("%s", translate("ui.launch.ready", language, url=served.url))
+    ended = threading.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: ended.set())
+    ended.wait()
+    served.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,222 @@
+"""Pieces of the page that are shown, not filled in: cards, tiles, tables of metrics, progress, notes. Every one is HTML made from data and a view.
+
+In: snapshots, metrics, problems. Out: strings for ``gr.HTML``, with everything that came from outside escaped.
+It opens nothing and asks no service; forms are in ``forms.py``, figures in ``charts.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from financial_model.serving.runs import RunInfo
+from financial_model.text import has
+from financial_model.ui.text import DASH, View, count, duration, escape, interval, known, number, percent, size
+
+TONES = {
+    "running": "run",
+    "preparing": "run",
+    "stopping": "warn",
+    "queued": "accent",
+    "finished": "good",
+    "stopped": "warn",
+    "failed": "bad",
+    "interrupted": "warn",
+}
+METRICS = ("ic", "rank_ic", "icir", "direction", "balanced_accuracy", "mae_percent", "coverage_80", "pinball")
+PERCENTAGES = frozenset({"direction", "direction_base_rate", "balanced_accuracy", "coverage_80", "recovery"})
+LOW_IS_GOOD = frozenset({"mae_percent", "rmse_percent", "pinball"})
+STEPS = ("queued", "panel", "train", "test", "done")
+_STEP_OF = {"": "queued", "queued": "queued", "train": "train", "evaluate": "test", "baselines": "test", "report": "test"}
+
+CHART_ICON = (
+    '<svg viewBox="0 0 48 48" fill="none" stroke="currentColor" stroke-width="2.4" stroke-linecap="round" stroke-linejoin="round" '
+    'aria-hidden="true"><path d="M6 6v36h36"/><path d="M13 33l8-9 7 5 12-15"/></svg>'
+)
+
+
+def badge(text: str, tone: str = "") -> str:
+    return f'<span class="k-badge {tone}">{escape(text)}</span>'
+
+
+def state_badge(state: str, view: View) -> str:
+    return badge(view.term("state", state), TONES.get(state, ""))
+
+
+def note(text: str, tone: str = "") -> str:
+    return f'<div class="k-note {tone}"><span>{escape(text)}</span></div>'
+
+
+def empty(view: View, key: str) -> str:
+    """An empty place that says what to do next: ``<key>.title`` and ``<key>.next``."""
+    return f'<div class="k-empty">{CHART_ICON}<b>{escape(view.word(f"{key}.title"))}</b><p>{escape(view.word(f"{key}.next"))}</p></div>'
+
+
+def tiles(figures: Iterable[tuple[str, str, str]]) -> str:
+    """Key figures side by side: (label, figure, small print)."""
+    cells = "".join(
+        f'<div class="k-tile"><span>{escape(label)}</span><b>{escape(figure)}</b><small>{escape(small)}</small></div>'
+        for label, figure, small in figures
+    )
+    return f'<div class="k-tiles">{cells}</div>'
+
+
+def table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, own: int | None = None) -> str:
+    """A table of ready-made HTML cells; row number ``own`` is set off."""
+    head = "".join(f"<th>{escape(header)}</th>" for header in headers)
+    body = ""
+    for place, row in enumerate(rows):
+        cells = "".join(f"<td>{cell}</td>" for cell in row)
+        body += f'<tr class="own">{cells}</tr>' if place == own else f"<tr>{cells}</tr>"
+    return f'<div class="k-scroll"><table class="k-table"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+# ---------------------------------------------------------------- the status bar
+def status_bar(view: View, machine: Mapping[str, Any], market: Mapping[str, Any], jobs: Sequence[Mapping[str, Any]]) -> str:
+    """Device, memory, disk, data as of, and what is running."""
+
+    def entry(key: str, text: str) -> str:
+        return f"<span><i>{escape(view.word(key))}</i>{escape(text)}</span>"
+
+    parts = [
+        entry("ui.status.device", machine.get("device", DASH)),
+        entry("ui.status.memory", memory(machine)),
+        entry("ui.status.disk", size(machine.get("disk_free"))),
+    ]
+    stocks = market.get("stocks") or 0
+    parts.append(
+        entry(
+            "ui.status.data",
+            f"{market.get('last') or DASH}  ·  {view.word('ui.status.stocks', count=count(stocks))}" if stocks else view.word("ui.status.no_data"),
+        )
+    )
+    if market.get("synthetic"):
+        parts.append(badge(view.word("ui.synthetic"), "warn"))
+    running = [job for job in jobs if job["state"] != "queued"]
+    waiting = len(jobs) - len(running)
+    parts.append('<span class="k-grow"></span>')
+    for job in running:
+        share = f" {job['done'] / job['total']:.0%}" if job["total"] else ""
+        title = f"{view.term('job', job['kind'])} {job['run']}"
+        parts.append(f'<span><b class="k-dot live"></b>{escape(title)}<i>{escape(stage(job["stage"], view))}{share}</i></span>')
+    if waiting:
+        parts.append(badge(view.word("ui.status.waiting", count=waiting), "accent"))
+    if not jobs:
+        parts.append(f'<span><b class="k-dot"></b><i>{escape(view.word("ui.status.idle"))}</i></span>')
+    return f'<div class="k-status" role="status">{"".join(parts)}</div>'
+
+
+def memory(machine: Mapping[str, Any]) -> str:
+    used, total = machine.get("memory_used"), machine.get("memory_total")
+    return f"{size(used)} / {size(total)}" if known(used) and known(total) else DASH
+
+
+def stage(name: str, view: View) -> str:
+    return view.word(f"stage.{name}") if name and has(f"stage.{name}") else view.word("stage.queued") if not name else name
+
+
+# ---------------------------------------------------------------- a job and its run
+def progress(view: View, job: Mapping[str, Any] | None, run: RunInfo | None) -> str:
+    """The card above a curve: what this run is, how far it is, and how long it still takes."""
+    if run is None and job is None:
+        return ""
+    state = run.state if run is not None else str(job["state"]) if job else ""
+    title = run.id if run is not None else view.term("job", str(job["kind"])) if job else ""
+    head = f'<div class="k-head"><b class="k-title">{escape(title)}</b>{state_badge(state, view)}</div>'
+    body = ""
+    if job is not None and job["state"] in ("queued", "preparing", "running", "stopping"):
+        share = min(1.0, job["done"] / job["total"]) if job["total"] else 0.0
+        detail = stage(job["stage"], view)
+        if job["position"]:
+            detail = view.word("ui.progress.position", place=job["position"])
+        eta = view.word("ui.progress.eta", time=duration(job["eta"])) if job["eta"] else ""
+        steps = _steps(view, job["stage"]) if job["kind"] in ("train", "resume") else ""
+        kind, done = ("k-bar", f"{share:.0%}") if job["total"] else ("k-bar unsure", "")
+        body = (
+            f'{steps}<div class="{kind}"><i style="width:{share:.1%}"></i></div>'
+            f'<div class="k-row"><span>{escape(detail)} {done}</span><span>{escape(eta)}</span></div>'
+        )
+    elif run is not None and run.message(view.language):
+        body = note(run.message(view.language), "bad" if state == "failed" else "warn" if state != "finished" else "")
+    elif job is not None and job["message"]:
+        body = note(view.word(job["message_key"], **job["message_fields"]), "bad" if job["state"] == "failed" else "")
+    return f'<div class="k-card">{head}{body}</div>'
+
+
+def _steps(view: View, name: str) -> str:
+    now = STEPS.index(_STEP_OF.get(name, "panel"))
+    marks = ["done" if place < now else "now" if place == now else "todo" for place in range(len(STEPS))]
+    cells = "".join(f'<span class="{mark}">{escape(view.term("stage", step))}</span>' for mark, step in zip(marks, STEPS, strict=True))
+    return f'<div class="k-steps">{cells}</div>'
+
+
+# ---------------------------------------------------------------- what a model is worth
+def metric_table(view: View, metrics: Mapping[str, Any]) -> str:
+    """The model beside its baselines, intervals in small print. Nothing is shown without something to compare it with."""
+    shown = [name for name in METRICS if known(metrics.get(name)) or any(known(row.get(name)) for row in metrics.get("baselines", {}).values())]
+    rows = [[escape(view.word("ui.metric.model")), *(_cell(metrics, name) for name in shown)]]
+    rows += [[escape(view.term("baseline", name)), *(_cell(row, metric) for metric in shown)] for name, row in metrics.get("baselines", {}).items()]
+    if known(metrics.get("oracle_ic")):
+        rows.append([escape(view.word("ui.metric.oracle")), *(number(metrics["oracle_ic"]) if name == "ic" else "" for name in shown)])
+    return table(["", *(view.term("metric", name) for name in shown)], rows, own=0)
+
+
+def _cell(row: Mapping[str, Any], name: str) -> str:
+    value = row.get(name)
+    text = percent(value) if name in PERCENTAGES else number(value, 4 if name == "pinball" else 3)
+    bounds = interval(row.get(f"{name}_interval"), 1 if name in PERCENTAGES else 3, as_percent=name in PERCENTAGES)
+    return f"{text}<small>{escape(bounds)}</small>" if bounds else text
+
+
+LEVELS = {"good": "good", "bad": "bad", "warning": "warn", "none": "warn", "note": ""}
+
+
+def verdict(view: View, items: Iterable[Mapping[str, Any]]) -> str:
+    """What the figures say, as sentences; ``items`` come from the evaluation (key, fields, level)."""
+    return "".join(note(view.word(item["key"], **_named(item["fields"], view)), LEVELS.get(item["level"], "")) for item in items)
+
+
+def _named(fields: Mapping[str, Any], view: View) -> dict[str, Any]:
+    """The fields of a sentence, a baseline called by its reader's name."""
+    return {name: view.term("baseline", value) if name == "name" and isinstance(value, str) else value for name, value in fields.items()}
+
+
+def notes(view: View, items: Iterable[Mapping[str, Any]]) -> str:
+    """What a reader must know before he believes a forecast."""
+    return "".join(note(view.word(item["key"], **item["fields"]), "warn") for item in items)
+
+
+def odds(view: View, probabilities: Mapping[str, float]) -> str:
+    """Up, flat and down as one bar and one line."""
+    parts = [(name, probabilities.get(name)) for name in ("up", "flat", "down")]
+    if not all(known(share) for _, share in parts):
+        return ""
+    cells = "".join(f'<span class="{name}" style="width:{share:.2%}">{format(share, ".0%") if share >= 0.08 else ""}</span>' for name, share in parts)
+    line = "  ·  ".join(f"{view.term('class', name)} {share:.0%}" for name, share in parts)
+    return f'<div class="k-{view.colours.replace("_", "-")}"><div class="k-odds">{cells}</div><p class="k-lead">{escape(line)}</p></div>'
+
+
+def change_cell(value: Any, view: View, digits: int = 2) -> str:
+    """A signed percent in the colour of its direction; ready-made HTML."""
+    tone = "k-up" if known(value) and value > 0 else "k-down" if known(value) and value < 0 else ""
+    return f'<span class="k-{view.colours.replace("_", "-")}"><span class="{tone}">{percent(value, digits, signed=True)}</span></span>'
+
+
+# ---------------------------------------------------------------- the market
+def market_card(view: View, market: Mapping[str, Any]) -> str:
+    """What is in the store, or what to do while nothing is."""
+    if not market.get("stocks"):
+        return empty(view, "ui.data.empty")
+    head = f'<div class="k-head"><b class="k-title">{escape(view.word("ui.data.status"))}</b>'
+    head += badge(view.word("ui.synthetic"), "warn") if market.get("synthetic") else badge(view.word("ui.data.real"), "good")
+    shown = {
+        "stocks": count(market.get("stocks")),
+        "rows": count(market.get("rows")),
+        "first": str(market.get("first") or DASH)[:10],
+        "last": str(market.get("last") or DASH)[:10],
+        "size": size(market.get("bytes")),
+        "updated": str(market.get("updated") or DASH)[:16],
+    }
+    figures = tiles([(view.word(f"ui.data.{name}"), figure.replace("T", " "), "") for name, figure in shown.items()])
+    warning = note(view.word("ui.data.synthetic_note"), "warn") if market.get("synthetic") else ""
+    return f'{head}</div><div style="height:10px"></div>{figures}{warning}'

@@ -1,0 +1,88 @@
+"""The live loss curve as rows: what ``gr.LinePlot`` draws every two seconds while a training runs.
+
+In: the thinned series of :meth:`RunStore.curves` and the visitor's view. Out: a DataFrame ``epoch, loss, series`` and a colour per series.
+Baselines are level lines on the same chart, so that nobody needs a second look to see whether the model beats them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from financial_model.ui.charts import ACCENT, GOLD, GREY
+from financial_model.ui.text import View, known
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TEAL = "#1795a8"
+BASELINE_COLOURS = (GOLD, GREY, "#b8527f", "#5b8c3e")
+COLUMNS = ("epoch", "loss", "series")
+
+
+def loss_rows(curves: Mapping[str, Any], view: View, *, smoothing: float = 0.0, logarithmic: bool = False, epochs: int | None = None) -> pd.DataFrame:
+    """Rows of the loss chart: train, validation, one level line per baseline, and an upright line at the best epoch.
+
+    ``smoothing`` (0..0.99) is the weight of the past in an exponential mean of the training loss; ``logarithmic`` gives log10 of each value;
+    ``epochs`` is how far the baselines reach while a run is still going.
+    """
+    import numpy as np
+    import pandas as pd
+
+    rows: list[tuple[float, float, str]] = []
+    series = curves.get("series", {})
+    for split, name in (("train", view.word("ui.curve.train")), ("validation", view.word("ui.curve.validation"))):
+        points = series.get(f"{split}/loss")
+        if points:
+            values = smoothed(points["value"], smoothing) if split == "train" else points["value"]
+            rows += [(float(x), float(y), name) for x, y in zip(points["epoch"], values, strict=True)]
+    reached = [x for x, _, _ in rows]
+    best = curves.get("best")
+    if best and len(rows) > 1:
+        low, high = min(y for _, y, _ in rows), max(y for _, y, _ in rows)
+        rows += [(best["epoch"], y, view.word("ui.curve.best")) for y in (low, high)]
+    if reached:
+        ends = (0.0, float(epochs)) if epochs else (min(reached), max(reached))
+        for name, metrics in curves.get("baselines", {}).items():
+            if known(metrics.get("loss")):
+                rows += [(x, metrics["loss"], view.term("baseline", name)) for x in ends]
+    frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype({"epoch": float, "loss": float, "series": str})
+    if logarithmic and not frame.empty:
+        frame = frame[frame["loss"] > 0].assign(loss=lambda rest: np.log10(rest["loss"]))
+    return frame
+
+
+def series_colours(curves: Mapping[str, Any], view: View) -> dict[str, str]:
+    colours = {view.word("ui.curve.train"): TEAL, view.word("ui.curve.validation"): ACCENT, view.word("ui.curve.best"): "#a9b0bd"}
+    for place, name in enumerate(curves.get("baselines", {})):
+        colours[view.term("baseline", name)] = BASELINE_COLOURS[place % len(BASELINE_COLOURS)]
+    return colours
+
+
+def smoothed(values: list[float], weight: float) -> list[float]:
+    """Exponential mean with the start bias removed, so that the first point stays where it is."""
+    mean, share, result = 0.0, 0.0, []
+    for value in values:
+        mean, share = weight * mean + (1 - weight) * value, weight * share + (1 - weight)
+        result.append(mean / share)
+    return result
+
+
+def limits(rows: pd.DataFrame) -> list[float] | None:
+    """The range of the loss axis: everything but the wild first steps, with a little air."""
+    if rows.empty:
+        return None
+    low, high = float(rows["loss"].min()), float(rows["loss"].quantile(0.98))
+    air = 0.06 * (high - low) or 0.05
+    return [low - air, high + air]
+
+
+def epoch_reached(curves: Mapping[str, Any]) -> float | None:
+    ends = [points["epoch"][-1] for points in curves.get("series", {}).values() if points["epoch"]]
+    return max(ends) if ends else None
+
+
+def latest(curves: Mapping[str, Any], name: str) -> float | None:
+    """The last value of a series such as ``train/learning_rate``, if there is one."""
+    points = curves.get("series", {}).get(name)
+    return points["value"][-1] if points and points["value"] else None

@@ -1,0 +1,90 @@
+"""Files that leave and enter through the browser, and the only way they do.
+
+In: run ids, tables, and files that Gradio itself has just received. Out: copies inside Gradio's own temporary folder, or checked upload paths.
+No path that a browser names is ever opened: runs are resolved by the server's own list, uploads must lie where Gradio put them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from financial_model.errors import DataError
+from financial_model.paths import safe_name
+from financial_model.serving.runs import RunStore
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+UPLOADS = (".csv", ".txt", ".xlsx", ".parquet", ".zip")
+UPLOAD_LIMIT = 500 * 1000 * 1000
+"""Bytes of one uploaded file."""
+
+
+def temporary_folder() -> Path:
+    """Where Gradio keeps uploads and prepared downloads."""
+    return Path(os.environ.get("GRADIO_TEMP_DIR") or Path(tempfile.gettempdir()) / "gradio")
+
+
+def file_size(path: Path) -> int:
+    """Bytes of a file, 0 where there is none: the cheapest sign that a log has grown."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def file_stamp(path: Path) -> int:
+    """When a file was last written (ns), 0 where there is none."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def prepared(path: Path, name: str) -> str:
+    """A copy of one of our files under ``name``, in a folder of its own that Gradio may hand out. A link where the disk allows one."""
+    target = temporary_folder() / f"kairos-{uuid.uuid4().hex}" / safe_name(name)
+    target.parent.mkdir(parents=True)
+    try:
+        os.link(path, target)
+    except OSError:
+        shutil.copyfile(path, target)
+    return str(target)
+
+
+def checkpoint(runs: RunStore, run_id: str, kind: str = "") -> str:
+    """The checkpoint of a run from the server's own list, named after the run."""
+    path = runs.checkpoint(run_id, kind)
+    return prepared(path, f"{runs.get(run_id).id}.{path.name}")
+
+
+def text(content: str, name: str) -> str:
+    target = temporary_folder() / f"kairos-{uuid.uuid4().hex}" / safe_name(name)
+    target.parent.mkdir(parents=True)
+    target.write_text(content, "utf-8")
+    return str(target)
+
+
+def csv(table: pd.DataFrame, name: str) -> str:
+    """A table as CSV that Excel opens as UTF-8, in which no cell can pass for a formula."""
+    from financial_model.serving.export import write_csv
+
+    return str(write_csv(table, temporary_folder() / f"kairos-{uuid.uuid4().hex}" / safe_name(name)))
+
+
+def uploaded(path: str) -> Path:
+    """The path of a file Gradio has just received; anything else, links included, is refused."""
+    root = temporary_folder().resolve()
+    found = Path(path).resolve()
+    if not found.is_relative_to(root) or not found.is_file():
+        raise DataError("ui.upload.foreign", name=Path(path).name[:80])
+    if found.suffix.lower() not in UPLOADS:
+        raise DataError("ui.upload.kind", name=found.name[:80], kinds=" ".join(UPLOADS))
+    if found.stat().st_size > UPLOAD_LIMIT:
+        raise DataError("ui.upload.too_large", name=found.name[:80], limit=UPLOAD_LIMIT // 1_000_000)
+    return found

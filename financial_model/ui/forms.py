@@ -1,0 +1,156 @@
+"""A form made from the configuration: every control, its words, its range and its problems come from ``config.fields()``.
+
+In: the names of the settings a form shows and the values it fixes. Out: controls, and from their values one checked ``RunConfig``.
+It knows no data, no runs and no layout beyond rows and accordions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gradio as gr
+
+from financial_model import config as settings
+from financial_model.config import PRESETS, FieldSpec, Problem, RunConfig
+from financial_model.errors import ConfigError
+from financial_model.ui.text import View, Words, escape, problem_text
+
+SECTIONS = (
+    ("universe", ("symbols", "max_symbols", "start", "end")),
+    ("inputs", ("groups", "context_length", "normalisation")),
+    ("label", ("horizon", "entry", "up", "down", "class_horizon")),
+    ("split", ("train", "validation", "train_end", "validation_end")),
+    ("model", ("head", "hidden", "layers", "heads", "dropout")),
+    ("training", ("batch_size", "windows_per_epoch", "learning_rate", "schedule", "patience", "seed")),
+)
+"""Accordions below the essentials, in order; what is listed nowhere and marked ``advanced`` stands in the last one."""
+
+
+def control(words: Words, spec: FieldSpec, value: Any, *, placeholder: str = "") -> Any:
+    """The component for one setting: a box to tick, a list, a number within its range, or a line of text."""
+    text: dict[str, Any] = {"label": f"form.{spec.name}.label", "info": f"form.{spec.name}.help"}
+    if placeholder:
+        text["placeholder"] = placeholder
+    kind = "industry" if spec.name == "industry" else spec.name
+    if spec.choices:
+        text["choices"] = [(f"ui.term.{kind}.{choice}", choice) for choice in spec.choices]
+        many = spec.kind is tuple
+        return words(gr.Dropdown, text, value=list(value) if many else value, multiselect=many, filterable=many, min_width=150)
+    if spec.kind is bool:
+        return words(gr.Checkbox, text, value=value, min_width=150)
+    if spec.kind in (int, float):
+        return words(
+            gr.Number,
+            text,
+            value=value,
+            precision=0 if spec.kind is int else None,
+            minimum=spec.low,
+            maximum=spec.high,
+            step=spec.step or (1 if spec.kind is int else None),
+            min_width=130,
+        )
+    shown = ", ".join(map(str, value)) if spec.kind is tuple else value
+    return words(gr.Textbox, text, value=shown, max_lines=1, min_width=150)
+
+
+class Form:
+    """Controls for some settings; the others keep the value given in ``fixed`` or their default."""
+
+    def __init__(
+        self,
+        words: Words,
+        *,
+        essentials: Sequence[Sequence[str]],
+        fixed: Mapping[str, Any],
+        preset: str = "quick",
+        values: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.fixed = dict(fixed)
+        self.controls: dict[str, Any] = {}
+        self._words = words
+        self._specs = {spec.name: spec for spec in settings.fields()}
+        self._start = {**settings.flatten(settings.build(preset=preset)), **(values or {})}
+        hidden = set(self.fixed)
+        self.preset = words(
+            gr.Radio,
+            {"label": "ui.form.preset", "info": "ui.form.preset_info", "choices": [(f"ui.term.preset.{name}", name) for name in PRESETS]},
+            value=preset,
+        )
+        with gr.Group():
+            for row in essentials:
+                self._row([name for name in row if name not in hidden])
+        taken = {name for row in essentials for name in row} | hidden
+        for section, names in SECTIONS:
+            self._accordion(section, [name for name in names if name not in taken])
+            taken |= set(names)
+        self._accordion("advanced", [name for name, spec in self._specs.items() if spec.advanced and name not in taken])
+        self.names = tuple(self.controls)
+        self.inputs = [self.controls[name] for name in self.names]
+
+    def _row(self, names: Sequence[str]) -> None:
+        with gr.Row(equal_height=True):
+            for name in names:
+                placeholder = {
+                    "symbols": "ui.form.symbols_placeholder",
+                    "start": "ui.form.date",
+                    "end": "ui.form.date",
+                    "train_end": "ui.form.date",
+                    "validation_end": "ui.form.date",
+                }.get(name, "")
+                self.controls[name] = control(self._words, self._specs[name], self._start[name], placeholder=placeholder)
+
+    def _accordion(self, section: str, names: Sequence[str]) -> None:
+        if not names:
+            return
+        with self._words(gr.Accordion, {"label": f"ui.form.{section}"}, open=False), gr.Group():
+            for place in range(0, len(names), 2):
+                self._row(names[place : place + 2])
+
+    # ------------------------------------------------------------ reading it
+    def values(self, given: Sequence[Any]) -> dict[str, Any]:
+        """Field name -> value; an emptied number falls back to its default instead of an error about None."""
+        flat = dict(self.fixed)
+        for name, value in zip(self.names, given, strict=True):
+            flat[name] = self._specs[name].default if value is None else value
+        return flat
+
+    def config(self, given: Sequence[Any], **overrides: Any) -> RunConfig:
+        return settings.build({**self.values(given), **overrides})
+
+    def preset_updates(self, preset: str) -> list[Any]:
+        """One update per control: every setting that any preset touches takes the value of ``preset``."""
+        touched = {name for values in PRESETS.values() for name in values}
+        flat = settings.flatten(settings.build(preset=preset))
+        return [gr.update(value=flat[name]) if name in touched else gr.skip() for name in self.names]
+
+
+def problems_box(found: Sequence[Problem], view: View) -> str:
+    """Errors and warnings before a start, beside the button that would be refused."""
+    notes = [
+        f'<div class="k-note {"warn" if problem.warning else "bad"}"><b>{escape(view.word(f"form.{problem.field}.label"))}</b>'
+        f"<span>{escape(problem_text(problem, view))}</span></div>"
+        for problem in sorted(found, key=lambda problem: problem.warning)
+    ]
+    return "".join(notes)
+
+
+def error_box(error: ConfigError, view: View) -> str:
+    return f'<div class="k-note bad"><span>{escape(error.message(view.language))}</span></div>'
+
+
+def command(config: RunConfig) -> str:
+    """The same run from the command line: only what differs from the defaults is named."""
+    parts = ["python -m financial_model train"]
+    default = settings.flatten(settings.build())
+    flat = settings.flatten(config)
+    for spec in settings.fields():
+        value = flat[spec.name]
+        if value == default[spec.name]:
+            continue
+        if spec.kind is bool:
+            parts.append(f"--{spec.flag}" if value else f"--no-{spec.flag}")
+        else:
+            shown = ",".join(map(str, value)) if spec.kind is tuple else str(value)
+            parts.append(f"--{spec.flag} {shown if shown and ' ' not in shown else repr(shown)}")
+    return " ".join(parts)

@@ -1,0 +1,204 @@
+"""What all tabs share: the services behind them, the visitor's view, and the parts that follow the server.
+
+One mechanism serves page load, the two-second timer and the language switch: a live part names a cheap *version* of what it shows, and is drawn
+again only when that version is not the one this visitor has seen. Closing or reloading a page therefore loses nothing.
+It starts no work by itself and knows no tab.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import gradio as gr
+
+from financial_model.errors import KairosError
+from financial_model.market.store import Store
+from financial_model.paths import Workspace
+from financial_model.serving.jobs import JobService
+from financial_model.serving.runs import RunInfo, RunStore
+from financial_model.ui.text import View, Words, view_of
+
+logger = logging.getLogger(__name__)
+
+SNAPSHOT_SECONDS = 0.8
+"""Visitors who ask within this time share one look at the disk."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything live parts are drawn from, taken at one moment."""
+
+    jobs: list[dict[str, Any]]
+    """Newest first, as :meth:`JobService.list` gives them."""
+    runs: list[RunInfo]
+    market: dict[str, Any]
+
+    def active_jobs(self) -> list[dict[str, Any]]:
+        return [job for job in self.jobs if job["state"] in ("preparing", "running", "stopping", "queued")]
+
+    def job_of(self, run_id: str) -> dict[str, Any] | None:
+        return next((job for job in self.jobs if job["run"] == run_id), None)
+
+    def run(self, run_id: str | None) -> RunInfo | None:
+        return next((run for run in self.runs if run.id == run_id), None)
+
+
+class Services:
+    """The server's side of the page: one object per process, shared by every visitor."""
+
+    def __init__(self, workspace: Workspace, jobs: JobService | None = None) -> None:
+        self.workspace = workspace
+        self.jobs = jobs or JobService(workspace)
+        self.runs: RunStore = self.jobs.runs
+        self.store = Store(workspace.data_dir)
+        self._lock = threading.Lock()
+        self._taken = -SNAPSHOT_SECONDS
+        self._snapshot: Snapshot | None = None
+
+    @cached_property
+    def predictor(self) -> Any:
+        from financial_model.serving.predictor import Predictor
+
+        return Predictor(self.workspace)
+
+    def names(self) -> dict[str, str]:
+        """Symbol -> name of everything in the store, the nameless included."""
+        return {**dict.fromkeys(self.store.symbols()["symbol"], ""), **self.store.names()}
+
+    def expire(self) -> None:
+        """Something was changed: the next snapshot must see it."""
+        with self._lock:
+            self._snapshot = None
+
+    def snapshot(self, *, fresh: bool = False) -> Snapshot:
+        with self._lock:
+            if fresh or self._snapshot is None or time.monotonic() - self._taken > SNAPSHOT_SECONDS:
+                self._snapshot = Snapshot(jobs=self.jobs.list(), runs=self.runs.list(), market=self.store.summary())
+                self._taken = time.monotonic()
+            return self._snapshot
+
+
+@dataclass(frozen=True)
+class Live:
+    """A part of the page that follows the server."""
+
+    name: str
+    inputs: tuple[Any, ...]
+    outputs: tuple[Any, ...]
+    version: Callable[..., Hashable]
+    """(snapshot, *inputs) -> what it shows, cheaply; drawn again when this or the view changes."""
+    draw: Callable[..., Sequence[Any]]
+    """(view, snapshot, *inputs) -> one value per output."""
+
+
+@dataclass
+class Page:
+    """The page while it is being built, and what its handlers hold on to."""
+
+    services: Services
+    words: Words
+    preferences: gr.BrowserState
+    seen: gr.State
+    forced_language: str | None = None
+    parts: list[Live] = field(default_factory=list)
+    _refresh_triggers: list[Any] = field(default_factory=list)
+    _acted: list[Any] = field(default_factory=list)
+
+    # ------------------------------------------------------------ building
+    def live(
+        self, name: str, outputs: Sequence[Any], version: Callable[..., Hashable], draw: Callable[..., Sequence[Any]], inputs: Sequence[Any] = ()
+    ) -> None:
+        self.parts.append(Live(name, tuple(inputs), tuple(outputs), version, draw))
+
+    def on(self, triggers: Any, action: Callable[..., Any], inputs: Sequence[Any] = (), outputs: Sequence[Any] = (), **options: Any) -> Any:
+        """Wire ``action(view, *inputs)`` to one or more events; a user's error becomes a toast in the visitor's language."""
+        settings = {"show_progress": "hidden", "api_visibility": "undocumented", "concurrency_limit": None, **options}
+
+        def handler(request: gr.Request, preferences: dict[str, str] | None, *values: Any) -> Any:
+            return self._guarded(self.view(preferences, request), action, *values)
+
+        handler.__name__ = getattr(action, "__name__", "handler")
+        return gr.on(triggers if isinstance(triggers, list) else [triggers], handler, [self.preferences, *inputs], list(outputs), **settings)
+
+    def on_select(self, table: gr.Dataframe, action: Callable[..., Any], outputs: Sequence[Any]) -> None:
+        """``action(view, row)`` when a row of a table is chosen; ``row`` holds the cells as shown."""
+
+        def handler(request: gr.Request, event: gr.SelectData, preferences: dict[str, str] | None) -> Any:
+            return self._guarded(self.view(preferences, request), action, list(event.row_value or ()))
+
+        event = table.select(
+            handler, [self.preferences], list(outputs), show_progress="hidden", api_visibility="undocumented", concurrency_limit=None
+        )
+        self._acted.append(event)
+
+    def on_and_refresh(
+        self, triggers: Any, action: Callable[..., Any], inputs: Sequence[Any] = (), outputs: Sequence[Any] = (), **options: Any
+    ) -> Any:
+        """Like :meth:`on`, then draw at once whatever the action changed instead of at the next tick."""
+        event = self.on(triggers, action, inputs, outputs, **options)
+        self._acted.append(event)
+        return event
+
+    def refresh_on(self, *triggers: Any) -> None:
+        """Draw at once when the visitor changes what is shown."""
+        self._refresh_triggers += triggers
+
+    def connect(self, *triggers: Any) -> None:
+        """Wire the one refresh: to load and timer (``triggers``), and to whatever asked for it. Called once, when all tabs are built."""
+        inputs = list(dict.fromkeys(item for part in self.parts for item in part.inputs))
+        outputs = list(dict.fromkeys(item for part in self.parts for item in part.outputs))
+        options: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "undocumented", "trigger_mode": "once"}
+        wiring = ([self.preferences, self.seen, *inputs], [self.seen, *outputs])
+
+        def refresh(request: gr.Request, preferences: dict[str, str] | None, seen: dict[str, Hashable], *values: Any) -> dict[Any, Any]:
+            given = dict(zip(inputs, values, strict=True))
+            return self.redraw(self.view(preferences, request), seen, given)
+
+        gr.on(list(triggers), refresh, *wiring, **options)
+        if self._refresh_triggers:
+            gr.on(self._refresh_triggers, refresh, *wiring, **options | {"trigger_mode": "always_last"})
+        for event in self._acted:
+            event.then(refresh, *wiring, **options | {"trigger_mode": "multiple"})
+
+    # ------------------------------------------------------------ answering
+    def view(self, preferences: dict[str, str] | None, request: gr.Request | None) -> View:
+        accept = request.headers.get("accept-language", "") if request is not None and hasattr(request, "headers") else ""
+        return view_of(preferences, accept, self.forced_language)
+
+    def redraw(self, view: View, seen: dict[str, Hashable], given: dict[Any, Any]) -> dict[Any, Any]:
+        """Updates of the parts whose version this visitor has not seen yet, and the memory of it."""
+        snapshot = self.services.snapshot()
+        seen = dict(seen or {})
+        updates: dict[Any, Any] = {}
+        for part in self.parts:
+            values = [given[item] for item in part.inputs]
+            try:
+                version = (view, part.version(snapshot, *values))
+                if seen.get(part.name) == version:
+                    continue
+                seen[part.name] = version
+                updates.update(zip(part.outputs, part.draw(view, snapshot, *values), strict=True))
+            except KairosError as error:  # said once: the version is remembered, so the next tick is silent
+                gr.Warning(error.message(view.language))
+        return {self.seen: seen, **updates}
+
+    def _guarded(self, view: View, action: Callable[..., Any], *values: Any) -> Any:
+        try:
+            result = action(view, *values)
+            self.services.expire()
+            return result
+        except KairosError as error:
+            raise gr.Error(error.message(view.language), title=view.word("ui.error.title"), print_exception=False) from error
+        except gr.Error:
+            raise
+        except Exception as error:
+            error_id = uuid.uuid4().hex[:8]
+            logger.exception("an unexpected error on the page (error %s)", error_id)
+            raise gr.Error(view.word("ui.error.unexpected", id=error_id), title=view.word("ui.error.title"), print_exception=False) from error

@@ -1,0 +1,49 @@
+"""What the page shows of a run's test: the table beside the baselines, the verdict, the figures. One place, used by three tabs.
+
+In: a run. Out: its stored test result and the HTML made of it. It opens no test: that is the evaluation job's.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from financial_model.serving.judging import EVALUATION, stored
+from financial_model.serving.runs import RunInfo
+from financial_model.ui import components
+from financial_model.ui.downloads import file_stamp
+from financial_model.ui.text import View, escape
+
+
+def version(run: RunInfo) -> tuple[str, int]:
+    """Changes when the test of a run is opened (again)."""
+    return run.id, file_stamp(run.path / EVALUATION)
+
+
+def load(run: RunInfo) -> dict[str, Any] | None:
+    """The stored test result: metrics, result (every figure and the verdict), split, test_opened."""
+    return stored(run)
+
+
+def card(view: View, found: dict[str, Any] | None) -> str:
+    """The table beside the baselines and what it says."""
+    if not found:
+        return ""
+    title = f'<b class="k-title">{escape(view.word("ui.train.result"))}</b>'
+    said = components.verdict(view, found.get("result", {}).get("verdict", ()))
+    return f'<div class="k-card">{title}{components.metric_table(view, found["metrics"])}{said}{sample_line(view, found)}</div>'
+
+
+def sample_line(view: View, found: dict[str, Any]) -> str:
+    """On what the figures rest, in small print."""
+    test = found.get("split", {}).get("test", {})
+    if not test:
+        return ""
+    text = view.word(
+        "ui.result.sample",
+        first=test.get("first", ""),
+        last=test.get("last", ""),
+        dates=found["metrics"].get("dates", 0),
+        rows=found["metrics"].get("rows", 0),
+        opened=found.get("test_opened", 1),
+    )
+    return f'<p class="k-lead" style="margin-top:8px">{escape(text)}</p>'

@@ -1,0 +1,205 @@
+"""Runs: every model that was trained here, with its state, its figures, its files, and what can be done with it.
+
+In: the page. Out: the tab. A run is chosen from the server's own list; deleting asks first and can be undone.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import gradio as gr
+
+from financial_model.serving.runs import RunInfo
+from financial_model.ui import components, downloads, results
+from financial_model.ui.page import Page, Snapshot
+from financial_model.ui.tabs import frame
+from financial_model.ui.text import View, count, number, percent
+from financial_model.ui.training import pick, run_choices
+
+COLUMNS = ("name", "model", "condition", "state", "created", "ic", "rank_ic", "direction", "recovery", "run")
+
+
+def build(page: Page) -> None:
+    RunsTab(page)
+
+
+class RunsTab:
+    """The list on the left, the chosen run on the right."""
+
+    def __init__(self, page: Page) -> None:
+        self.page, words = page, page.words
+        with frame.tab(page, "runs"):
+            self.empty = gr.HTML()
+            with gr.Row() as self.whole:
+                with gr.Column(scale=7, min_width=420):
+                    self.table = gr.Dataframe(
+                        value=None,
+                        interactive=False,
+                        show_label=False,
+                        max_height=560,
+                        wrap=False,
+                        elem_id="runs-table",
+                        buttons=[],
+                        pinned_columns=1,
+                    )
+                with gr.Column(scale=5, min_width=360):
+                    self.picker = words(gr.Dropdown, {"label": "ui.runs.pick"}, choices=[], value=None, filterable=False, elem_id="runs-pick")
+                    self.card = gr.HTML(elem_id="runs-card")
+                    with gr.Row(equal_height=True):
+                        self.kind = words(gr.Dropdown, {"label": "ui.runs.kind"}, choices=[], value=None, filterable=False, min_width=120)
+                        self.download = words(
+                            gr.DownloadButton, {"label": "ui.runs.download"}, value=None, variant="primary", elem_id="runs-download"
+                        )
+                    with gr.Row():
+                        self.config = words(gr.DownloadButton, {"label": "ui.runs.config"}, size="sm", elem_id="runs-config")
+                        self.report = words(gr.DownloadButton, {"label": "ui.runs.report"}, size="sm", elem_id="runs-report")
+                        self.resume = words(gr.Button, {"value": "ui.train.resume"}, size="sm", elem_id="runs-resume")
+                        self.delete = words(gr.Button, {"value": "ui.runs.delete"}, variant="stop", size="sm", elem_id="runs-delete")
+                    self._build_dialogs()
+        self._connect()
+
+    def _build_dialogs(self) -> None:
+        words = self.page.words
+        with gr.Group(visible=False) as self.confirm:
+            self.question = gr.HTML()
+            with gr.Row():
+                self.sure = words(gr.Button, {"value": "ui.runs.delete_sure"}, variant="stop", size="sm", elem_id="runs-delete-sure")
+                self.keep = words(gr.Button, {"value": "ui.runs.keep"}, size="sm")
+        self.deleted = gr.State("")
+        self.undo = words(gr.Button, {"value": "ui.runs.undo"}, size="sm", visible=False, elem_id="runs-undo")
+        with words(gr.Accordion, {"label": "ui.runs.rename"}, open=False), gr.Row(equal_height=True):
+            self.name = words(gr.Textbox, {"label": "ui.runs.new_name"}, max_lines=1)
+            self.rename = words(gr.Button, {"value": "ui.runs.rename_do"}, size="sm")
+        with words(gr.Accordion, {"label": "ui.runs.settings"}, open=False):
+            self.settings = gr.JSON(show_label=False, elem_id="runs-settings")
+
+    def _connect(self) -> None:
+        page = self.page
+        page.live("runs.list", [self.empty, self.whole, self.table, self.picker], _list_version, self._draw_list, [self.picker])
+        page.live(
+            "runs.card",
+            [self.card, self.kind, self.config, self.report, self.resume, self.delete, self.settings],
+            _card_version,
+            self._draw_card,
+            [self.picker],
+        )
+        page.on_select(self.table, self._select, [self.picker])
+        page.refresh_on(self.picker.input)
+        page.on([self.kind.change, self.picker.change], self._prepare, [self.picker, self.kind], [self.download], trigger_mode="always_last")
+        page.on_and_refresh(self.resume.click, self._resume, [self.picker])
+        page.on(self.delete.click, self._ask, [self.picker], [self.confirm, self.question])
+        page.on(self.keep.click, lambda view: gr.update(visible=False), [], [self.confirm])
+        page.on_and_refresh(self.sure.click, self._delete, [self.picker], [self.confirm, self.deleted, self.undo, self.picker])
+        page.on_and_refresh(self.undo.click, self._undo, [self.deleted], [self.undo, self.picker])
+        page.on_and_refresh(self.rename.click, self._rename, [self.picker, self.name], [self.name, self.picker])
+
+    # ------------------------------------------------------------ following
+    def _draw_list(self, view: View, snapshot: Snapshot, wanted: str | None) -> list[Any]:
+        run = pick(snapshot.runs, wanted)
+        rows = {"headers": [view.word(f"ui.runs.column.{name}") for name in COLUMNS], "data": [_row(run, view) for run in snapshot.runs]}
+        hint = "" if snapshot.runs else components.empty(view, "ui.runs.empty")
+        choices = run_choices(snapshot.runs, view)
+        return [hint, gr.update(visible=bool(snapshot.runs)), rows, gr.update(choices=choices, value=run.id if run else None)]
+
+    def _draw_card(self, view: View, snapshot: Snapshot, wanted: str | None) -> list[Any]:
+        run = pick(snapshot.runs, wanted)
+        off = gr.update(interactive=False, value=None)
+        if run is None:
+            return ["", gr.update(choices=[], value=None), off, off, gr.update(interactive=False), gr.update(interactive=False), None]
+        kinds = [(view.term("checkpoint", kind), kind) for kind in run.checkpoints]
+        config = downloads.text(json.dumps(run.config, ensure_ascii=False, indent=2), f"{run.id}.config.json")
+        report = run.path / "report.html"
+        ready = downloads.prepared(report, f"{run.id}.report.html") if report.is_file() else None
+        return [
+            run_card(run, view),
+            gr.update(choices=kinds, value=run.checkpoints[0] if run.checkpoints else None),
+            gr.update(value=config),
+            gr.update(value=ready, interactive=ready is not None),
+            gr.update(interactive=run.resumable),
+            gr.update(interactive=not run.active),
+            run.config,
+        ]
+
+    def _prepare(self, view: View, wanted: str | None, kind: str | None) -> Any:
+        """The checkpoint is made ready when the choice changes, so that one click downloads it."""
+        run = self.page.services.snapshot().run(wanted)
+        if run is None or kind not in run.checkpoints:
+            return gr.update(value=None, interactive=False)
+        return gr.update(value=downloads.checkpoint(self.page.services.runs, run.id, kind))
+
+    # ------------------------------------------------------------ acting
+    def _select(self, view: View, row: list[Any]) -> Any:
+        run = self.page.services.snapshot().run(str(row[-1])) if row else None
+        return gr.update(value=run.id) if run else gr.skip()
+
+    def _resume(self, view: View, wanted: str | None) -> None:
+        self.page.services.jobs.submit("resume", run=self._chosen(wanted).id)
+        gr.Info(view.word("ui.train.resumed", run=wanted))
+
+    def _ask(self, view: View, wanted: str | None) -> list[Any]:
+        return [gr.update(visible=True), components.note(view.word("ui.runs.delete_question", run=self._chosen(wanted).id), "bad")]
+
+    def _delete(self, view: View, wanted: str | None) -> list[Any]:
+        gone = self.page.services.runs.delete(self._chosen(wanted).id)
+        gr.Info(view.word("ui.runs.deleted", run=gone))
+        return [gr.update(visible=False), gone, gr.update(visible=True), None]
+
+    def _undo(self, view: View, gone: str) -> list[Any]:
+        run = self.page.services.runs.restore(gone)
+        gr.Info(view.word("ui.runs.restored", run=run.id))
+        return [gr.update(visible=False), self._choices(view, run.id)]
+
+    def _rename(self, view: View, wanted: str | None, name: str) -> list[Any]:
+        run = self.page.services.runs.rename(self._chosen(wanted).id, (name or "").strip())
+        return ["", self._choices(view, run.id)]
+
+    def _choices(self, view: View, chosen: str) -> Any:
+        return gr.update(choices=run_choices(self.page.services.snapshot(fresh=True).runs, view), value=chosen)
+
+    def _chosen(self, wanted: str | None) -> RunInfo:
+        return self.page.services.runs.info(wanted or "-")
+
+
+def _list_version(snapshot: Snapshot, wanted: str | None) -> Any:
+    return tuple((run.id, run.state, bool(run.metrics)) for run in snapshot.runs), wanted
+
+
+def _card_version(snapshot: Snapshot, wanted: str | None) -> Any:
+    run = pick(snapshot.runs, wanted)
+    return (results.version(run), run.state, run.updated, run.checkpoints) if run else None
+
+
+def _row(run: RunInfo, view: View) -> list[str]:
+    about, metrics = run.summary(), run.metrics
+    return [
+        run.name,
+        view.term("backbone", about["model"]),
+        view.term("condition", about["condition"]),
+        view.term("state", run.state),
+        run.created[:16].replace("T", " "),
+        number(metrics.get("ic")),
+        number(metrics.get("rank_ic")),
+        percent(metrics.get("direction")),
+        percent(metrics.get("recovery"), 0),
+        run.id,
+    ]
+
+
+def run_card(run: RunInfo, view: View) -> str:
+    """What a run is and what it is worth, on one card."""
+    about = run.summary()
+    head = f'<div class="k-head"><b class="k-title">{run.id}</b>{components.state_badge(run.state, view)}</div>'
+    tiles = components.tiles(
+        [
+            (view.word("form.backbone.label"), view.term("backbone", about["model"]), ""),
+            (view.word("form.objective.label"), view.term("objective", about["objective"]), ""),
+            (view.word("form.horizon.label"), count(about["horizon"]), ""),
+            (view.word("form.context_length.label"), count(about["context_length"]), ""),
+            (view.term("metric", "ic"), number(run.metrics.get("ic")), ""),
+            (view.term("metric", "direction"), percent(run.metrics.get("direction")), ""),
+        ]
+    )
+    message = run.message(view.language)
+    warning = components.note(message, "warn") if message else ""
+    return f'<div class="k-card">{head}{warning}<div style="height:10px"></div>{tiles}</div>{results.card(view, results.load(run))}'

@@ -1,0 +1,208 @@
+"""The right half of both training tabs: which run is shown, how far it is, its curve, its log, and what it is worth.
+
+In: the page and which runs belong to the tab. Out: components that follow the server. It starts nothing; the left half does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gradio as gr
+
+from financial_model.serving.runs import RunInfo
+from financial_model.ui import components, curves, downloads, results
+from financial_model.ui.page import Page, Snapshot
+from financial_model.ui.text import DASH, View, duration, known, number
+
+SMOOTHING = (0.0, 0.95)
+LOG_LINES = 120
+
+
+def run_label(run: RunInfo, view: View) -> str:
+    """How a run is listed: name, model, when it began, how it stands."""
+    model = view.term("backbone", run.config.get("model", {}).get("backbone", ""))
+    return f"{run.name}  ·  {model}  ·  {run.created[:16].replace('T', ' ')}  ·  {view.term('state', run.state)}"
+
+
+def run_choices(runs: Sequence[RunInfo], view: View) -> list[tuple[str, str]]:
+    return [(run_label(run, view), run.id) for run in runs]
+
+
+def pick(runs: Sequence[RunInfo], wanted: str | None) -> RunInfo | None:
+    """The run a visitor chose while it exists, else the one at work, else the newest."""
+    chosen = next((run for run in runs if run.id == wanted), None)
+    return chosen or next((run for run in runs if run.active), None) or (runs[0] if runs else None)
+
+
+class TrainingPanel:
+    """Everything on a training tab that follows a run."""
+
+    def __init__(self, page: Page, name: str, belongs: Callable[[RunInfo], bool]) -> None:
+        self.page, self.name, self.belongs = page, name, belongs
+        words = page.words
+        self.picker = words(gr.Dropdown, {"label": "ui.train.run"}, choices=[], value=None, filterable=False, elem_id=f"{name}-run")
+        self.progress = gr.HTML(elem_id=f"{name}-progress")
+        with gr.Row():
+            self.stop = words(gr.Button, {"value": "ui.train.stop"}, variant="stop", interactive=False, elem_id=f"{name}-stop")
+            self.resume = words(gr.Button, {"value": "ui.train.resume"}, interactive=False, elem_id=f"{name}-resume")
+            self.checkpoint = words(gr.DownloadButton, {"label": "ui.train.checkpoint"}, interactive=False, elem_id=f"{name}-checkpoint")
+        self.curve = words(
+            gr.LinePlot,
+            {"label": "ui.curve.title"},
+            value=curves.loss_rows({}, View(words.language, "red_up")),
+            x="epoch",
+            y="loss",
+            color="series",
+            x_title=" ",
+            y_title=" ",
+            color_title=" ",
+            height=330,
+            visible=False,
+            elem_id=f"{name}-curve",
+            buttons=["fullscreen"],
+        )
+        self.tiles = gr.HTML(elem_id=f"{name}-tiles")
+        self.options = words(gr.Accordion, {"label": "ui.curve.options"}, open=False, visible=False)
+        with self.options, gr.Row():
+            self.smoothing = words(
+                gr.Slider,
+                {"label": "ui.curve.smoothing", "info": "ui.curve.smoothing_info"},
+                minimum=SMOOTHING[0],
+                maximum=SMOOTHING[1],
+                value=0.0,
+                step=0.05,
+            )
+            self.scale = words(
+                gr.Radio, {"label": "ui.curve.scale", "choices": [("ui.curve.linear", "linear"), ("ui.curve.log", "log")]}, value="linear"
+            )
+        self.result = gr.HTML(elem_id=f"{name}-result")
+        with words(gr.Accordion, {"label": "ui.train.log"}, open=False):
+            self.log = gr.Textbox(
+                lines=12, max_lines=12, show_label=False, interactive=False, autoscroll=True, elem_classes=["k-log"], elem_id=f"{name}-log"
+            )
+        self._connect()
+
+    # ------------------------------------------------------------ following
+    def _connect(self) -> None:
+        page = self.page
+        page.live(f"{self.name}.picker", [self.picker], self._runs_version, self._draw_picker, [self.picker])
+        page.live(f"{self.name}.progress", [self.progress, self.stop, self.resume], self._progress_version, self._draw_progress, [self.picker])
+        page.live(
+            f"{self.name}.curve",
+            [self.curve, self.tiles, self.options],
+            self._curve_version,
+            self._draw_curve,
+            [self.picker, self.smoothing, self.scale],
+        )
+        page.live(f"{self.name}.result", [self.result, self.checkpoint], self._result_version, self._draw_result, [self.picker])
+        page.live(f"{self.name}.log", [self.log], self._log_version, self._draw_log, [self.picker])
+        page.on_and_refresh(self.stop.click, self._stop, [self.picker], queue=False)
+        page.on_and_refresh(self.resume.click, self._resume, [self.picker], queue=False)
+        page.refresh_on(self.picker.input, self.smoothing.release, self.scale.input)
+
+    def runs(self, snapshot: Snapshot) -> list[RunInfo]:
+        return [run for run in snapshot.runs if self.belongs(run)]
+
+    def shown(self, snapshot: Snapshot, wanted: str | None) -> RunInfo | None:
+        return pick(self.runs(snapshot), wanted)
+
+    def _runs_version(self, snapshot: Snapshot, wanted: str | None) -> Any:
+        return tuple((run.id, run.state) for run in self.runs(snapshot)), wanted
+
+    def _draw_picker(self, view: View, snapshot: Snapshot, wanted: str | None) -> list[Any]:
+        run = self.shown(snapshot, wanted)
+        return [gr.update(choices=run_choices(self.runs(snapshot), view), value=run.id if run else None)]
+
+    def _progress_version(self, snapshot: Snapshot, wanted: str | None) -> Any:
+        run = self.shown(snapshot, wanted)
+        job = snapshot.job_of(run.id) if run else None
+        return (run.id, run.state, job and (job["state"], job["stage"], job["done"], job["position"])) if run else None
+
+    def _draw_progress(self, view: View, snapshot: Snapshot, wanted: str | None) -> list[Any]:
+        run = self.shown(snapshot, wanted)
+        if run is None:
+            return [components.empty(view, "ui.train.empty"), gr.update(interactive=False), gr.update(interactive=False)]
+        job = snapshot.job_of(run.id)
+        stoppable = job is not None and job["state"] in ("queued", "preparing", "running")
+        return [components.progress(view, job, run), gr.update(interactive=stoppable), gr.update(interactive=run.resumable)]
+
+    def _curve_version(self, snapshot: Snapshot, wanted: str | None, smoothing: float, scale: str) -> Any:
+        run = self.shown(snapshot, wanted)
+        return (run.id, run.active, downloads.file_size(run.path / "events.jsonl"), smoothing, scale) if run else None
+
+    def _draw_curve(self, view: View, snapshot: Snapshot, wanted: str | None, smoothing: float, scale: str) -> list[Any]:
+        run = self.shown(snapshot, wanted)
+        if run is None:
+            return [gr.update(visible=False), "", gr.update(visible=False)]
+        series = self.page.services.runs.curves(run.id)
+        epochs = run.run_config().training.epochs if run.active else None
+        rows = curves.loss_rows(series, view, smoothing=smoothing, logarithmic=scale == "log", epochs=epochs)
+        shown = not rows.empty
+        plot = gr.update(
+            visible=shown,
+            value=rows,
+            color_map=curves.series_colours(series, view),
+            x_lim=[0, epochs] if epochs else None,
+            y_lim=curves.limits(rows),
+            x_title=view.word("ui.curve.epoch"),
+            y_title=view.word("ui.curve.log_loss" if scale == "log" else "ui.curve.loss"),
+        )
+        tiles = components.tiles(self._figures(view, series, snapshot.job_of(run.id))) if shown else ""
+        return [plot, tiles, gr.update(visible=shown)]
+
+    @staticmethod
+    def _figures(view: View, series: dict[str, Any], job: dict[str, Any] | None) -> list[tuple[str, str, str]]:
+        best = series["best"]
+        rate = curves.latest(series, "train/windows_per_second")
+        figures = [
+            (view.word("ui.curve.epoch"), number(curves.epoch_reached(series), 1), ""),
+            (
+                view.word("ui.curve.best_loss"),
+                number(best["value"], 4) if best else DASH,
+                view.word("ui.curve.at_epoch", epoch=number(best["epoch"], 1)) if best else "",
+            ),
+            (view.word("ui.curve.learning_rate"), f"{curves.latest(series, 'train/learning_rate') or 0:.2e}", ""),
+            (view.word("ui.curve.grad_norm"), number(curves.latest(series, "train/grad_norm"), 2), ""),
+            (view.word("ui.curve.speed"), f"{rate:,.0f}" if known(rate) else DASH, view.word("ui.curve.windows_per_second")),
+        ]
+        if job is not None and job["state"] in ("preparing", "running"):
+            figures.append((view.word("ui.curve.left"), duration(job["eta"]), ""))
+        return figures
+
+    def _result_version(self, snapshot: Snapshot, wanted: str | None) -> Any:
+        run = self.shown(snapshot, wanted)
+        return (results.version(run), run.state, run.checkpoints if not run.active else None) if run else None
+
+    def _draw_result(self, view: View, snapshot: Snapshot, wanted: str | None) -> list[Any]:
+        run = self.shown(snapshot, wanted)
+        if run is None:
+            return ["", gr.update(value=None, interactive=False)]
+        ready = bool(run.checkpoints) and not run.active
+        path = downloads.checkpoint(self.page.services.runs, run.id) if ready else None
+        return [results.card(view, results.load(run)), gr.update(value=path, interactive=ready)]
+
+    def _log_version(self, snapshot: Snapshot, wanted: str | None) -> Any:
+        run = self.shown(snapshot, wanted)
+        return (run.id, downloads.file_size(run.path / "log.txt")) if run else None
+
+    def _draw_log(self, view: View, snapshot: Snapshot, wanted: str | None) -> list[Any]:
+        run = self.shown(snapshot, wanted)
+        return [self.page.services.runs.log_tail(run.id, LOG_LINES) if run else ""]
+
+    # ------------------------------------------------------------ acting
+    def _stop(self, view: View, wanted: str | None) -> None:
+        snapshot = self.page.services.snapshot(fresh=True)
+        run = self.shown(snapshot, wanted)
+        job = snapshot.job_of(run.id) if run else None
+        if job is None:
+            raise gr.Error(view.word("ui.train.nothing_to_stop"), print_exception=False)
+        self.page.services.jobs.stop(job["id"])
+        gr.Info(view.word("ui.train.stopping"))
+
+    def _resume(self, view: View, wanted: str | None) -> None:
+        run = self.shown(self.page.services.snapshot(fresh=True), wanted)
+        if run is None:
+            raise gr.Error(view.word("ui.train.nothing_to_resume"), print_exception=False)
+        self.page.services.jobs.submit("resume", run=run.id)
+        gr.Info(view.word("ui.train.resumed", run=run.id))
