@@ -91,6 +91,7 @@ class _Handler(socketserver.BaseRequestHandler):
         server = self.server
         with server.lock:
             server.connections += 1
+            self.number = server.connections
         try:
             while True:
                 head = self._read(10)
@@ -119,7 +120,7 @@ class _Handler(socketserver.BaseRequestHandler):
     def _answer(self, message: bytes, kind: bytes, data: bytes) -> bool:
         """Send the reply to one request; ``False`` closes the connection."""
         server, number = self.server, struct.unpack("<H", kind)[0]
-        code, body = server.reply(number, data)
+        code, body = server.reply(number, data, self.number)
         if body is None:  # a request the real server never answers
             time.sleep(server.faults.delay)
             return False
@@ -192,7 +193,7 @@ class TdxServer(socketserver.ThreadingTCPServer):
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that closes early is part of the game."""
 
-    def reply(self, number: int, data: bytes) -> tuple[str, bytes | None]:
+    def reply(self, number: int, data: bytes, connection: int) -> tuple[str, bytes | None]:
         """(code asked for, body). ``None`` as body: the server stays silent."""
         if number in (0x000D, 0x0FDB):
             return "", b"\x00" * 68 + "模拟行情主站".encode("gbk")
@@ -204,11 +205,11 @@ class TdxServer(socketserver.ThreadingTCPServer):
             return "", None if market == BJ else self._list(market, start)
         if number == 0x052D:
             market, raw, category, _, start, count = struct.unpack("<H6sHHHH", data[:16])
-            return self._bars(market, raw.decode(), category, start, count)
+            return self._bars(market, raw.decode(), category, start, count, connection)
         if number in (0x000F, 0x0010):
             market, raw = struct.unpack("<B6s", data[2:9])
             code = raw.decode()
-            if self._swaps(code):
+            if self._swaps(code, connection):
                 code = self._neighbour(market, code)
             entry, echo = self.market.listings.get((market, code)), code.encode()
             return raw.decode(), self._events(market, echo, entry) if number == 0x000F else self._finance(market, echo, entry)
@@ -222,8 +223,12 @@ class TdxServer(socketserver.ThreadingTCPServer):
             return "", struct.pack("<I", len(piece)) + piece
         return "", struct.pack("<H", 0)
 
-    def _swaps(self, code: str) -> bool:
-        return "wrong_code" in self.faults.on and self.faults.draw(code) == "wrong_code"
+    def _swaps(self, code: str, connection: int) -> bool:
+        """A server out of step is so for every question about a code on one connection."""
+        faults = self.faults
+        if "wrong_code" not in faults.on or (faults.codes and code not in faults.codes):
+            return False
+        return random.Random(f"{faults.seed} {code} {connection}").random() < faults.share
 
     def _neighbour(self, market: int, code: str) -> str:
         """Another code of the same kind: what a server out of step would answer with."""
@@ -236,8 +241,8 @@ class TdxServer(socketserver.ThreadingTCPServer):
         rows = [struct.pack("<6sH8s4sBI4s", entry.code.encode(), 100, entry.name.encode("gbk")[:8], b"", 2, 0, b"") for entry in page]
         return struct.pack("<H", len(page)) + b"".join(rows)
 
-    def _bars(self, market: int, code: str, category: int, start: int, count: int) -> tuple[str, bytes]:
-        entry = self.market.listings.get((market, self._neighbour(market, code) if self._swaps(code) else code))
+    def _bars(self, market: int, code: str, category: int, start: int, count: int, connection: int) -> tuple[str, bytes]:
+        entry = self.market.listings.get((market, self._neighbour(market, code) if self._swaps(code, connection) else code))
         if entry is None:
             return code, struct.pack("<H", 0)
         if "stale" in self.faults.on:

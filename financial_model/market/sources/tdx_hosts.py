@@ -36,7 +36,9 @@ class TdxSettings:
     failures: int = 2
     """In a row, before a host is put aside."""
     aside: float = 300.0
-    """Seconds a host is put aside."""
+    """Longest time in seconds that a host is put aside; the first time is one second, doubled each time it fails again."""
+    patience: float = 30.0
+    """Seconds a worker waits for a host that is put aside before it gives up."""
     attempts: int = 4
     """Tries per symbol over all hosts."""
 
@@ -52,6 +54,7 @@ def parse_host(text: str) -> tuple[str, int]:
 class _Host:
     address: str
     failures: int = 0
+    setbacks: int = 0
     aside_until: float = 0.0
     reason: KairosError | None = None
 
@@ -71,7 +74,18 @@ class HostPool:
             parse_host(host.address)
 
     def acquire(self) -> TdxConnection:
-        """An open, proven connection to the first usable host. ``SourceError`` with every host's own reason when there is none."""
+        """An open, proven connection to the first usable host, waited for a while. ``SourceError`` with each host's reason when there is none."""
+        deadline = time.monotonic() + self.settings.patience
+        while True:
+            connection = self._try_each()
+            if connection is not None:
+                return connection
+            wait = min(host.aside_until for host in self._hosts) - time.monotonic() if self._hosts else float("inf")
+            if time.monotonic() + wait > deadline:
+                raise self.no_host()
+            time.sleep(max(wait, 0.05))
+
+    def _try_each(self) -> TdxConnection | None:
         for host in self._hosts:
             with self._lock:
                 if host.aside_until > time.monotonic():
@@ -85,7 +99,7 @@ class HostPool:
             except SourceError as error:
                 connection.close()
                 self.failed(connection, error, final=error.key in ("tdx.refused", "tdx.not_fresh"))
-        raise self.no_host()
+        return None
 
     def prove(self, connection: TdxConnection) -> None:
         """Raise ``SourceError`` unless the host returns a recent daily bar for both probes."""
@@ -106,13 +120,14 @@ class HostPool:
                     host.failures += 1
                     host.reason = error
                     if final or host.failures >= self.settings.failures:
-                        host.failures, host.aside_until = 0, time.monotonic() + self.settings.aside
+                        host.aside_until = time.monotonic() + (self.settings.aside if final else min(self.settings.aside, 2.0**host.setbacks))
+                        host.failures, host.setbacks = 0, host.setbacks + 1
 
     def worked(self, connection: TdxConnection) -> None:
         with self._lock:
             for host in self._hosts:
                 if host.address == connection.address:
-                    host.failures = 0
+                    host.failures = host.setbacks = 0
 
     def no_host(self) -> SourceError:
         details = "; ".join(f"{host.address}: {host.reason}" if host.reason else host.address for host in self._hosts)

@@ -1,0 +1,234 @@
+"""The TDX source against a server on loopback that speaks the wire format to the real client library, faults included."""
+
+import dataclasses
+import struct
+
+import numpy as np
+import pytest
+
+from financial_model.errors import DataError, SourceError
+from financial_model.market.adjustment import ExRights, backward_factors
+from financial_model.market.sources import tdx_wire
+from financial_model.market.sources.base import Query
+from financial_model.market.sources.tdx import TdxSource, volume_unit
+from financial_model.market.sources.tdx_hosts import HostPool, TdxSettings
+from financial_model.market.sources.tdx_industry import industry_of, parse_industries
+from financial_model.market.sources.tdx_wire import TdxConnection
+from tests.fakes.tdx import REFUSAL, Faults, TdxServer, varint
+from tests.fakes.tdx_market import SH, SZ, make_market
+
+
+@pytest.fixture(scope="module")
+def market():
+    return make_market(12, 1700)
+
+
+def settings(*servers: TdxServer, **changes) -> TdxSettings:
+    quick = TdxSettings(hosts=tuple(f"127.0.0.1:{server.port}" for server in servers), timeout=0.4, pause=0.0, patience=3.0, attempts=6)
+    return dataclasses.replace(quick, **changes)
+
+
+def source(*servers: TdxServer, **changes) -> TdxSource:
+    return TdxSource(settings=settings(*servers, **changes))
+
+
+def same_bars(reply, listing) -> bool:
+    frame = reply.bars
+    if len(frame) != len(listing.date):
+        return False
+    prices = np.rint(frame[["open", "close", "high", "low"]].to_numpy() * 1000).astype(int)
+    return bool((prices == listing.prices).all() and np.array_equal(frame["volume"], listing.volume.astype(np.float64) * 100))
+
+
+# ---------------------------------------------------------------- the wire
+@pytest.mark.parametrize("value", [0, 1, -1, 63, 64, -64, 8191, 8192, -123456, 3_000_000])
+def test_the_price_code_reads_back(value):
+    assert tdx_wire._varint(varint(value), 0) == (value, len(varint(value)))
+
+
+def test_small_volumes_survive():
+    """pytdx decodes 1 as 32768.5; the field is a plain float."""
+    body = struct.pack("<H", 1) + struct.pack("<I", 20260105) + varint(10000) + varint(0) + varint(0) + varint(0) + struct.pack("<ff", 1.0, 1000.0)
+    assert tdx_wire.parse_bars(body, 9, 0)["volume"][0] == 1.0
+
+
+def test_a_reply_that_is_longer_or_shorter_than_its_bars_is_refused():
+    body = struct.pack("<H", 1) + struct.pack("<I", 20260105) + varint(10000) * 4 + struct.pack("<ff", 1.0, 1000.0)
+    for wrong in (body + b"\0", body[:-1], struct.pack("<H", 5)):
+        with pytest.raises(tdx_wire._Protocol):
+            tdx_wire.parse_bars(wrong, 9, 0)
+
+
+# ---------------------------------------------------------------- the source
+def test_every_share_arrives_whole_with_its_events_and_unit(market):
+    with TdxServer(market) as server:
+        line = source(server).connect()
+        for listing in market.listings.values():
+            if listing.code[:3] in ("600", "000", "688") and not listing.is_index:
+                symbol = f"{listing.code}.{'SH' if listing.market == SH else 'SZ'}"
+                reply = line.fetch(symbol, start="1990-01-01")
+                assert same_bars(reply, listing), symbol
+                assert len(reply.events) == sum(event.category == 1 for event in listing.events)
+        line.close()
+
+
+def test_the_index_uses_its_own_record(market):
+    with TdxServer(market) as server:
+        reply = source(server).connect().fetch("000300.SH", start="1990-01-01")
+        listing = market.listings[SH, "000300"]
+        assert len(reply.bars) == len(listing.date)
+        assert np.allclose(reply.bars["close"] * 1000, listing.prices[:, 1])
+
+
+def test_listings_are_shares_only_and_do_not_depend_on_the_count(market):
+    with TdxServer(market) as server:
+        tdx = source(server)
+        everything = [entry.symbol for entry in tdx.listings(Query(count=0, indices=False))]
+        assert everything and all(symbol[:3] in ("600", "601", "603", "688", "000", "002", "300") for symbol in everything)
+        assert not {"000001.SH", "399001.SZ"} & set(everything)
+        assert [entry.symbol for entry in tdx.listings(Query(count=5, indices=False))] == everything[:5]
+        assert tdx.listings(Query(count=5))[0].symbol == "000300.SH"
+
+
+def test_beijing_comes_only_when_asked_for(market):
+    with TdxServer(market) as server:
+        tdx = source(server)
+        assert not any(entry.symbol.endswith(".BJ") for entry in tdx.listings(Query(count=0)))
+        assert [entry.symbol for entry in tdx.listings(Query(count=0, boards=("bse",), indices=False))] == ["920002.BJ"]
+        assert len(tdx.connect().fetch("920002.BJ", start="1990-01-01").bars) == 500
+
+
+def test_an_update_asks_only_for_what_is_missing(market):
+    with TdxServer(market) as server:
+        line = source(server).connect()
+        listing = market.listings[SH, "600519"]
+        since = f"{listing.date[-10] // 10000}-{listing.date[-10] // 100 % 100:02d}-{listing.date[-10] % 100:02d}"
+        line.fetch("600519.SH", start="1990-01-01", since=since)
+        before = server.requests
+        reply = line.fetch("600519.SH", start="1990-01-01", since=since)
+        assert len(reply.bars) == 10
+        assert server.requests - before <= 4
+
+
+def test_a_code_without_data_is_empty_not_an_error(market):
+    with TdxServer(market) as server:
+        assert source(server).connect().fetch("600999.SH", start="1990-01-01").bars is None
+
+
+def test_industries_are_mapped_to_ours(market):
+    with TdxServer(market) as server:
+        tdx = source(server)
+        known = tdx.industries(["600519.SH", "000001.SZ"])
+        assert {industry for industry, _ in known.values()} <= {"finance", "consumer", "technology", "healthcare", "industrial", "materials",
+                                                               "energy", "utilities", "real_estate", "telecom", "other"}
+    assert [industry_of(code) for code in ("X2102", "X5010", "X3001", "X1201", "X4102", "X7777")] == [
+        "consumer", "finance", "industrial", "consumer", "telecom", "other"]
+    with pytest.raises(SourceError):
+        parse_industries(b"1|600519|T|||X7777")
+
+
+def test_volume_unit_is_checked_on_arrival():
+    bars = np.zeros(3, dtype=[("volume", "f8"), ("amount", "f8"), ("close", "f8")])
+    bars["volume"], bars["close"] = 10, 5
+    for ratio, unit in ((100, 100.0), (1, 1.0)):
+        bars["amount"] = 50 * ratio
+        assert volume_unit(bars, "600519.SH") == unit
+    bars["amount"] = 50 * 10
+    with pytest.raises(DataError):
+        volume_unit(bars, "600519.SH")
+
+
+# ---------------------------------------------------------------- faults
+@pytest.mark.parametrize("fault", ["drop", "mute", "late", "split", "empty", "short", "wrong_code", "wrong_id", "truncated", "garbage"])
+def test_a_fault_now_and_then_costs_time_but_never_a_wrong_bar(market, fault):
+    with TdxServer(market, Faults(on={fault}, share=0.25, delay=0.5)) as server:
+        line = source(server, attempts=12, patience=20.0, aside=0.2).connect()
+        for market_number, code, suffix in ((SH, "600519", "SH"), (SZ, "000001", "SZ")):
+            assert same_bars(line.fetch(f"{code}.{suffix}", start="1990-01-01"), market.listings[market_number, code])
+
+
+@pytest.mark.parametrize("fault", ["drop", "mute", "empty", "short", "wrong_code", "wrong_id", "truncated", "garbage", "stale", "refuse"])
+def test_a_fault_that_never_ends_is_an_error_with_its_reason_never_data(market, fault):
+    with TdxServer(market, Faults(on={fault}, delay=0.3)) as server, pytest.raises(SourceError) as caught:
+        source(server, timeout=0.2, patience=0.5, attempts=3, aside=0.2).connect().fetch("600519.SH", start="1990-01-01")
+    assert f"127.0.0.1:{server.port}" in str(caught.value)
+
+
+def test_the_hosts_own_words_of_refusal_reach_the_user(market):
+    with TdxServer(market, Faults(on={"refuse"})) as server, pytest.raises(SourceError) as caught:
+        source(server, patience=0.3).connect().fetch("600519.SH", start="1990-01-01")
+    assert REFUSAL in str(caught.value)
+
+
+def test_the_third_packet_can_be_left_out(market):
+    with TdxServer(market) as server:
+        tdx = TdxSource(server=f"127.0.0.1:{server.port}", packets="1")
+        assert tdx.settings.packets == (1,)
+        assert len(tdx.connect().fetch("600519.SH", start="1990-01-01").bars)
+
+
+def test_a_bad_host_is_passed_over_for_a_good_one(market):
+    with TdxServer(market, Faults(on={"stale"})) as old, TdxServer(market) as good:
+        line = source(old, good).connect()
+        assert same_bars(line.fetch("600519.SH", start="1990-01-01"), market.listings[SH, "600519"])
+        assert line._connection.address.endswith(str(good.port))
+
+
+def test_a_socket_is_never_used_again_after_a_failure(market):
+    """A late reply must not become the next question's answer."""
+    with TdxServer(market, Faults(on={"late"}, first=1, delay=0.6)) as server:
+        connection = TdxConnection("127.0.0.1", server.port, timeout=0.3)
+        with pytest.raises(SourceError):
+            connection.bars(SH, "600519", 0, 5)
+        assert connection._client is None
+        bars = connection.bars(SZ, "000001", 0, 5)
+        assert np.array_equal(np.rint(bars["close"] * 1000), market.listings[SZ, "000001"].prices[-5:, 1])
+
+
+def test_a_host_without_fresh_bars_is_not_good():
+    stale = make_market(3, 300, last="2024-06-28")
+    with TdxServer(stale) as server, pytest.raises(SourceError) as caught:
+        HostPool(settings(server, patience=0.2)).acquire()
+    assert "ten sessions" in str(caught.value)
+
+
+# ---------------------------------------------------------------- factors
+def days(*texts: str) -> np.ndarray:
+    return np.array(texts, dtype="datetime64[D]")
+
+
+def test_a_cash_dividend_keeps_the_return():
+    dates, close = days("2024-01-02", "2024-01-03", "2024-01-04"), np.array([10.0, 9.5, 9.5])
+    factors = backward_factors(dates, close, np.ones(3, bool), [ExRights(date=np.datetime64("2024-01-03"), cash=0.5)])
+    assert factors == pytest.approx([1.0, 10 / 9.5, 10 / 9.5])
+    assert np.diff(np.log(close * factors)) == pytest.approx([0.0, 0.0])
+
+
+def test_bonus_and_rights_by_the_exchanges_formula():
+    event = ExRights(date=np.datetime64("2024-01-03"), cash=0.2, bonus=0.5, rights=0.3, rights_price=4.0)
+    assert event.reference(10.0) == pytest.approx((10 - 0.2 + 0.3 * 4) / 1.8)
+
+
+def test_two_events_inside_one_suspension_compound():
+    dates, close = days("2024-01-02", "2024-01-03", "2024-01-04", "2024-01-05"), np.array([10.0, 10.0, 10.0, 4.0])
+    traded = np.array([True, False, False, True])
+    events = [ExRights(date=np.datetime64("2024-01-03"), bonus=1.0), ExRights(date=np.datetime64("2024-01-04"), cash=1.0)]
+    factors = backward_factors(dates, close, traded, events)
+    assert factors[-1] == pytest.approx(2.0 * 5.0 / 4.0)
+    assert np.log(close[-1] * factors[-1] / close[0]) == pytest.approx(0.0)
+
+
+def test_events_outside_the_bars_do_not_count():
+    dates, close = days("2024-01-02", "2024-01-03"), np.array([10.0, 10.0])
+    events = [ExRights(date=np.datetime64("2023-01-02"), cash=1.0), ExRights(date=np.datetime64("2024-01-05"), cash=1.0)]
+    assert backward_factors(dates, close, np.ones(2, bool), events) == pytest.approx([1.0, 1.0])
+
+
+def test_adding_a_bar_or_an_event_never_changes_an_old_factor():
+    rng = np.random.default_rng(3)
+    dates = np.arange("2020-01-01", "2021-01-01", dtype="datetime64[D]")
+    close = 10 * np.exp(np.cumsum(rng.normal(0, 0.02, len(dates))))
+    events = [ExRights(date=dates[row], cash=0.1, bonus=0.1) for row in (50, 120, 300)]
+    whole = backward_factors(dates, close, np.ones(len(dates), bool), events)
+    part = backward_factors(dates[:200], close[:200], np.ones(200, bool), events[:2])
+    assert np.array_equal(whole[:200], part)
