@@ -29,7 +29,7 @@ from financial_model.training.plain import plain
 from financial_model.training.preparation import prepare, targets
 from financial_model.training.progress import Meter, Progress
 from financial_model.training.reporter import Reporter
-from financial_model.training.resume import identity, load_resume, save_resume
+from financial_model.training.resume import ResumePoint, identity, save_resume
 from financial_model.training.schedule import Schedule
 from financial_model.training.step import NotFiniteError, TrainingStep, choose_compile
 from financial_model.training.validation import evaluate
@@ -47,11 +47,12 @@ class Session:
     """Everything a run holds in memory while it trains."""
 
     def __init__(self, config: RunConfig, panel: Panel, run_dir: Path, *, stop: threading.Event | None, events: EventLog,
-                 score: Score | None) -> None:
+                 score: Score | None, point: ResumePoint | None = None) -> None:
+        """``point``: where the run goes on; :meth:`restore` goes there."""
         training = config.training
-        self.config, self.panel, self.run_dir, self.stop, self.score = config, panel, run_dir, stop, score
+        self.config, self.panel, self.run_dir, self.stop, self.score, self.point = config, panel, run_dir, stop, score, point
         self.device = runtime.device(training.device)
-        self.precision = runtime.precision(training.precision, self.device)
+        self.precision = self._precision()
         self.prepared = prepare(config, panel)
         self.loader = self._loader(self.prepared.train, shuffle=True, limit=training.windows_per_epoch)
         self.validation = self._loader(self.prepared.validation, shuffle=False, limit=self.prepared.validation_limit)
@@ -69,6 +70,13 @@ class Session:
                                  notice=self.reporter.warning)
         self._known = identity(config, panel.fingerprint)
         self._saved = self._counted = time.monotonic()
+
+    def _precision(self) -> str:
+        """As chosen; ``auto`` is tried out once per run, because a second trial on a busy machine may end otherwise and change the weights."""
+        chosen = self.config.training.precision
+        before = self.point.facts if self.point is not None else {}
+        same_kind = before.get("device") == self.device.type
+        return runtime.precision(before["precision"] if chosen == "auto" and same_kind else chosen, self.device)
 
     def _loader(self, ends: np.ndarray, *, shuffle: bool, limit: int) -> WindowLoader:
         return WindowLoader(
@@ -159,28 +167,26 @@ class Session:
         self._count_time()
         self.progress.rows = self.step.rows
         facts = {"progress": self.progress.state(), "meter": self.meter.state(), "schedule": self.schedule.state(),
-                 "scaler": self.step.scaler.state_dict()}
+                 "scaler": self.step.scaler.state_dict(), "device": self.device.type, "precision": self.precision}
         moving = () if self.progress.finished else (self.model, self.step.optimizer)
         save_resume(self.run_dir, self._known, facts, *moving)
         self._saved = time.monotonic()
 
-    def restore(self) -> bool:
-        """Go back to the resume point; False when there is none, so that the run begins anew. Either way the events say so."""
-        point = load_resume(self.run_dir, self._known)
-        if point is None:
-            self.reporter.events.append("resume", step=-1)
-            return False
-        self.progress = Progress.restore(point.facts["progress"])
-        self.meter.restore(point.facts["meter"])
-        self.schedule.restore(point.facts["schedule"])
+    def restore(self) -> None:
+        """Go to the resume point, and let the events say so."""
+        if self.point is None:
+            raise ValueError("there is no resume point")
+        facts = self.point.facts
+        self.progress = Progress.restore(facts["progress"])
+        self.meter.restore(facts["meter"])
+        self.schedule.restore(facts["schedule"])
         self.step.rows = self.progress.rows
         if not self.progress.finished:
-            point.restore(self.model, self.step.optimizer)
-        if self.step.scaler.is_enabled() and point.facts["scaler"]:
-            self.step.scaler.load_state_dict(point.facts["scaler"])
+            self.point.restore(self.model, self.step.optimizer)
+        if self.step.scaler.is_enabled() and facts["scaler"]:
+            self.step.scaler.load_state_dict(facts["scaler"])
+        self.point = None  # its tensors need not stay in memory
         self.reporter.begin(self.progress.step)
-        self.reporter.events.append("resume", step=self.progress.step)
-        return True
 
     def weights_are_finite(self) -> bool:
         return all(bool(torch.isfinite(tensor).all()) for tensor in self.model.parameters())

@@ -23,6 +23,7 @@ from financial_model.errors import KairosError, Stopped
 from financial_model.paths import atomic_write
 from financial_model.training.checkpoint import read_header
 from financial_model.training.events import EventLog
+from financial_model.training.resume import identity, load_resume
 from financial_model.training.session import Score, Session
 from financial_model.training.step import NotFiniteError
 
@@ -64,21 +65,26 @@ def train(config: RunConfig, panel: Panel, run_dir: Path, *, stop: threading.Eve
     check(config)
     run_dir = Path(run_dir)
     events.append("stage", stage="preparing")
-    session: Session | None = None
+    session = point = None
     try:
-        session = Session(config, panel, run_dir, stop=stop, events=events, score=score)
+        point = load_resume(run_dir, identity(config, panel.fingerprint)) if resume else None
+        session = Session(config, panel, run_dir, stop=stop, events=events, score=score, point=point)
+        if resume:
+            events.append("resume", step=-1 if point is None else point.facts["progress"]["step"])
         with _deterministic(session.device):
-            return _run(session, resume)
+            return _run(session)
     finally:  # a model that trained must not stay in memory, whatever happened
         cuda = session is not None and session.device.type == "cuda"
-        session = None
+        session = point = None
         gc.collect()
         if cuda:
             torch.cuda.empty_cache()
 
 
-def _run(session: Session, resume: bool) -> TrainResult:
-    if not (resume and session.restore()):
+def _run(session: Session) -> TrainResult:
+    if session.point is not None:
+        session.restore()
+    else:
         session.announce()
         session.measure_constants()
     session.reporter.stage("training")

@@ -47,7 +47,7 @@ def make_config(*, head: str = "point", context_length: int = 6, horizon: int = 
         model=ModelConfig(**{"backbone": "gru", "head": head, "hidden": 8, "layers": 1, "dropout": 0.2, **(model or {})}),
         training=TrainConfig(**{
             "objective": {"point": "mse", "quantile": "quantile", "classes": "cross_entropy"}[head], "epochs": 2, "batch_size": 64,
-            "learning_rate": 5e-3, "patience": 0, "seed": 7, "device": "cpu", **training}))
+            "learning_rate": 5e-3, "patience": 0, "seed": 7, "device": "cpu", "precision": "fp32", **training}))
 
 
 def with_training(config: RunConfig, **changes) -> RunConfig:
