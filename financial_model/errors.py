@@ -63,6 +63,10 @@ class SourceError(KairosError):
     """A data source did not answer, or answered with something unusable (host, not data)."""
 
 
+class RateLimitError(SourceError):
+    """A source asks to be left alone for a while: the job stops, keeps what it has, and can be resumed."""
+
+
 class NotFoundError(KairosError):
     """An unknown symbol, run, checkpoint or file."""
 

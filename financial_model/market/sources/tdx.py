@@ -21,6 +21,7 @@ import pandas as pd
 from financial_model.errors import DataError, SourceError
 from financial_model.market.adjustment import ExRights
 from financial_model.market.sources.base import Capabilities, Listing, Query, Reply
+from financial_model.market.sources.session_end import last_complete_day
 from financial_model.market.sources.tdx_hosts import HostPool, TdxSettings
 from financial_model.market.sources.tdx_industry import parse_industries
 from financial_model.market.sources.tdx_wire import PAGE, EventRow, Finance, Security, TdxConnection
@@ -178,7 +179,7 @@ class TdxLine:
         joined = np.concatenate(pages)
         _, keep = np.unique(joined["time"], return_index=True)
         bars = joined[keep]
-        return bars[bars["time"] >= first]
+        return bars[(bars["time"] >= first) & (bars["time"].astype("datetime64[D]") <= last_complete_day("CN"))]
 
     def _page(self, market: int, code: str, start: int, count: int, index: bool) -> np.ndarray:
         """One page; a short one is believed when the same answer comes again, an empty one when it comes three times from a proven host."""
