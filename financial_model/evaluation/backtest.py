@@ -153,6 +153,7 @@ class _Book:
         sell, buy = exchange(score, self.held, self.settings.top, self.settings.drop, locked)
         for stock in sell:
             self._sell(stock, day)
+        buy = buy[: max(self.settings.top - len(self.held), 0)]  # a blocked or partial sale leaves no place
         target = self._worth(day) / self.settings.top
         for done, stock in enumerate(buy):
             self._buy(stock, day, min(target, self.cash / (len(buy) - done)))

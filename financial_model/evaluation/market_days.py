@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from financial_model.datasets.panel import OPENS_AT_LIMIT_DOWN, OPENS_AT_LIMIT_UP, TRADES, Panel
 from financial_model.errors import DataError
+from financial_model.features.labels import OPENS_AT_LIMIT_DOWN, OPENS_AT_LIMIT_UP, TRADES
 from financial_model.market.symbols import board
 
 if TYPE_CHECKING:
+    from financial_model.datasets.panel import Panel
     from financial_model.market.bars import PackedBars
     from financial_model.models.prediction import Prediction
 

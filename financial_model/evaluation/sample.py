@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from financial_model.config import CONDITIONS, LabelConfig
-from financial_model.datasets.panel import OPENS_AT_LIMIT_UP, TRADES, Panel
-from financial_model.datasets.splits import label_bars
 from financial_model.datasets.targets import label_classes, label_returns
 from financial_model.errors import DataError
+from financial_model.features.labels import blocked_entries, last_bar
 
 if TYPE_CHECKING:
-    from financial_model.models.forecaster import Prediction
+    from financial_model.datasets.panel import Panel
+    from financial_model.models.prediction import Prediction
 
 Array = np.ndarray
 
@@ -69,7 +69,7 @@ def build_sample(ends: Array, panel: Panel, label: LabelConfig, horizon: int) ->
     if len(np.unique(ends)) != len(ends):
         raise DataError("evaluation.rows_twice", rows=len(ends))
     label = replace(label, horizon=horizon)
-    ends = ends[ends + label_bars(horizon, label.entry) <= _last_row(panel, ends)]
+    ends = ends[ends + last_bar(horizon, label.entry) <= _last_row(panel, ends)]
     if not len(ends):
         raise DataError("evaluation.no_rows", horizon=horizon)
     ends = ends[np.lexsort((ends, panel.time[ends]))]
@@ -80,7 +80,7 @@ def build_sample(ends: Array, panel: Panel, label: LabelConfig, horizon: int) ->
         end=ends, day=day.astype(np.int64), time=time, symbol=panel.symbol_index(ends), actual=returns.astype(np.float64),
         label=label_classes(returns, label), class_horizon=min(label.class_horizon, horizon),
         conditions={name: conditions[:, column].astype(np.int64) for column, name in enumerate(CONDITIONS)},
-        buyable=_buyable(panel, ends), oracle=None if panel.oracle is None else panel.oracle[ends].astype(np.float64),
+        buyable=~blocked_entries(panel.tradable, ends, "next_open"), oracle=None if panel.oracle is None else panel.oracle[ends].astype(np.float64),
     )
 
 
@@ -98,9 +98,3 @@ def aligned(prediction: Prediction, sample: Sample, name: str) -> Array:
 def _last_row(panel: Panel, ends: Array) -> Array:
     """Last row of the stock each end belongs to."""
     return panel.offsets[1:][panel.symbol_index(ends)] - 1
-
-
-def _buyable(panel: Panel, ends: Array) -> Array:
-    """Whether a buyer at the next bar's open would have got the stock."""
-    flags = panel.tradable[np.minimum(ends + 1, _last_row(panel, ends))]
-    return (flags & TRADES > 0) & (flags & OPENS_AT_LIMIT_UP == 0)

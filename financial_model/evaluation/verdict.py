@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeGuard
 
-from financial_model.text import translate
+from financial_model.text import has, translate
 
 SUSPICIOUS_IC = 0.25
 SUSPICIOUS_DIRECTION = 0.60
@@ -25,8 +25,13 @@ def verdict(result: Mapping[str, Any]) -> list[Item]:
 
 
 def sentences(items: Iterable[Mapping[str, Any]], language: str = "en") -> list[str]:
-    """The items as text."""
-    return [translate(item["key"], language, **item["fields"]) for item in items]
+    """The items as text, names of baselines in the reader's words."""
+    return [translate(item["key"], language, **_named(item["fields"], language)) for item in items]
+
+
+def _named(fields: Mapping[str, Any], language: str) -> dict[str, Any]:
+    key = f"ui.term.baseline.{fields.get('name')}"
+    return {**fields, "name": translate(key, language)} if has(key) else dict(fields)
 
 
 def _item(name: str, level: str, /, **fields: Any) -> Item:

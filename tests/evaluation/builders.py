@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from financial_model.config import CONDITION_SIZES, LabelConfig, RunConfig
-from financial_model.datasets.panel import TRADES, Panel
+from financial_model.datasets.panel import Panel
+from financial_model.features.labels import TRADES
 from financial_model.models.prediction import Prediction
 
 DAY = 86_400

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from financial_model.datasets.panel import OPENS_AT_LIMIT_DOWN, OPENS_AT_LIMIT_UP, TRADES
 from financial_model.datasets.splits import seconds
 from financial_model.errors import DataError
 from financial_model.evaluation.backtest import BacktestSettings, run_backtest
 from financial_model.evaluation.costs import Costs
 from financial_model.evaluation.market_days import MarketDays, market_days, scores
+from financial_model.features.labels import OPENS_AT_LIMIT_DOWN, OPENS_AT_LIMIT_UP, TRADES
 from tests.evaluation.builders import DAY, all_ends, make_panel, predict_from
 
 FREE = Costs(commission=0.0, commission_minimum=0.0, slippage=0.0, official=False)

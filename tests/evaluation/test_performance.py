@@ -6,11 +6,11 @@ import math
 import numpy as np
 import pytest
 
-from financial_model.datasets.panel import TRADES
 from financial_model.datasets.splits import seconds
 from financial_model.evaluation import performance
 from financial_model.evaluation.backtest import BacktestSettings, run_backtest
 from financial_model.evaluation.market_days import MarketDays
+from financial_model.features.labels import TRADES
 from tests.evaluation.builders import DAY
 
 

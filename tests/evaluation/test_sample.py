@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from financial_model.config import LabelConfig
-from financial_model.datasets.panel import OPENS_AT_LIMIT_UP, TRADES
 from financial_model.errors import DataError
 from financial_model.evaluation.sample import aligned, build_sample
+from financial_model.features.labels import OPENS_AT_LIMIT_UP, TRADES
 from tests.evaluation.builders import all_ends, make_panel, predict_from
 
 

@@ -1,0 +1,295 @@
+"""One HTML file that tells a stranger what was tried, on which data, and what it is worth.
+
+In: the result of an evaluation and, where they exist, configuration, split, curves, data facts, a backtest, a null-market result.
+Out: a file that opens without a network: style and figures are inside, there is no script, every text is escaped.
+It computes no figure; the words stand in the catalogue, the layout in ``report.html``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from financial_model.config import CLASSES, FieldSpec, RunConfig, fields, flatten
+from financial_model.datasets.splits import PARTS, iso, seconds
+from financial_model.evaluation.evaluate import HEADLINE
+from financial_model.evaluation.svg import Level, Line, chart, date, percent, timeline, whiskers
+from financial_model.evaluation.verdict import sentences
+from financial_model.paths import atomic_write
+from financial_model.text import has, translate
+
+SHARES = ("direction", "direction_base_rate", "direction_demeaned", "balanced_accuracy", "macro_f1", "coverage_50", "coverage_80", "coverage_95",
+          "up_recall", "false_rise_rate", "class_accuracy", "best_capture", "recovery")
+"""Figures shown in percent."""
+DETAILS = ("rank_icir", "ic_t", "rank_ic_t", "time_ic", "time_rank_ic", "direction_demeaned", "best_capture", "macro_f1", "up_recall",
+           "false_rise_rate", "mark_score", "brier", "brier_skill", "log_loss", "coverage_50", "coverage_95", "width_80_percent")
+CLASS_COLUMNS = ("class_accuracy", "balanced_accuracy", "macro_f1", "up_recall", "false_rise_rate", "mark_score")
+GROUP_COLUMNS = ("rank_ic", "direction", "direction_base_rate", "mae_percent", "coverage_80")
+BACKTEST_ROWS = ("total_return", "annual_return", "annual_volatility", "sharpe", "max_drawdown", "calmar", "win_rate")
+BACKTEST_FACTS = ("information_ratio_index", "information_ratio_equal_weight", "turnover", "cost_per_year", "break_even_cost_equal_weight",
+                  "invested", "trades", "blocked", "deflated_sharpe")
+
+
+def write_report(path: Path, result: Mapping[str, Any], *, name: str, language: str = "en", config: RunConfig | None = None,
+                 split: Mapping[str, Any] | None = None, curves: Mapping[str, Any] | None = None, data: Mapping[str, Any] | None = None,
+                 backtest: Mapping[str, Any] | None = None, null: Mapping[str, Any] | None = None, recalibration: Mapping[str, Any] | None = None,
+                 notes: Iterable[Mapping[str, Any]] = (), created: str = "") -> Path:
+    """Write :func:`render_report` to ``path``, atomically. ``StorageError`` when the disk is full."""
+    text = render_report(result, name=name, language=language, config=config, split=split, curves=curves, data=data, backtest=backtest, null=null,
+                         recalibration=recalibration, notes=notes, created=created)
+    atomic_write(path, text)
+    return path
+
+
+def render_report(result: Mapping[str, Any], *, name: str, language: str = "en", config: RunConfig | None = None,
+                  split: Mapping[str, Any] | None = None, curves: Mapping[str, Any] | None = None, data: Mapping[str, Any] | None = None,
+                  backtest: Mapping[str, Any] | None = None, null: Mapping[str, Any] | None = None,
+                  recalibration: Mapping[str, Any] | None = None, notes: Iterable[Mapping[str, Any]] = (), created: str = "") -> str:
+    """The page as text.
+
+    ``result``: of ``evaluate``. ``split``: ``Split.describe()``. ``curves``: ``{"series": {"train/loss": {"step", "value"}}, "baselines"}``.
+    ``data``: facts of the panel (stocks, rows, first, last, fingerprint, market). ``backtest``: of ``performance.summarize``. ``null``: the
+    ``evaluate`` result of the same configuration on the null market. ``recalibration``: of ``calibration.compare``.
+    """
+    words = _Words(language)
+    sections = {
+        "summary": words.sentences([*result["verdict"], *notes]), "comparison": _comparison(result, words), "series": _series(result, words),
+        "horizons": _horizons(result, words), "groups": _groups(result, words), "calibration": _calibration(result, recalibration, words),
+        "classes": _classes(result, words), "backtest": _backtest(backtest, words), "curves": _curves(curves, words),
+        "null": _null(null, words), "data": _data(result, split, data, words), "settings": _settings(config, words),
+    }
+    return _template().render(name=name, language=language, created=created, synthetic=result["sample"]["synthetic"], t=words, **sections)
+
+
+def _template() -> Any:
+    from jinja2 import Environment, StrictUndefined
+
+    source = Path(__file__).with_name("report.html").read_text("utf-8")
+    return Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True).from_string(source)
+
+
+Item = Mapping[str, Any]
+
+
+class _Words:
+    """Texts and figures in the reader's language."""
+
+    def __init__(self, language: str) -> None:
+        self.language = language
+
+    def __call__(self, key: str, **fields: Any) -> str:
+        return translate(f"evaluation.report.{key}", self.language, **fields)
+
+    def term(self, kind: str, name: str) -> str:
+        """The reader's word for a name of the field; the name itself where there is none."""
+        for key in (f"evaluation.report.{kind}.{name}", f"ui.term.{kind}.{name}"):
+            if has(key):
+                return translate(key, self.language)
+        return name
+
+    @staticmethod
+    def figure(name: str, value: Any) -> str:
+        """A figure as text: shares in percent, correlations with three digits, an unknown one as a dash."""
+        if value is None or isinstance(value, float) and not math.isfinite(value):
+            return "–"
+        if name in SHARES:
+            return f"{100 * value:.1f} %"
+        return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+    def interval(self, name: str, ends: Sequence[float] | None) -> str:
+        return "" if ends is None else f"{self.figure(name, ends[0])} … {self.figure(name, ends[1])}"
+
+    def cells(self, names: Iterable[str], entry: Mapping[str, Any]) -> list[dict[str, str]]:
+        """Value and interval of each name, for one row of a table."""
+        return [{"value": self.figure(name, entry.get(name)), "interval": self.interval(name, entry.get(f"{name}_interval"))} for name in names]
+
+    def sentences(self, items: Iterable[Item]) -> list[dict[str, str]]:
+        """Level and text of verdicts and notes."""
+        items = list(items)
+        return [{"level": item.get("level", "warning"), "text": text} for item, text in zip(items, sentences(items, self.language), strict=True)]
+
+
+# ---------------------------------------------------------------- sections: plain data and SVG for the template
+def _comparison(result: Mapping[str, Any], words: _Words) -> dict[str, Any]:
+    """Model and baselines in one table, and the paired differences as whiskers."""
+    rows = [(words("model"), result, True), *((words.term("baseline", name), entry, False) for name, entry in result["baselines"].items())]
+    names = [name for name in HEADLINE if any(entry.get(name) is not None for _, entry, _ in rows)]
+    table = [{"name": label, "model": model, "cells": words.cells(names, entry)} for label, entry, model in rows]
+    charts = []
+    for metric in ("rank_ic", "mae_percent"):
+        whisker = [(words.term("baseline", name), paired["value"], paired["interval"], _side(paired, -1 if metric == "mae_percent" else 1))
+                   for name, entry in result["baselines"].items() if (paired := entry["difference"].get(metric)) and paired["value"] is not None]
+        charts.append({"title": words(f"difference_{metric}"), "svg": whiskers(whisker, label=words(f"difference_{metric}"), value_format=_signed)})
+    oracle = None
+    if result.get("oracle_ic") is not None:
+        oracle = words("oracle", value=result["oracle_ic"], recovery=result["recovery"] or 0.0)
+    details = [{"name": words.term("metric", name), "value": words.figure(name, result[name]),
+                "interval": words.interval(name, result.get(f"{name}_interval"))} for name in DETAILS if result.get(name) is not None]
+    return {"columns": [words.term("metric", name) for name in names], "rows": table, "charts": [entry for entry in charts if entry["svg"]],
+            "oracle": oracle, "details": details}
+
+
+def _side(paired: Mapping[str, Any], sign: int) -> int:
+    """Colour: 2 better, 3 worse, 5 not shown."""
+    if paired["interval"] is None:
+        return 5
+    low, high = sorted(sign * end for end in paired["interval"])
+    return 2 if low > 0 else 3 if high < 0 else 5
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3f}"
+
+
+def _series(result: Mapping[str, Any], words: _Words) -> dict[str, str]:
+    series = result["series"]
+    daily = [Line("RankIC", series["time"], series["rank_ic"], 0, "bars")]
+    total, running = 0.0, []
+    for value in series["rank_ic"]:
+        total += value or 0.0
+        running.append(total)
+    known = [value for value in series["rank_ic"] if value is not None]
+    return {
+        "daily": chart(daily, levels=[Level(words("mean"), sum(known) / len(known), 1)] if known else [], x_format=date, label=words("daily_ic")),
+        "running": chart([Line(words("running_ic"), series["time"], running, 1)], x_format=date, label=words("running_ic")) if known else "",
+    }
+
+
+def _horizons(result: Mapping[str, Any], words: _Words) -> dict[str, Any]:
+    names = [name for name in (*GROUP_COLUMNS, "ic", "icir", "pinball") if any(entry.get(name) is not None for entry in result["horizons"].values())]
+    rows = [{"name": horizon, "cells": words.cells(names, entry)} for horizon, entry in result["horizons"].items()]
+    return {"columns": [words.term("metric", name) for name in names], "rows": rows if len(rows) > 1 else []}
+
+
+def _groups(result: Mapping[str, Any], words: _Words) -> list[dict[str, Any]]:
+    tables = []
+    for condition, entries in result["groups"].items():
+        if len(entries) < 2:
+            continue
+        rows = [{"name": words.term(condition, name), "counts": [entry["rows"], entry["dates"], entry["names"]],
+                 "cells": words.cells(GROUP_COLUMNS, entry)} for name, entry in entries.items()]
+        tables.append({"title": words.term("dimension", condition), "rows": rows})
+    columns = [words("rows"), words("dates"), words("names"), *(words.term("metric", name) for name in GROUP_COLUMNS)]
+    return [{**table, "columns": columns} for table in tables]
+
+
+def _calibration(result: Mapping[str, Any], recalibration: Mapping[str, Any] | None, words: _Words) -> dict[str, Any]:
+    calibration = result["calibration"]
+    lines = [Line(words.term("class", name), [row["predicted"] for row in table], [row["observed"] for row in table], style, "dots")
+             for style, (name, table) in enumerate(calibration["reliability"].items(), start=2) if table]
+    quantiles = calibration["quantiles"]
+    below = [Line(words("observed"), quantiles["level"], quantiles["below"], 0, "dots")] if quantiles else []
+    diagonal = Line("", [0.0, 1.0], [0.0, 1.0], 5)
+    coverage = [{"level": f"{100 * row['level']:.0f} %", "covered": words.figure("coverage_80", row["covered"]),
+                 "interval": words.interval("coverage_80", row["interval"])} for row in calibration["coverage"]]
+    regime = [{"name": words.term("regime", name), "value": words.figure("coverage_80", entry.get("coverage_80")), "rows": entry["rows"]}
+              for name, entry in result["groups"]["regime"].items() if entry.get("coverage_80") is not None]
+    return {
+        "reliability": chart([diagonal, *lines], square=True, x_format=percent, y_format=percent, label=words("reliability")) if lines else "",
+        "quantiles": chart([diagonal, *below], square=True, x_format=percent, y_format=percent, label=words("quantiles")) if below else "",
+        "coverage": coverage, "regime": regime, "ece": words.figure("ece", calibration["ece"]) if calibration["ece"] is not None else "",
+        "recalibration": [{"name": words.term("metric", row["name"]), "before": words.figure(row["name"], row["before"]),
+                           "after": words.figure(row["name"], row["after"])} for row in (recalibration or {}).get("rows", [])],
+    }
+
+
+def _classes(result: Mapping[str, Any], words: _Words) -> dict[str, Any]:
+    names = [words.term("class", name) for name in CLASSES]
+    others = ((words("always", name=words.term("class", name)), entry) for name, entry in result["constant_classes"].items())
+    rows = [{"name": name, "cells": [words.figure(column, entry.get(column)) for column in CLASS_COLUMNS]}
+            for name, entry in ((words("model"), result), *others)]
+    return {"names": names, "confusion": [{"name": name, "cells": row} for name, row in zip(names, result["confusion"], strict=True)],
+            "columns": [words.term("metric", name) for name in CLASS_COLUMNS], "rows": rows, "days": result["class_horizon"]}
+
+
+def _backtest(data: Mapping[str, Any] | None, words: _Words) -> dict[str, Any] | None:
+    if not data:
+        return None
+    series, time = data["series"], data["series"]["time"]
+    sides = [("net", data["metrics"]), ("gross", data["gross"]), *((name, data[name]) for name in ("equal_weight", "index") if name in data)]
+    labels = {name: words(f"side_{name}") for name, _ in sides}
+    if "index" in labels and data["index_name"] not in ("", "equal_weight"):
+        labels["index"] = data["index_name"]
+    lines = [Line(labels[name], time, series[name], style) for style, (name, _) in enumerate(sides)]
+    shown = {name: _money(name, data["metrics"].get(name), words) for name in BACKTEST_FACTS}
+    return {
+        "verdict": words.sentences(data["verdict"]),
+        "equity": chart(lines, x_format=date, label=words("equity")),
+        "drawdown": chart([Line("", time, series["drawdown"], 3)], height=150, x_format=date, y_format=percent, label=words("drawdown")),
+        "columns": list(labels.values()),
+        "rows": [{"name": words(f"figure_{name}"), "cells": [_money(name, entry.get(name), words) for _, entry in sides]} for name in BACKTEST_ROWS],
+        "facts": [{"name": words(f"figure_{name}"), "value": value} for name, value in shown.items()],
+        "months": [{"year": year, "cells": [_month(months.get(str(month))) for month in range(1, 13)],
+                    "total": f"{100 * (math.prod(1 + value for value in months.values()) - 1):+.1f} %"} for year, months in data["monthly"].items()],
+        "blocked": [{"side": words(side), "reason": words(f"blocked_{reason}"), "count": count}
+                    for side, reasons in data["blocked"].items() for reason, count in reasons.items()],
+    }
+
+
+def _money(name: str, value: Any, words: _Words) -> str:
+    """A figure of the backtest: ratios and counts as they are, everything else in percent."""
+    plain = name in ("sharpe", "calmar", "trades", "blocked") or name.startswith("information_ratio")
+    return words.figure(name, value) if plain or value is None else f"{100 * value:.2f} %"
+
+
+def _month(value: float | None) -> dict[str, Any]:
+    """Text and colour class of a month; depth by size, full at 8 %."""
+    if value is None:
+        return {"text": "", "tone": ""}
+    depth = min(4, 1 + int(abs(value) / 0.02))
+    return {"text": f"{100 * value:+.1f}", "tone": f"{'rise' if value >= 0 else 'fall'}{depth}"}
+
+
+def _curves(curves: Mapping[str, Any] | None, words: _Words) -> str:
+    series = (curves or {}).get("series", {})
+    lines = [Line(words(f"loss_{part}"), series[f"{part}/loss"]["step"], series[f"{part}/loss"]["value"], style)
+             for style, part in enumerate(("train", "validation")) if f"{part}/loss" in series]
+    levels = [Level(words.term("baseline", name), entry["loss"], 2 + i) for i, (name, entry) in enumerate((curves or {}).get("baselines", {}).items())
+              if "loss" in entry]
+    return chart(lines, levels=levels[:4], label=words("curves"))
+
+
+def _null(null: Mapping[str, Any] | None, words: _Words) -> str:
+    """What the same configuration reports where nothing can be known."""
+    if null is None:
+        return words("null_absent")
+    interval = null["rank_ic_interval"]
+    ends = {"low": interval[0], "high": interval[1]} if interval else {"low": math.nan, "high": math.nan}
+    return words("null_found", value=null["rank_ic"] or 0.0, direction=null["direction"] or 0.0, base=null["direction_base_rate"] or 0.0, **ends)
+
+
+def _data(result: Mapping[str, Any], split: Mapping[str, Any] | None, data: Mapping[str, Any] | None, words: _Words) -> dict[str, Any]:
+    sample, facts = result["sample"], data or {}
+    pairs = [
+        ("fingerprint", facts.get("fingerprint", sample["fingerprint"])), ("market", facts.get("market")), ("stocks", facts.get("stocks")),
+        ("bars", facts.get("rows")), ("first", facts.get("first")), ("last", facts.get("last")),
+        ("judged", words("judged_value", rows=sample["rows"], symbols=sample["symbols"], dates=sample["dates"], first=iso(sample["first"]),
+                         last=iso(sample["last"]))),
+        ("block", words("block_value", block=sample["block"], overlap=sample["signal_overlap"])),
+        ("effective", None if sample["effective_dates"] is None else f"{sample['effective_dates']:.0f}"), ("trials", result["trials"]),
+    ]
+    parts = [(words(f"part_{name}"), float(seconds(split[name]["first"][:10])), float(seconds(split[name]["last"][:10])), style)
+             for style, name in enumerate(PARTS) if split and name in split]
+    rows = [{"name": words(f"part_{name}"), "first": split[name]["first"], "last": split[name]["last"], "sessions": split[name].get("sessions", "")}
+            for name in PARTS if split and name in split]
+    return {"facts": [{"name": words(f"fact_{name}"), "value": value} for name, value in pairs if value not in (None, "")],
+            "timeline": timeline(parts, words("timeline")), "parts": rows, "purge": words("purge", sessions=split["purge"]) if split else ""}
+
+
+def _settings(config: RunConfig | None, words: _Words) -> list[dict[str, str]]:
+    if config is None:
+        return []
+    values = flatten(config)
+
+    def label(spec: FieldSpec) -> str:
+        key = f"form.{spec.name}.label"
+        return translate(key, words.language) if has(key) else spec.name
+
+    return [{"name": label(spec), "flag": spec.name, "value": _plain_setting(values[spec.name]), "changed": values[spec.name] != spec.default}
+            for spec in fields()]
+
+
+def _plain_setting(value: Any) -> str:
+    return ", ".join(map(str, value)) or "–" if isinstance(value, tuple) else str(value) if value != "" else "–"
