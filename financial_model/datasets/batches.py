@@ -77,6 +77,7 @@ def recipe(panel: Panel, config: RunConfig, table: Table | None, label_scale: ND
     """From the settings. robust, standard and minmax need ``table`` (fitted on training rows); last_close uses its scale where given."""
     kind, columns = config.features.normalisation, len(panel.feature_names)
     mode = kind if kind in ("zscore", "last_close") else "table"
+    # last_close: features are scale-free, no column is a price; each is taken against its own last value
     center, scale = (None, None) if table is None else (np.ascontiguousarray(part, np.float32) for part in table)
     if mode == "table" and (center is None or scale is None):
         raise ValueError(f"normalisation {kind} needs a table fitted on training rows")

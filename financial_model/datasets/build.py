@@ -21,7 +21,7 @@ from financial_model import config as settings
 from financial_model.config import RunConfig
 from financial_model.datasets import child, fingerprint, selection
 from financial_model.datasets.panel import open_panel
-from financial_model.datasets.write import write_panel
+from financial_model.datasets.write import discard, write_panel
 from financial_model.errors import DataError
 from financial_model.paths import Workspace
 
@@ -40,7 +40,7 @@ def build(workspace: Workspace, config: RunConfig, *, progress: child.Progress |
     if not usable(plan.folder):
         job = {"data_dir": str(workspace.data_dir.resolve()), "checkpoint_dir": str(workspace.checkpoint_dir.resolve()),
                "config": settings.to_dict(config), "modules": plan.foreign_modules()}
-        return Path(child.run("financial_model.datasets.build", job, progress=progress, stop=stop))
+        return Path(child.run("financial_model.datasets.build", job, progress=progress, stop=stop, abandoned=lambda pid: discard(plan.folder, pid)))
     with suppress(OSError):  # a read-only copy of the data
         os.utime(plan.folder)  # used today: not the next to go
     return plan.folder
@@ -122,7 +122,8 @@ def prepare(workspace: Workspace, config: RunConfig, progress: child.Progress) -
 
 def _make(plan: Plan, progress: child.Progress) -> bool:
     """Compute and write the panel of ``plan``; False, and nothing written, when the files changed meanwhile."""
-    from financial_model.features import registry, universe
+    from financial_model.features import registry
+    from financial_model.features.universe import conditions as describe
     from financial_model.market.bars import pack
 
     progress(STAGE, 0, 100)
@@ -131,7 +132,7 @@ def _make(plan: Plan, progress: child.Progress) -> bool:
     keep = selection.keep_rows(bars.symbols, bars.offsets, bars.time, plan.config.universe, left_out)
     progress(STAGE, 20, 100)
     values = registry.compute(bars, plan.feature_names, lambda done, total: progress(STAGE, 20 + 60 * done / max(total, 1), 100))
-    conditions, ranks = universe.conditions(bars, plan.industries)
+    conditions, ranks = describe(bars, plan.industries)
     progress(STAGE, 90, 100)
     if Plan(plan.workspace, plan.config).fingerprint != plan.fingerprint:
         return False

@@ -32,16 +32,19 @@ class Stop(Protocol):
     def is_set(self) -> bool: ...
 
 
-def run(module: str, job: Mapping[str, Any], *, progress: Progress | None = None, stop: Stop | None = None) -> Any:
+def run(module: str, job: Mapping[str, Any], *, progress: Progress | None = None, stop: Stop | None = None,
+        abandoned: Callable[[int], object] | None = None) -> Any:
     """Run ``python -m module`` on ``job`` and return its result (plain JSON data).
 
     A ``KairosError`` raised there is raised here; anything else it raised is a ``RuntimeError`` with its traceback. ``Stopped`` when ``stop`` was
     set: the child is killed, so its work must be atomic. ``DataError`` when it died without a word (usually: no memory left).
+    ``abandoned(pid)`` is called after an end without a result, to clear away what a child with this process id had begun.
     """
     child = _start(module)
     lines: queue.Queue[str | None] = queue.Queue()
     reader = threading.Thread(target=_read, args=(child.stdout, lines), daemon=True)
     reader.start()
+    finished = False
     try:
         _send(child.stdin, job)
         while True:
@@ -55,6 +58,7 @@ def run(module: str, job: Mapping[str, Any], *, progress: Progress | None = None
                 raise DataError("panel.child_died", code=child.wait())
             message = json.loads(line)
             if message["kind"] == "result":
+                finished = True
                 return message["value"]
             if message["kind"] == "error":
                 raise _error(message)
@@ -68,6 +72,8 @@ def run(module: str, job: Mapping[str, Any], *, progress: Progress | None = None
         reader.join()
         for pipe in (child.stdin, child.stdout):
             _close(pipe)
+        if abandoned is not None and not finished:
+            abandoned(child.pid)
 
 
 def _start(module: str) -> subprocess.Popen[str]:

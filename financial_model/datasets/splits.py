@@ -17,14 +17,12 @@ from numpy.typing import NDArray
 
 from financial_model.config import SplitConfig
 from financial_model.errors import DataError
+from financial_model.features.labels import last_bar
 
 Span = tuple[int, int]
 PARTS = ("train", "validation", "test")
-
-
-def label_bars(horizon: int, entry: str) -> int:
-    """Bars after a window's last one that its label needs: a later entry needs one more."""
-    return horizon + (entry != "close")
+label_bars = last_bar
+"""(horizon, entry) -> bars after a window's last one that its label needs: a later entry needs one more."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

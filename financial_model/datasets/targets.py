@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from financial_model.config import CLASSES, LabelConfig, RunConfig
 from financial_model.datasets.panel import LOG_CLOSE, LOG_OPEN, Panel
+from financial_model.features.labels import entry_wait
 
 CODES = UP, FLAT, DOWN = (CLASSES.index("up"), CLASSES.index("flat"), CLASSES.index("down"))
 _CHUNK = 1 << 16
@@ -21,7 +22,7 @@ _CHUNK = 1 << 16
 
 def entry_of(entry: str) -> tuple[int, int]:
     """(bars after the window's last one at which the return starts, column of ``prices`` it starts from)."""
-    return {"close": (0, LOG_CLOSE), "next_open": (1, LOG_OPEN), "next_close": (1, LOG_CLOSE)}[entry]
+    return entry_wait(entry), LOG_OPEN if entry == "next_open" else LOG_CLOSE
 
 
 def label_returns(panel: Panel, ends: NDArray[np.int64], config: LabelConfig) -> NDArray[np.float32]:

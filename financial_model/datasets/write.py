@@ -18,17 +18,10 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from financial_model.datasets.panel import (
-    FORMAT,
-    HEADER,
-    OPENS_AT_LIMIT_DOWN,
-    OPENS_AT_LIMIT_UP,
-    ORACLE_HORIZONS,
-    SYMBOLS,
-    TRADES,
-)
+from financial_model.datasets.panel import FORMAT, HEADER, ORACLE_HORIZONS, SYMBOLS
 from financial_model.datasets.splits import iso
 from financial_model.errors import DataError
+from financial_model.features.labels import OPENS_AT_LIMIT_DOWN, OPENS_AT_LIMIT_UP, TRADES
 from financial_model.market.rules import price_limit, round_half_up
 from financial_model.market.symbols import board
 from financial_model.paths import storage_error
@@ -60,9 +53,9 @@ def write_panel(folder: Path, bars: PackedBars, feature_names: Sequence[str], va
     ]
     if truth is not None:
         arrays.append(("oracle", lambda: oracle_rows(bars, truth)))
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    discard(folder, os.getpid())
+    temporary = _unfinished(folder, os.getpid())
     try:
-        shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         for step, (name, compute) in enumerate(arrays):
             _save(temporary / f"{name}.npy", compute()[keep])
@@ -86,10 +79,19 @@ def write_panel(folder: Path, bars: PackedBars, feature_names: Sequence[str], va
     except OSError as error:
         raise storage_error(error, folder) from error
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        discard(folder, os.getpid())
     if progress is not None:
         progress(len(arrays) + 1, len(arrays) + 1)
     return folder
+
+
+def _unfinished(folder: Path, pid: int) -> Path:
+    return folder.with_name(f".{folder.name}.{pid}.tmp")
+
+
+def discard(folder: Path, pid: int) -> None:
+    """Remove what process ``pid`` had written towards ``folder`` when it ended."""
+    shutil.rmtree(_unfinished(folder, pid), ignore_errors=True)
 
 
 def _kept(bars: PackedBars, keep: NDArray[np.bool_]) -> tuple[list[str], NDArray[np.int64]]:
@@ -123,7 +125,7 @@ def _save_values(path: Path, values: NDArray[np.float32], keep: NDArray[np.bool_
 
 
 def _finite_rows(values: NDArray[np.float32]) -> NDArray[np.uint8]:
-    return np.isfinite(values).all(axis=1).astype(np.uint8)
+    return np.asarray(np.isfinite(values).all(axis=1), np.uint8)
 
 
 def _publish(temporary: Path, folder: Path) -> None:
@@ -175,7 +177,8 @@ def tradable_flags(bars: PackedBars) -> NDArray[np.uint8]:
     trades = bars.volume > 0
     if "tradable" in bars.extra:
         trades &= ~(bars.extra["tradable"] == 0)
-    flags = np.where(trades, TRADES, 0).astype(np.uint8)
+    flags = np.zeros(len(trades), np.uint8)
+    flags[trades] = TRADES
     for stock, symbol in enumerate(bars.symbols):
         rows = slice(int(bars.offsets[stock]), int(bars.offsets[stock + 1]))
         np.bitwise_or(flags[rows], _limit_flags(symbol, bars.time[rows], bars.open[rows], bars.close[rows], bars.factor[rows]), out=flags[rows])

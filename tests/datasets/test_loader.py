@@ -1,0 +1,171 @@
+"""Batches: right contents, right order, the same on every way to them."""
+
+import numpy as np
+import pytest
+import torch
+
+from financial_model import config as settings
+from financial_model.datasets import batches, targets
+from financial_model.datasets.loader import WindowLoader
+from financial_model.datasets.windows import window_ends
+from financial_model.errors import DataError
+from financial_model.kernels import reference
+from tests.datasets.builders import DAY, FIRST, make_bars, make_panel
+
+CONFIG = settings.build({"context_length": 10, "normalisation": "zscore", "horizon": 3, "clip": 2.0})
+FIELDS = ("x", "condition", "ranks", "y", "label", "unit", "end", "date")
+
+
+@pytest.fixture
+def panel(tmp_path):
+    torch.set_num_threads(1)
+    return make_panel(tmp_path, make_bars((80, 50, 65)))
+
+
+@pytest.fixture
+def ends(panel):
+    return window_ends(panel, FIRST, FIRST + 1000 * DAY, 10, 3)
+
+
+def loader(panel, ends, config=CONFIG, table=None, **options):
+    return WindowLoader(panel, ends, config, table, **{"batch_size": 16, "shuffle": True, "seed": 1, **options})
+
+
+def copies(batches_):
+    """Batches reuse their tensors; keep what was in them."""
+    return [{name: getattr(batch, name).clone() for name in FIELDS} for batch in batches_]
+
+
+def order(loader_):
+    return torch.cat([batch.end.clone() for batch in loader_]).tolist()
+
+
+def assert_same(left, right):
+    assert len(left) == len(right)
+    for one, two in zip(left, right, strict=True):
+        for name in FIELDS:
+            assert torch.equal(one[name].nan_to_num(7), two[name].nan_to_num(7)), name
+
+
+class TestContents:
+    def test_every_window_once_with_its_own_rows(self, panel, ends):
+        seen = []
+        for batch in loader(panel, ends):
+            values = torch.from_numpy(panel.values.copy()).double()
+            expected, _, _ = reference.gather_windows(values, batch.end, 10, "zscore", clip=2.0)
+            torch.testing.assert_close(batch.x.double(), expected, rtol=0, atol=5e-6)
+            seen += batch.end.tolist()
+        assert sorted(seen) == ends.tolist() and seen != ends.tolist()
+
+    def test_labels_units_and_facts_belong_to_the_row(self, panel, ends):
+        for batch in loader(panel, ends):
+            rows = batch.end.numpy()
+            y = targets.label_returns(panel, rows, CONFIG.label)
+            np.testing.assert_array_equal(batch.y, y)
+            np.testing.assert_array_equal(batch.label, targets.label_classes(y, CONFIG.label))
+            np.testing.assert_array_equal(batch.unit, targets.label_unit(panel, rows, CONFIG.label))
+            np.testing.assert_array_equal(batch.condition, panel.conditions[rows])
+            np.testing.assert_array_equal(batch.ranks, panel.ranks[rows])
+            np.testing.assert_array_equal(batch.date, panel.time[rows])
+            assert batch.condition.dtype == batch.label.dtype == batch.end.dtype == torch.int64
+
+    def test_unlabelled_batches_say_so(self, panel):
+        last = np.array([79, 129, 194])
+        (batch,) = loader(panel, last, labelled=False)
+        assert batch.y.isnan().all() and (batch.label == batches.UNKNOWN_LABEL).all() and not batch.unit.isnan().any()
+
+    def test_unit_return_is_the_same_for_every_window(self, panel, ends):
+        config = settings.build({"unit": "return"}, base=CONFIG)
+        scale = np.array([0.1, 0.2, 0.3], np.float32)
+        for batch in loader(panel, ends, config, label_scale=scale):
+            assert (batch.unit == torch.from_numpy(scale)).all()
+        with pytest.raises(ValueError, match="label_scale"):
+            loader(panel, ends, config)
+
+    @pytest.mark.parametrize("normalisation", ["robust", "standard", "minmax", "last_close"])
+    def test_tables(self, panel, ends, normalisation):
+        config = settings.build({"normalisation": normalisation, "clip": 0}, base=CONFIG)
+        center, scale = np.array([1, 2, 3], np.float32), np.array([2, 1, 0], np.float32)
+        (batch,) = loader(panel, ends[:1], config, (center, scale))
+        rows = panel.values[ends[0] - 9:ends[0] + 1]
+        middle = rows[-1] if normalisation == "last_close" else center
+        np.testing.assert_allclose(batch.x[0], (rows - middle) * scale, rtol=1e-6)
+
+    def test_a_fitted_normalisation_without_its_table_is_a_mistake(self, panel, ends):
+        with pytest.raises(ValueError, match="table"):
+            loader(panel, ends, settings.build({"normalisation": "robust"}, base=CONFIG))
+
+    def test_no_window_is_an_error_with_a_way_out(self, panel):
+        with pytest.raises(DataError, match="shorter context"):
+            loader(panel, np.empty(0, np.int64))
+
+
+class TestOrder:
+    def test_depends_on_seed_and_epoch_alone(self, panel, ends):
+        one, two = loader(panel, ends), loader(panel, ends)
+        list(one)  # an earlier iteration changes nothing
+        torch.manual_seed(99)
+        np.random.seed(99)
+        assert order(one) == order(two)
+        two.set_epoch(1)
+        assert order(one) != order(two)
+        assert order(one) != order(loader(panel, ends, seed=2))
+        two.set_epoch(0)
+        assert order(one) == order(two)
+
+    def test_without_shuffle_in_ascending_order(self, panel, ends):
+        assert order(loader(panel, ends, shuffle=False)) == ends.tolist()
+
+    @pytest.mark.parametrize("steps", [0, 1, 4, 8])
+    def test_skip_equals_going_on(self, panel, ends, steps):
+        whole = copies(loader(panel, ends))
+        resumed = loader(panel, ends)
+        resumed.skip(steps)
+        assert_same(copies(resumed), whole[steps:])
+        assert_same(copies(resumed), whole), "only the next iteration is shortened"
+
+    def test_last_batch_is_smaller_or_left_out(self, panel, ends):
+        rest = len(ends) % 16
+        assert rest, "the case must leave a rest"
+        kept, dropped = loader(panel, ends), loader(panel, ends, drop_last=True)
+        assert [len(batch) for batch in kept] == [16] * (len(ends) // 16) + [rest] and len(kept) == len(ends) // 16 + 1
+        assert [len(batch) for batch in dropped] == [16] * (len(ends) // 16) and len(dropped) == len(ends) // 16
+        assert [len(batch) for batch in loader(panel, ends, drop_last=True, batch_size=1000)] == [len(ends)], "the only batch is kept"
+
+    @pytest.mark.parametrize("shuffle", [True, False])
+    def test_limit_draws_anew_each_epoch_without_repetition(self, panel, ends, shuffle):
+        limited = loader(panel, ends, limit=40, shuffle=shuffle)
+        assert limited.windows == 40 and len(limited) == 3
+        first = order(limited)
+        assert len(set(first)) == 40 and set(first) <= set(ends.tolist())
+        limited.set_epoch(1)
+        assert set(order(limited)) != set(first)
+        assert (first == sorted(first)) is not shuffle
+        assert sorted(order(loader(panel, ends, limit=10_000))) == ends.tolist(), "a limit beyond what there is means all"
+
+    def test_skip_with_a_limit(self, panel, ends):
+        whole = order(loader(panel, ends, limit=40))
+        resumed = loader(panel, ends, limit=40)
+        resumed.skip(2)
+        assert order(resumed) == whole[32:]
+
+
+class TestPlaces:
+    def test_memory_is_one_batch_whatever_the_number_of_batches(self, panel, ends):
+        """Buffers are reused: iterating allocates no new inputs."""
+        assert len({batch.x.data_ptr() for batch in loader(panel, ends)}) == 1
+
+    @pytest.mark.parametrize("unit", ["volatility", "return"])
+    @pytest.mark.parametrize("entry", ["close", "next_open", "next_close"])
+    def test_a_panel_on_the_device_gives_the_same_batches(self, panel, ends, entry, unit):
+        """The way a GPU goes, on the CPU."""
+        config = settings.build({"entry": entry, "unit": unit, "up": 0.01, "down": -0.01}, base=CONFIG)
+        ends = window_ends(panel, FIRST, FIRST + 1000 * DAY, 10, 3, entry=entry)
+        on_host = loader(panel, ends, config, label_scale=np.array([0.1, 0.2, 0.3], np.float32))
+        expected = copies(on_host)
+        spec = batches.recipe(panel, config, None, np.array([0.1, 0.2, 0.3], np.float32), True)
+        give = batches.DeviceBatches(panel, spec, 16, torch.device("cpu")).begin(on_host.order())
+        got = copies(give(i, min(i + 16, len(ends))) for i in range(0, len(ends), 16))
+        for one, two in zip(expected, got, strict=True):
+            for name in FIELDS:
+                torch.testing.assert_close(one[name], two[name], rtol=1e-6, atol=1e-6)

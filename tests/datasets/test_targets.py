@@ -1,0 +1,90 @@
+"""Labels by hand, and equal to the specification in ``features/labels.py``."""
+
+import math
+
+import numpy as np
+import pytest
+
+from financial_model.config import CLASSES, LabelConfig, RunConfig
+from financial_model.datasets.targets import fit_label_scale, label_classes, label_returns, label_unit
+from financial_model.features import labels
+from tests.datasets.builders import make_bars, make_panel
+
+CLOSES = [10.0, 11.0, 12.0, 9.0, 10.0, 20.0]
+OPENS = [10.0, 10.5, 11.5, 12.5, 9.5, 10.0]
+
+
+@pytest.fixture
+def six_bars(tmp_path):
+    bars = make_bars((6,))
+    bars.close[:], bars.open[:] = CLOSES, OPENS
+    return make_panel(tmp_path, bars, warm_up=0)
+
+
+@pytest.mark.parametrize(("entry", "expected"), [
+    ("close", [math.log(12 / 11), math.log(9 / 11), math.log(10 / 11)]),  # bought at the close of bar 1
+    ("next_open", [math.log(9 / 11.5), math.log(10 / 11.5), math.log(20 / 11.5)]),  # at the open of bar 2, sold from bar 3 on
+    ("next_close", [math.log(9 / 12), math.log(10 / 12), math.log(20 / 12)]),
+])
+def test_returns_by_hand(six_bars, entry, expected):
+    y = label_returns(six_bars, np.array([1]), LabelConfig(horizon=3, entry=entry))
+    np.testing.assert_allclose(y, [expected], rtol=1e-6)
+
+
+def test_adjusted_prices_make_an_ex_day_no_loss(tmp_path):
+    bars = make_bars((6,))
+    bars.close[:], bars.factor[:] = [10, 10, 5, 5, 5, 5], [1, 1, 2, 2, 2, 2]  # two for one
+    y = label_returns(make_panel(tmp_path, bars, warm_up=0), np.array([0]), LabelConfig(horizon=3))
+    np.testing.assert_allclose(y, np.zeros((1, 3)), atol=1e-7)
+
+
+def test_classes_by_hand(six_bars):
+    # simple returns two bars ahead: 12/10 up, 9/11 down, 10/12 down, 20/9 up
+    y = label_returns(six_bars, np.arange(4), LabelConfig(horizon=2, class_horizon=2))
+    assert [CLASSES[i] for i in label_classes(y, LabelConfig(horizon=2, class_horizon=2))] == ["up", "down", "down", "up"]
+
+
+def test_thresholds_are_simple_returns_and_belong_to_the_class():
+    config = LabelConfig(horizon=1, class_horizon=1, up=0.03, down=-0.02)
+    y = np.log1p(np.array([[0.0301], [0.0299], [0.0], [-0.0199], [-0.0201]])).astype(np.float32)
+    assert [CLASSES[i] for i in label_classes(y, config)] == ["up", "flat", "flat", "flat", "down"]
+
+
+@pytest.mark.parametrize("entry", ["close", "next_open", "next_close"])
+def test_equal_to_the_specification(tmp_path, entry):
+    panel, config = make_panel(tmp_path), LabelConfig(horizon=4, entry=entry, class_horizon=3, up=0.01, down=-0.01)
+    ends = np.arange(10, 70)
+    start = panel.prices[:, 1 if entry == "next_open" else 0]
+    expected = labels.log_returns(start, panel.prices[:, 0], ends, 4, entry=entry)
+    y = label_returns(panel, ends, config)
+    np.testing.assert_allclose(y, expected, atol=1e-7)
+    np.testing.assert_array_equal(label_classes(y, config), labels.classes(expected, 0.01, -0.01, 3))
+
+
+def test_unit_is_the_stocks_own_volatility_times_root_days(tmp_path):
+    panel, ends = make_panel(tmp_path), np.array([30, 100])
+    unit = label_unit(panel, ends, LabelConfig(horizon=4))
+    np.testing.assert_allclose(unit, panel.volatility[ends][:, None] * np.sqrt([1, 2, 3, 4]), rtol=1e-6)
+
+
+def test_label_scale_is_the_spread_of_the_training_labels(tmp_path):
+    panel, config = make_panel(tmp_path), RunConfig()
+    ends = np.arange(5, 60)
+    scale = fit_label_scale(panel, ends, config)
+    np.testing.assert_allclose(scale, label_returns(panel, ends, config.label).std(0), rtol=1e-4)
+    unit = label_unit(panel, ends, LabelConfig(unit="return"), scale)
+    assert unit.shape == (55, 5) and (unit == scale).all()
+    with pytest.raises(ValueError, match="label_scale"):
+        label_unit(panel, ends, LabelConfig(unit="return"))
+
+
+def test_shifting_future_prices_shifts_labels_and_only_them(tmp_path):
+    """A label reads bars after the window: changing one of them must show, changing earlier ones must not."""
+    bars = make_bars((60,))
+    before = label_returns(make_panel(tmp_path / "a", bars, warm_up=0), np.array([30]), LabelConfig())
+    bars.close[33] *= 1.1
+    after = label_returns(make_panel(tmp_path / "b", bars, warm_up=0), np.array([30]), LabelConfig())
+    np.testing.assert_allclose(after - before, [[0, 0, math.log(1.1), 0, 0]], atol=1e-6)
+    bars.close[:30] *= 2
+    again = label_returns(make_panel(tmp_path / "c", bars, warm_up=0), np.array([30]), LabelConfig())
+    np.testing.assert_array_equal(again, after)
