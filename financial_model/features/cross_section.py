@@ -120,20 +120,31 @@ def _order(code, starts):
 
 
 @njit(cache=True, nogil=True)
-def _sort(keys, items, other_keys, other_items, n):
-    """Sort ``keys [n]`` ascending and ``items`` along: four passes over bytes, stable; the result is back in the first two arrays."""
+def _sort(keys, items, other_keys, other_items, count, n):
+    """Sort ``keys [n]`` ascending and ``items`` along: by each of four bytes in turn, stable; the result is back in the first two arrays.
+
+    ``count`` int64 [4, 256] is scratch. Several times faster than comparing, and equal keys keep the order of their rows.
+    """
+    count[:] = 0
+    for i in range(n):
+        k = keys[i]
+        count[0, k & 255] += 1
+        count[1, (k >> 8) & 255] += 1
+        count[2, (k >> 16) & 255] += 1
+        count[3, k >> 24] += 1
     for step in range(4):
-        bits = np.uint32(8 * step)
-        count = np.zeros(257, np.int64)
-        for i in range(n):
-            count[((keys[i] >> bits) & np.uint32(255)) + 1] += 1
+        place = 0
         for d in range(256):
-            count[d + 1] += count[d]
+            here = count[step, d]
+            count[step, d] = place
+            place += here
+        bits = np.uint32(8 * step)
         for i in range(n):
             d = (keys[i] >> bits) & np.uint32(255)
-            other_keys[count[d]] = keys[i]
-            other_items[count[d]] = items[i]
-            count[d] += 1
+            to = count[step, d]
+            count[step, d] = to + 1
+            other_keys[to] = keys[i]
+            other_items[to] = items[i]
         keys, other_keys = other_keys, keys
         items, other_items = other_items, items
 
@@ -146,6 +157,7 @@ def _rank(table, bits, columns, order, starts, first, last, minimum, thin):
         widest = max(widest, starts[g + 1] - starts[g])
     keys, other_keys = np.empty(widest, np.uint32), np.empty(widest, np.uint32)
     items, other_items = np.empty(widest, np.int64), np.empty(widest, np.int64)
+    count = np.empty((4, 256), np.int64)
     sign, exponent = np.uint32(0x80000000), np.uint32(0x7F800000)
     for g in range(first, last):
         for column in columns:
@@ -165,7 +177,7 @@ def _rank(table, bits, columns, order, starts, first, last, minimum, thin):
                 for i in range(n):
                     table[items[i], column] = thin
                 continue
-            _sort(keys, items, other_keys, other_items, n)
+            _sort(keys, items, other_keys, other_items, count, n)
             i = 0
             while i < n:
                 j = i + 1

@@ -134,7 +134,10 @@ def parabolic(high, low, offsets, step, limit):
 
 @njit(cache=True, nogil=True)
 def supertrend(close, upper, lower, offsets):
-    """SuperTrend line from the raw bands ``upper`` and ``lower``: the band on the far side of the trend, which only tightens."""
+    """SuperTrend line from the raw bands ``upper`` and ``lower``: the lower band while rising, the upper one while falling.
+
+    A band only tightens, until a close beyond it sets it free; a close beyond the line turns the trend.
+    """
     out = np.empty(close.size)
     for s in range(offsets.size - 1):
         top = bottom = np.nan
@@ -143,16 +146,10 @@ def supertrend(close, upper, lower, offsets):
             if not (upper[t] == upper[t]):
                 out[t] = np.nan
                 continue
-            if top == top:
-                if close[t] > top:
-                    rising = True
-                elif close[t] < bottom:
-                    rising = False
-                if rising or upper[t] < top:
-                    top = upper[t]
-                if not rising or lower[t] > bottom:
-                    bottom = lower[t]
-            else:
-                top, bottom = upper[t], lower[t]
+            if not (top == top) or upper[t] < top or close[t - 1] > top:
+                top = upper[t]
+            if not (bottom == bottom) or lower[t] > bottom or close[t - 1] < bottom:
+                bottom = lower[t]
+            rising = close[t] >= bottom if rising else close[t] > top
             out[t] = bottom if rising else top
     return out

@@ -18,6 +18,8 @@ from financial_model.features import recursions, rolling
 
 Column = str | np.ndarray
 """A column by its name on :class:`Series` (cached), or any array ``[rows]``."""
+TURNOVER = ("turnover", "turnover_pct", "turnover_rate")
+"""Names under which bars may carry the turnover rate, in percent."""
 
 
 class Series:
@@ -111,10 +113,10 @@ class Series:
 
     @cached_property
     def turnover(self) -> np.ndarray | None:
-        """Share of the float that changed hands (or percent: the source's unit); None where the bars do not say."""
-        known = self.extra("turnover", "turnover_pct", "turnover_rate")
+        """Percent of the float that changed hands: the bars' own column (percent is how sources print it), else volume over shares; or None."""
+        known = self.extra(*TURNOVER)
         shares = self.extra("float_shares", "total_shares")
-        return known if known is not None or shares is None else ratio(self.raw("volume"), shares, empty=np.nan)
+        return known if known is not None or shares is None else 100.0 * ratio(self.raw("volume"), shares, empty=np.nan)
 
     # ------------------------------------------------------------ trailing windows: column, bars
     def _of(self, column: Column) -> np.ndarray:

@@ -16,7 +16,7 @@ from financial_model.config import MOMENTA, SIZES, VALUES, VOLATILITIES
 from financial_model.features.blocks import date_parts, evaluation, groups_by_date, run
 from financial_model.features.cross_section import rank_in_place
 from financial_model.features.indicators.momentum import momentum_between
-from financial_model.features.series import Series, ratio
+from financial_model.features.series import TURNOVER, Series, ratio
 
 MINIMUM_NAMES = 50
 """With fewer known names on a date nothing can be said about shares of names."""
@@ -39,9 +39,9 @@ def market_value(bars: Series) -> np.ndarray:
         shares = bars.extra(name)
         if shares is not None:
             found = np.where(np.isnan(found), close * shares, found)
-    turnover = bars.extra("turnover", "turnover_pct", "turnover_rate")
+    turnover = bars.extra(*TURNOVER)
     if turnover is not None:
-        implied = ratio(bars.sum("amount", 20), bars.sum(np.nan_to_num(turnover), 20), empty=np.nan)
+        implied = 100.0 * ratio(bars.sum("amount", 20), bars.sum(np.nan_to_num(turnover), 20), empty=np.nan)
         found = np.where(np.isnan(found), implied, found)
     return np.log(np.where(found > 0, found, np.nan))
 

@@ -123,7 +123,7 @@ def test_descriptors_take_the_best_source_there_is():
     bars = pack({
         "600000.SH": {**base, "total_shares": np.full(n, 1e9), "book_per_share": np.full(n, 2.0), "pb": np.full(n, 9.0)},
         "600001.SH": {**base, "float_shares": np.full(n, 1e8), "pb": np.full(n, 2.0)},
-        "600002.SH": {**base, "turnover": np.full(n, 0.02), "book_per_share": np.full(n, -1.0)},
+        "600002.SH": {**base, "turnover": np.full(n, 2.0), "book_per_share": np.full(n, -1.0)},
         "600003.SH": base,
     })
     last = bars.offsets[1:] - 1
