@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import platform
 from datetime import UTC, datetime
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -119,6 +120,7 @@ def _check_fit(expected: dict[str, torch.Tensor], found: dict[str, torch.Tensor]
                                   found=list(found[name].shape))
 
 
+@cache
 def _libraries() -> dict[str, str]:
     """Versions of what produced the weights."""
     versions = {"kairos": __version__, "python": platform.python_version()}

@@ -73,11 +73,11 @@ def train(config: RunConfig, panel: Panel, run_dir: Path, *, stop: threading.Eve
             events.append("resume", step=-1 if point is None else point.facts["progress"]["step"])
         with _deterministic(session.device):
             return _run(session)
-    finally:  # a model that trained must not stay in memory, whatever happened
+    finally:  # nothing of a run stays in memory, whatever happened
         cuda = session is not None and session.device.type == "cuda"
         session = point = None
-        gc.collect()
         if cuda:
+            gc.collect()  # a compiled model holds itself in circles
             torch.cuda.empty_cache()
 
 

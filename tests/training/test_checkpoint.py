@@ -72,29 +72,36 @@ def rewrite_header(path, change):
 
 
 # ---------------------------------------------------------------- what comes back
-@pytest.mark.parametrize("head", ["point", "quantile", "classes"])
-@pytest.mark.parametrize("condition", ["none", "film"])
-def test_a_fresh_process_forecasts_the_same_bits(tmp_path, head, condition):
-    config = make_config(head=head, model={"condition": condition})
-    model = forecaster(config).eval()
-    save_checkpoint(tmp_path / "m.safetensors", model, header_of(config))
-    x = torch.randn(5, 6, 3, generator=torch.Generator().manual_seed(0))
-    inputs = (x, torch.ones(5, 6, dtype=torch.int64), torch.zeros(5, 4))
-    with torch.inference_mode():
-        (expected,) = model(*inputs).values()
-    script = """
+INPUTS = (torch.randn(5, 6, 3, generator=torch.Generator().manual_seed(0)), torch.ones(5, 6, dtype=torch.int64), torch.zeros(5, 4))
+FORECAST = """
 import sys, torch
-from safetensors.torch import save_file
+from pathlib import Path
+from safetensors.torch import load_file, save_file
 from financial_model.training.checkpoint import load_checkpoint
 torch.set_num_threads(1)
-model, header = load_checkpoint(sys.argv[1])
-x = torch.randn(5, 6, 3, generator=torch.Generator().manual_seed(0))
-with torch.inference_mode():
-    (out,) = model(x, torch.ones(5, 6, dtype=torch.int64), torch.zeros(5, 4)).values()
-save_file({"out": out.contiguous()}, sys.argv[2])
+folder = Path(sys.argv[1])
+inputs = load_file(folder / "inputs")
+for path in folder.glob("*.safetensors"):
+    model, header = load_checkpoint(path)
+    with torch.inference_mode():
+        (output,) = model(inputs["x"], inputs["condition"], inputs["ranks"]).values()
+    save_file({"output": output.contiguous()}, path.with_suffix(".output"))
 """
-    subprocess.run([sys.executable, "-c", script, str(tmp_path / "m.safetensors"), str(tmp_path / "out")], cwd=ROOT, check=True)
-    assert torch.equal(load_file(tmp_path / "out")["out"], expected)
+
+
+def test_a_fresh_process_forecasts_the_same_bits(tmp_path):
+    expected = {}
+    for head in ("point", "quantile", "classes"):
+        for condition in ("none", "concat", "film"):
+            config = make_config(head=head, model={"condition": condition})
+            model = forecaster(config).eval()
+            save_checkpoint(tmp_path / f"{head}-{condition}.safetensors", model, header_of(config))
+            with torch.inference_mode():
+                (expected[f"{head}-{condition}"],) = model(*INPUTS).values()
+    save_file(dict(zip(("x", "condition", "ranks"), INPUTS, strict=True)), tmp_path / "inputs")
+    subprocess.run([sys.executable, "-c", FORECAST, str(tmp_path)], cwd=ROOT, check=True)
+    for name, output in expected.items():
+        assert torch.equal(load_file(tmp_path / f"{name}.output")["output"], output), name
 
 
 def test_the_header_says_what_was_saved(path, config):

@@ -84,7 +84,7 @@ def test_kill_9_at_a_random_moment(tmp_path, panel, every_step):
         deadline = time.monotonic() + 120
         while process.poll() is None and max((event["step"] for event in events_of(killed, "step")), default=0) < moment:
             assert time.monotonic() < deadline, "the child does not train"
-            time.sleep(0.001)
+            time.sleep(0.02)
     finally:
         process.kill()
     assert process.wait() == -signal.SIGKILL, "the child ended before it was killed"
