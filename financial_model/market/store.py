@@ -7,7 +7,9 @@ A bar file is replaced by rename and its row in the database follows in one tran
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,37 +32,56 @@ _DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{name}{digit}" for name in ("COM", "
 
 
 class Store:
-    """The market data of one folder. Cheap to make, safe to share between threads and processes: every call opens its own connection."""
+    """The market data of one folder. Cheap to make, safe to share between threads; each has its own connection."""
 
     def __init__(self, data_dir: Path | str):
         self.data_dir = Path(data_dir)
         self.database = self.data_dir / "market.sqlite"
+        self._lines = threading.local()
 
     @contextmanager
     def connect(self) -> Iterator[sqlite3.Connection]:
-        """A connection for one task: committed at the end, rolled back on an error. Readers see the last committed state."""
+        """This thread's connection, for one task: committed at the end, rolled back on an error. Readers see the last committed state."""
         try:
-            self.data_dir.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(self.database, timeout=30)
-        except OSError as error:
-            raise storage_error(error, self.database) from error
-        except sqlite3.OperationalError as error:
-            raise StorageError("store.unavailable", path=str(self.database), reason=str(error)) from error
-        try:
-            found = connection.execute("PRAGMA user_version").fetchall()[0][0]
-            if found not in (0, VERSION):
-                raise DataError("store.version", path=str(self.database), found=found, known=VERSION)
-            if found != VERSION:
-                _create(connection)
-            connection.execute("PRAGMA synchronous=NORMAL")  # in WAL mode a power cut may lose the last commits, never the file
+            connection = self._line()
             with connection:
                 yield connection
         except sqlite3.OperationalError as error:  # locked for 30 s, disk full, read-only folder
+            self.close()
             raise StorageError("store.unavailable", path=str(self.database), reason=str(error)) from error
         except sqlite3.DatabaseError as error:
+            if type(error) is not sqlite3.DatabaseError:
+                raise  # a mistake in our own statement, not a broken file
+            self.close()
             raise DataError("store.damaged", path=str(self.database), reason=str(error)) from error
-        finally:
+
+    def close(self) -> None:
+        """Let go of this thread's connection; the next call opens one again."""
+        line = self._lines.__dict__.pop("line", None)
+        if line is not None and line[0] == os.getpid():
+            line[2].close()
+
+    def _line(self) -> sqlite3.Connection:
+        """The thread's connection, kept: closing the last one folds the log into the file, which costs as much as a write of bars.
+
+        A new one is made after a fork and when the file has been replaced (a rebuild in another process).
+        """
+        line = self._lines.__dict__.get("line")
+        if line is not None and line[:2] == (os.getpid(), _inode(self.database)):
+            return line[2]
+        self.close()
+        try:
+            self.data_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise storage_error(error, self.database) from error
+        connection = sqlite3.connect(self.database, timeout=30)
+        try:
+            _prepare(connection, self.database)
+        except BaseException:
             connection.close()
+            raise
+        self._lines.line = (os.getpid(), _inode(self.database), connection)
+        return connection
 
     # ---------------------------------------------------------------- bars
     def path(self, symbol: str) -> Path:
@@ -235,13 +256,26 @@ def file_stem(symbol: str) -> str:
     return f"{stem}.US" if stem in _DEVICES else stem
 
 
-def _create(connection: sqlite3.Connection) -> None:
-    connection.execute("PRAGMA journal_mode=WAL")
-    with connection:
-        connection.execute("BEGIN IMMEDIATE")
-        for statement in CREATE:
-            connection.execute(statement)
-        connection.execute(f"PRAGMA user_version={VERSION}")
+def _inode(path: Path) -> int:
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return -1
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    """Tables of this version, write-ahead log; ``DataError`` for a database of another version."""
+    found = connection.execute("PRAGMA user_version").fetchall()[0][0]
+    if found not in (0, VERSION):
+        raise DataError("store.version", path=str(path), found=found, known=VERSION)
+    if found != VERSION:
+        connection.execute("PRAGMA journal_mode=WAL")
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            for statement in CREATE:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version={VERSION}")
+    connection.execute("PRAGMA synchronous=NORMAL")  # in WAL mode a power cut may lose the last commits, never the file
 
 
 def _refuse_mixture(db: sqlite3.Connection, source: str, folder: Path) -> None:

@@ -150,6 +150,7 @@ def _said_synthetic(path: Path) -> bool:
 
 
 def _put_aside(store: Store) -> None:
+    store.close()
     stamp = time.strftime("%Y%m%d_%H%M%S")
     for ending in ("", "-wal", "-shm"):
         path = store.database.with_name(store.database.name + ending)

@@ -1,0 +1,421 @@
+"""The files source: folders, tables and sheets people already have, into the store.
+
+In: paths. Out: bars in the store, and a report that says what was taken, how it was read, and what was refused with file, line and reason.
+One bad file or symbol never stops the others. Unchanged files are not read again. Headers, cells and repairs are in the modules beside this one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from financial_model.errors import ConfigError, DataError, KairosError, NotFoundError, Stopped
+from financial_model.market.classification import classify
+from financial_model.market.schema import now, one
+from financial_model.market.sources.columns import ColumnMap, map_columns, plain
+from financial_model.market.sources.naming import file_symbol, row_symbol
+from financial_model.market.sources.repair import PRICE_KINDS, VOLUME_UNITS, Options, Repaired, repair
+from financial_model.market.sources.tables import SUFFIXES, RawTable, read_table
+from financial_model.market.sources.values import Bad, labels, numbers, texts, times
+from financial_model.market.symbols import parse_symbol
+from financial_model.text import translate
+
+if TYPE_CHECKING:
+    from financial_model.market.store import Store
+
+SOURCE = "files"
+VERSION = 1
+"""Of the reading rules: raised when the same file would now be read differently."""
+_NEEDED = ("date", "open", "high", "low", "close")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """Something that was not imported, and why."""
+
+    file: str
+    key: str
+    fields: dict[str, Any]
+    symbol: str = ""
+    line: int | None = None
+
+    def message(self, language: str = "en") -> str:
+        return translate(self.key, language, **self.fields)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Note:
+    """Something worth knowing about imported symbols."""
+
+    key: str
+    count: int
+    fields: dict[str, Any]
+    """Of the first symbol concerned, ``symbols`` (the first few) and ``count`` among them."""
+
+    def message(self, language: str = "en") -> str:
+        return translate(self.key, language, **self.fields)
+
+
+@dataclass(kw_only=True)
+class ImportReport:
+    """What an import did."""
+
+    imported: list[str] = field(default_factory=list)
+    rows: int = 0
+    files: int = 0
+    unchanged: int = 0
+    """Files that were imported before and not read again."""
+    refused: list[Refusal] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    industries: int = 0
+    unmapped: dict[str, int] = field(default_factory=dict)
+    """Industry words that are not in our table -> number of symbols; they count as ``other``."""
+
+    def check(self) -> None:
+        """Raise the first refusal when nothing at all could be taken."""
+        if self.refused and not self.imported and not self.unchanged:
+            if len(self.refused) == 1:
+                raise DataError(self.refused[0].key, **self.refused[0].fields)
+            raise DataError("import.all_refused", count=len(self.refused), first=self.refused[0].message())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for ``--json``, with English sentences."""
+        data = asdict(self)
+        data["refused"] = [{**asdict(entry), "message": entry.message()} for entry in self.refused]
+        data["notes"] = [{**asdict(entry), "message": entry.message()} for entry in self.notes]
+        return data
+
+
+@dataclass(frozen=True, kw_only=True)
+class FilePlan:
+    """How one file would be read."""
+
+    file: str
+    symbols: tuple[str, ...]
+    """The first few."""
+    count: int
+    rows: int
+    mapping: dict[str, str]
+    """Our field -> header."""
+    ignored: tuple[str, ...]
+    encoding: str
+    unit: str
+    prices: str
+    problems: tuple[Refusal, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportPlan:
+    """What an import would do, before it does it. ``more``: files beyond those looked into."""
+
+    files: tuple[FilePlan, ...]
+    more: int
+
+
+def plan_import(paths: Sequence[Path | str], *, volume_unit: str = "auto", prices: str = "auto", columns: Mapping[str, str] | None = None,
+                limit: int = 20) -> ImportPlan:
+    """Look into the first ``limit`` files and say how they would be read; nothing is stored."""
+    options = _options(volume_unit, prices)
+    found = find_files(paths)
+    plans = [_plan_file(path, options, columns) for path in found[:limit]]
+    return ImportPlan(files=tuple(plans), more=max(len(found) - limit, 0))
+
+
+def _plan_file(path: Path, options: Options, choice: Mapping[str, str] | None) -> FilePlan:
+    problems: list[Refusal] = []
+    good: list[tuple[str, Repaired]] = []
+    found, encoding = ColumnMap(fields={}), ""
+    try:
+        table = read_table(path)
+        encoding, found = table.encoding, map_columns(table.headers, choice)
+        for symbol, outcome in _bars(table, _columns(table, choice), options):
+            if isinstance(outcome, KairosError):
+                problems.append(_refusal(path, outcome, symbol))
+            else:
+                good.append((symbol, outcome))
+    except (DataError, NotFoundError) as error:
+        problems.append(_refusal(path, error))
+    return FilePlan(
+        file=str(path), symbols=tuple(symbol for symbol, _ in good[:5]), count=len(good), rows=sum(len(entry.bars) for _, entry in good),
+        mapping=found.labels, ignored=found.ignored, encoding=encoding, unit="/".join(sorted({entry.unit for _, entry in good})),
+        prices="/".join(sorted({entry.prices for _, entry in good})), problems=tuple(problems))
+
+
+def import_paths(store: Store, paths: Sequence[Path | str], *, industry: Path | str | None = None, volume_unit: str = "auto", prices: str = "auto",
+                 columns: Mapping[str, str] | None = None, progress: Callable[[str, float, float], None] | None = None,
+                 stop: threading.Event | None = None) -> ImportReport:
+    """Import every file under ``paths`` (files or folders) into ``store``.
+
+    ``volume_unit``: auto, shares or lots. ``prices``: auto, raw or adjusted. ``columns``: our field -> header, over what is recognised.
+    ``industry``: a table of symbols and industries. ``progress(stage, done, total)`` counts files. Raises ``NotFoundError`` for a path that
+    is not there, ``DataError`` for a folder without any table or a store with the demo market, ``StorageError`` when the disk is full,
+    ``Stopped`` on ``stop``; what was written until then stays.
+    """
+    options = _options(volume_unit, prices)
+    store.check_source(SOURCE)
+    found = find_files(paths)
+    report = ImportReport(files=len(found))
+    notes = _Notes()
+    taken: dict[str, str] = {}
+    settings = json.dumps({"version": VERSION, **asdict(options), "columns": dict(columns or {})}, sort_keys=True)
+    try:
+        for number, path in enumerate(found):
+            _one_file(store, path, options, columns, settings, report, notes, taken, stop)
+            if progress:
+                progress("import", number + 1, len(found))
+        if industry is not None:
+            import_industries(store, Path(industry), report)
+    finally:
+        report.notes = notes.collected()
+        store.write_metadata()
+    return report
+
+
+def import_industries(store: Store, path: Path, report: ImportReport | None = None) -> ImportReport:
+    """Industries (and names, where the table has them) from a table of symbols. Counted in the report; unknown words become ``other``."""
+    report = report if report is not None else ImportReport(files=1)
+    table = read_table(path)
+    found = map_columns(table.headers)
+    missing = [name for name in ("symbol", "industry") if name not in found.fields]
+    if missing:
+        raise DataError("import.industry_columns", file=path.name, missing=", ".join(missing), found=", ".join(table.headers)[:200])
+    words: dict[str, str] = {}
+    names: dict[str, str] = {}
+    columns = {name: texts(table.data[found.fields[name]]) for name in ("symbol", "industry", "name") if name in found.fields}
+    for row, code in enumerate(columns["symbol"]):
+        try:
+            symbol = row_symbol(code)
+        except DataError as error:
+            report.refused.append(Refusal(file=str(path), key=error.key, fields=error.fields, line=table.line(row)))
+            continue
+        words[symbol] = columns["industry"][row]
+        if columns.get("name"):
+            names[symbol] = columns["name"][row]
+    mapping, unknown = classify(words)
+    store.set_industries(mapping, source=path.name, as_of=now()[:10], labels=words)
+    store.set_names({symbol: name for symbol, name in names.items() if name})
+    report.industries, report.unmapped = len(mapping), dict(unknown.most_common())
+    return report
+
+
+def find_files(paths: Sequence[Path | str]) -> list[Path]:
+    """Tables under files and folders: Parquet first (whole tables), then by name; hidden files and folders left out."""
+    found: list[Path] = []
+    for given in map(Path, paths):
+        if given.is_dir():
+            inside = [path for path in given.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()
+                      and not any(part.startswith((".", "~$")) for part in path.relative_to(given).parts)]
+            if not inside:
+                raise DataError("import.empty_folder", folder=str(given), known=", ".join(SUFFIXES))
+            found += sorted(inside, key=lambda path: (path.suffix.lower() != ".parquet", str(path)))
+        elif given.is_file():
+            found.append(given)
+        else:
+            raise NotFoundError("import.no_such_path", path=str(given)[:200])
+    return list(dict.fromkeys(found))
+
+
+# ---------------------------------------------------------------- one file
+def _one_file(store: Store, path: Path, options: Options, columns: Mapping[str, str] | None, settings: str, report: ImportReport, notes: _Notes,
+              taken: dict[str, str], stop: threading.Event | None) -> None:
+    if stop is not None and stop.is_set():
+        raise Stopped()
+    memory = _Memory(store, path, settings)
+    known = memory.recall()
+    if known is not None:
+        report.unchanged += 1
+        report.refused += [Refusal(**entry) for entry in known["refused"]]
+        taken.update(dict.fromkeys(known["symbols"], path.name))
+        return
+    symbols, refused = [], []
+    try:
+        table = read_table(path)
+        outcomes: Iterator[tuple[str, Repaired | KairosError]] = _bars(table, _columns(table, columns), options)
+        names = _names(table)
+        for symbol, outcome in outcomes:
+            if stop is not None and stop.is_set():
+                raise Stopped()
+            if isinstance(outcome, KairosError):
+                refused.append(_refusal(path, outcome, symbol))
+            elif symbol in taken:
+                notes.add("import.note_twice", symbol, {"kept": taken[symbol], "file": path.name})
+            else:
+                store.write_bars(symbol, outcome.bars, source=SOURCE, name=names.get(symbol, ""), prices=outcome.prices)
+                taken[symbol] = path.name
+                symbols.append(symbol)
+                report.rows += len(outcome.bars)
+                for key, fields in outcome.notes:
+                    notes.add(key, symbol, fields)
+    except (DataError, NotFoundError) as error:
+        refused.append(_refusal(path, error))
+    report.imported += symbols
+    report.refused += refused
+    memory.remember(symbols, refused)
+
+
+def _columns(table: RawTable, choice: Mapping[str, str] | None) -> ColumnMap:
+    found = map_columns(table.headers, choice)
+    missing = [name for name in _NEEDED if name not in found.fields]
+    if missing:
+        raise DataError("bars.missing_columns", name=table.path.name, missing=", ".join(missing), found=", ".join(table.headers)[:200])
+    return found
+
+
+def _bars(table: RawTable, columns: ColumnMap, options: Options) -> Iterator[tuple[str, Repaired | KairosError]]:
+    """(symbol, its bars or why there are none) for each symbol of a table."""
+    time, bad_times = times(table.data[columns.fields["date"]], table.data[columns.fields["time"]] if "time" in columns.fields else None)
+    values: dict[str, NDArray[np.float64]] = {}
+    bad: dict[str, Bad] = {"date": bad_times} if bad_times else {}
+    for name, header in columns.labels.items():
+        if name in ("date", "time", "symbol", "name", "industry"):
+            continue
+        column, unreadable = numbers(table.data[header])
+        if unreadable and name in columns.extra:
+            continue  # text beside the prices is nobody's feature
+        values[name] = column
+        if unreadable and name in (*_NEEDED, "volume", "amount", "factor", "preclose", "adj_close"):
+            bad[name] = unreadable
+    _join_repeats(table, columns, values)
+    _turnover_in_currency(columns, values)
+    tushare = plain(columns.fields.get("symbol", "")) == "tscode"
+    for symbol, rows in _groups(table, columns):
+        try:
+            parsed = str(parse_symbol(symbol))
+            _refuse_unreadable(parsed, rows, bad, table, columns)
+            lines = np.array([table.line(int(row)) for row in rows]) if table.blank is not None else rows + table.first_line
+            part = {name: column[rows] for name, column in values.items()}
+            yield parsed, repair(parsed, time[rows], part, lines, options=options, scales=columns.scales, tushare=tushare)
+        except DataError as error:
+            yield symbol, error
+
+
+def _refuse_unreadable(symbol: str, rows: NDArray[np.int64], bad: Mapping[str, Bad], table: RawTable, columns: ColumnMap) -> None:
+    for name, cells in bad.items():
+        inside = np.intersect1d(rows, np.fromiter(cells, np.int64))
+        if not len(inside):
+            continue
+        row = int(inside[0])
+        if name == "date":
+            raise DataError("bars.bad_date", name=symbol, line=table.line(row), value=cells[row][:40])
+        raise DataError("bars.not_a_number", name=symbol, line=table.line(row), column=columns.fields[name], value=cells[row][:40])
+
+
+def _groups(table: RawTable, columns: ColumnMap) -> Iterator[tuple[str, NDArray[np.int64]]]:
+    """(symbol as written, its row numbers in order) for each symbol of the table, in order of appearance."""
+    if "symbol" not in columns.fields:
+        hint = table.tickers[0] if table.tickers else ""
+        yield hint or file_symbol(table.path), np.arange(table.data.num_rows)
+        return
+    column = labels(table.data[columns.fields["symbol"]]).combine_chunks().dictionary_encode()
+    codes = column.indices.to_numpy()
+    order = np.argsort(codes, kind="stable")
+    ends = np.flatnonzero(np.diff(codes[order])) + 1
+    names = _names(table, by_code=True)
+    for rows in np.split(order, ends):
+        written = column.dictionary[codes[rows[0]]].as_py().strip()
+        yield row_symbol(written, names.get(written, ""), strict=False), np.sort(rows)
+
+
+def _names(table: RawTable, by_code: bool = False) -> dict[str, str]:
+    """Names given in the table: symbol -> name (or code as written -> name)."""
+    found = map_columns(table.headers)
+    if "name" not in found.fields or "symbol" not in found.fields:
+        return {}
+    pairs = table.data.select([found.fields["symbol"], found.fields["name"]]).group_by([found.fields["symbol"], found.fields["name"]]).aggregate([])
+    codes, names = texts(pairs[found.fields["symbol"]]), texts(pairs[found.fields["name"]])
+    return {code if by_code else row_symbol(code, name, strict=False): name for code, name in zip(codes, names, strict=True)}
+
+
+def _join_repeats(table: RawTable, columns: ColumnMap, values: dict[str, NDArray]) -> None:
+    """``volume.1`` beside ``volume``: fills its gaps, and must not contradict it."""
+    for name, header in columns.repeats.items():
+        if name not in values:
+            continue
+        second, _ = numbers(table.data[header])
+        first = values[name]
+        differ = np.isfinite(first) & np.isfinite(second) & (np.abs(first - second) > 1e-6 * np.abs(first))
+        if differ.any():
+            raise DataError("import.columns_disagree", file=table.path.name, first=columns.fields[name], second=header,
+                            line=table.line(int(differ.argmax())))
+        values[name] = np.where(np.isfinite(first), first, second)
+
+
+def _turnover_in_currency(columns: ColumnMap, values: dict[str, NDArray]) -> None:
+    """English tables call both the rate in percent and the amount turnover; no rate has a median above 1,000."""
+    if "turnover" in values and "amount" not in values and plain(columns.fields["turnover"]) == "turnover":
+        finite = values["turnover"][np.isfinite(values["turnover"])]
+        if len(finite) and np.median(finite) > 1000:
+            values["amount"] = values.pop("turnover")
+
+
+# ---------------------------------------------------------------- what is remembered
+class _Memory:
+    """The record of one file's last import, so that an unchanged file is not read again."""
+
+    def __init__(self, store: Store, path: Path, settings: str):
+        self.store, self.settings = store, settings
+        self.path, stat = str(path.resolve()), path.stat()
+        self.name, self.size, self.mtime = path, stat.st_size, stat.st_mtime_ns
+
+    def recall(self) -> dict[str, Any] | None:
+        """Symbols and refusals of the last import, if the file and the settings are the same and its symbols are still ours."""
+        with self.store.connect() as db:
+            row = one(db, "SELECT size, mtime, hash, result FROM imports WHERE path=? AND options=?", self.path, self.settings)
+        if row is None or row[0] != self.size or (row[1] != self.mtime and row[2] != _hash(self.name)):
+            return None
+        result = json.loads(row[3])
+        with self.store.connect() as db:
+            ours = {entry[0] for entry in db.execute("SELECT symbol FROM symbols WHERE source=? AND status='ok'", (SOURCE,)).fetchall()}
+        return result if ours.issuperset(result["symbols"]) else None
+
+    def remember(self, symbols: Sequence[str], refused: Sequence[Refusal]) -> None:
+        result = json.dumps({"symbols": list(symbols), "refused": [asdict(entry) for entry in refused]}, ensure_ascii=False, default=str)
+        with self.store.connect() as db:
+            db.execute("INSERT OR REPLACE INTO imports VALUES (?,?,?,?,?,?,?)",
+                       (self.path, self.size, self.mtime, _hash(self.name), self.settings, result, now()))
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+class _Notes:
+    """Notes gathered by kind: one line for a hundred symbols."""
+
+    def __init__(self) -> None:
+        self.count: Counter[str] = Counter()
+        self.first: dict[str, dict[str, Any]] = {}
+        self.symbols: dict[str, list[str]] = {}
+
+    def add(self, key: str, symbol: str, fields: Mapping[str, Any]) -> None:
+        self.count[key] += 1
+        self.first.setdefault(key, dict(fields))
+        examples = self.symbols.setdefault(key, [])
+        if len(examples) < 5:
+            examples.append(symbol)
+
+    def collected(self) -> list[Note]:
+        return [Note(key=key, count=count, fields={**self.first[key], "count": count, "symbols": ", ".join(self.symbols[key])})
+                for key, count in self.count.items()]
+
+
+def _refusal(path: Path, error: KairosError, symbol: str = "") -> Refusal:
+    line = error.fields.get("line")
+    return Refusal(file=str(path), key=error.key, fields=dict(error.fields), symbol=symbol, line=line if isinstance(line, int) else None)
+
+
+def _options(volume_unit: str, prices: str) -> Options:
+    for name, value, choices in (("volume_unit", volume_unit, VOLUME_UNITS), ("prices", prices, PRICE_KINDS)):
+        if value not in choices:
+            raise ConfigError("config.not_a_choice", name=name, value=str(value)[:40], choices=", ".join(choices))
+    return Options(volume_unit=volume_unit, prices=prices)
