@@ -64,7 +64,7 @@ def train(config: RunConfig, panel: Panel, run_dir: Path, *, stop: threading.Eve
     """
     check(config)
     run_dir = Path(run_dir)
-    events.append("stage", stage="preparing")
+    events.append("stage", stage="split")
     session = point = None
     try:
         point = load_resume(run_dir, identity(config, panel.fingerprint)) if resume else None
@@ -87,7 +87,7 @@ def _run(session: Session) -> TrainResult:
     else:
         session.announce()
         session.measure_constants()
-    session.reporter.stage("training")
+    session.reporter.stage("train")
     try:
         _loop(session)
     except Stopped:
@@ -96,7 +96,6 @@ def _run(session: Session) -> TrainResult:
         return _result(session, "stopped", path)
     except NotFiniteError as error:
         raise _not_finite(session, error) from error
-    session.reporter.stage("finishing")
     path = _finish(session)
     session.save_resume_point()
     return _result(session, "finished", path)

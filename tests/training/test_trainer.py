@@ -72,7 +72,7 @@ def test_a_run_tells_its_facts_stages_and_constants_first(tmp_path, panel):
     facts = events[1]
     assert facts["parameters"] > 0 and facts["device"] == "cpu" and facts["precision"] == "fp32" and facts["steps"] == 18
     assert facts["compile"].startswith("Not compiled") and facts["windows"] == {"train": 565, "validation": 65, "epoch": 565, "evaluation": 65}
-    assert [event["stage"] for event in events if event["kind"] == "stage"] == ["preparing", "training", "finishing"]
+    assert [event["stage"] for event in events if event["kind"] == "stage"] == ["split", "train"]
 
 
 def test_every_window_is_counted_once_in_the_curve(tmp_path, panel, monkeypatch):
