@@ -63,10 +63,9 @@ def evaluate(arguments: argparse.Namespace, output: Output) -> Answer:
     workspace = workspace_of(arguments)
     with stopping(output) as stop, ProgressBar(output) as progress:
         found = evaluate_run(workspace, arguments.run, progress=progress, stop=stop)
-    run = RunStore(workspace.checkpoint_dir).get(arguments.run)
-    html = Path(arguments.html) if arguments.html else None
-    if html is not None:
-        report(run, found, html)
+    store = RunStore(workspace.checkpoint_dir)
+    run = store.get(arguments.run)
+    html = report(run, store, found, Path(arguments.html), language=output.language) if arguments.html else None
     split, notes = found["split"], [output.word(note["key"], **note["fields"]) for note in found["notes"]]
     data = {"run": run.id, "checkpoint": found["checkpoint"], "test": split["test"], "split": split, "test_opened": found["test_opened"],
             "synthetic": found["synthetic"], **found["metrics"], "verdict": sentences(found["result"]["verdict"], "en"), "notes": notes,

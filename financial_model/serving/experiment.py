@@ -19,13 +19,15 @@ from financial_model.errors import DataError, JobError, KairosError, Stopped
 from financial_model.paths import Workspace, atomic_write
 from financial_model.serving.failures import error_id
 from financial_model.serving.runs import RunInfo, RunStore
-from financial_model.training.events import EventLog
+from financial_model.training.events import EventLog, read_events
 
 if TYPE_CHECKING:
     from financial_model.datasets.panel import Panel
 
 logger = logging.getLogger(__name__)
 
+REFERENCE_STOCKS = 100
+"""Stocks whose training rows say what is high and what is low, for a stock that is forecast alone."""
 ProgressCallback = Callable[..., None]
 """``progress(stage, done=0, total=0)``; stages: panel, train, evaluate, baselines, report (texts: ``stage.<name>``)."""
 
@@ -43,8 +45,9 @@ def run_training(workspace: Workspace, config: RunConfig, *, run: RunInfo | None
         require_data(workspace)
         run = runs.create(config)
     runs.claim(run.id, "preparing")
-    with _log_file(run.path / "log.txt"), _outcome(runs, run.id), EventLog(run.path / "events.jsonl") as events:
-        Experiment(workspace, runs, run, config, events, stop or threading.Event(), progress or _silent).perform(resume)
+    progress = progress or _silent
+    with _log_file(run.path / "log.txt"), _outcome(runs, run.id), WatchedEvents(run.path / "events.jsonl", progress) as events:
+        Experiment(workspace, runs, run, config, events, stop or threading.Event(), progress).perform(resume)
     return runs.info(run.id)
 
 
@@ -54,6 +57,23 @@ def require_data(workspace: Workspace) -> None:
 
     if not (workspace.data_dir / "market.sqlite").is_file() or not Store(workspace.data_dir).summary()["stocks"]:
         raise DataError("serving.no_data", folder=str(workspace.data_dir))
+
+
+class WatchedEvents(EventLog):
+    """The event log of a run, which also tells a training's steps as progress."""
+
+    def __init__(self, path: Path, progress: ProgressCallback) -> None:
+        super().__init__(path)
+        self._progress = progress
+        begun = [event["steps"] for event in read_events(path)[0] if event.get("kind") == "run"]
+        self._steps = begun[-1] if begun else 0
+
+    def append(self, kind: str, **fields: Any) -> None:
+        super().append(kind, **fields)
+        if kind == "run":
+            self._steps = fields["steps"]
+        if kind in ("step", "epoch", "resume"):
+            self._progress("train", max(0, fields["step"]), self._steps)
 
 
 class Experiment:
@@ -74,6 +94,7 @@ class Experiment:
         result = train(self.config, panel, self.run.path, stop=self.stop, events=self.events, score=self._score, resume=resume)
         if result.state == "stopped":
             raise Stopped
+        self._remember_ranks(panel, result.checkpoint)
         self._judge(panel, result.checkpoint)
 
     def _panel(self, resume: bool) -> Panel:
@@ -96,6 +117,23 @@ class Experiment:
 
         return quick_score(prediction, panel, self.config.label)
 
+    def _remember_ranks(self, panel: Panel, checkpoint: Path) -> None:
+        """Put into the checkpoint what a stock that comes alone will be compared with, where the model reads ranks among stocks."""
+        from financial_model.datasets.splits import seconds
+        from financial_model.features import registry
+        from financial_model.market.packing import pack
+        from financial_model.market.store import Store
+        from financial_model.serving.forecaster import rank_reference
+        from financial_model.training.checkpoint import read_header, update_header
+
+        if not any(registry.get(name).cross_section for name in panel.feature_names):
+            return
+        store, header = Store(self.workspace.data_dir), read_header(checkpoint)
+        every = -(-len(panel.symbols) // REFERENCE_STOCKS)
+        bars = pack(store, [symbol for symbol in panel.symbols[::every] if store.has(symbol)])
+        reference = rank_reference(bars, panel.feature_names, bars.time <= seconds(header["split"]["train"]["last"]))
+        update_header(checkpoint, {"extras": {**header["extras"], "rank_reference": reference}})
+
     def _judge(self, panel: Panel, checkpoint: Path) -> None:
         """Open the test part, for the first and only time, and put what it said into every place that shows it."""
         from financial_model.serving.judging import judge, publish
@@ -103,8 +141,8 @@ class Experiment:
         self._stage("evaluate")
         result = judge(checkpoint, panel, progress=self.progress, stop=self.stop)
         self._stage("report")
-        publish(self.run, {**result, "test_opened": 1}, workspace=self.workspace)
-        self.events.append("epoch", split="test", metrics={name: value for name, value in result["metrics"].items() if isinstance(value, float)})
+        publish(self.run, self.runs, {**result, "test_opened": 1})
+        logger.info("test: %s", ", ".join(f"{name} {result['metrics'][name]}" for name in ("ic", "rank_ic", "direction", "mae_percent")))
 
     def _stage(self, name: str) -> None:
         if self.stop.is_set():
@@ -138,8 +176,8 @@ def evaluate_run(workspace: Workspace, run_id: str, *, progress: ProgressCallbac
         return {**before, "notes": []}
     count = 1 if before is None else int(before["test_opened"]) + 1
     result = {**judge(checkpoint, panel, progress=progress, stop=stop), "test_opened": count}
-    publish(run, result, workspace=workspace)
     notes = [] if before is None else [{"key": "serving.note_data_changed", "fields": {"count": count}}]
+    publish(run, runs, {**result, "notes": notes})
     return {**result, "notes": notes}
 
 

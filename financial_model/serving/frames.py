@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from financial_model.config import CONDITION_SIZES, CONDITIONS, RANKS
 from financial_model.datasets.panel import Panel
-from financial_model.datasets.write import TRADES, price_columns, trailing_volatility
+from financial_model.datasets.write import price_columns, trailing_volatility
 from financial_model.errors import ConfigError, DataError
 from financial_model.features import registry
+from financial_model.features.labels import TRADES
 from financial_model.market.bars import COLUMNS, validate
 from financial_model.market.packing import EQUAL_WEIGHT, PackedBars, _day_numbers, _equal_weight
 
@@ -36,8 +37,12 @@ def split_frame(bars: pd.DataFrame) -> dict[str, pd.DataFrame]:
         raise DataError("serving.bars_not_a_table", kind=type(bars).__name__)
     if "symbol" not in bars.columns:
         return {ALONE: validate(bars, str(bars.attrs.get("symbol", ALONE)))}
-    return {str(symbol): validate(rows.drop(columns="symbol").reset_index(drop=True), str(symbol))
-            for symbol, rows in bars.groupby("symbol", sort=False)}
+    return {str(symbol): validate(_own_columns(rows), str(symbol)) for symbol, rows in bars.groupby("symbol", sort=False)}
+
+
+def _own_columns(rows: pd.DataFrame) -> pd.DataFrame:
+    """One symbol's rows without the columns that only the others have."""
+    return rows.drop(columns="symbol").dropna(axis="columns", how="all").reset_index(drop=True)
 
 
 def pack_frames(frames: Mapping[str, pd.DataFrame], market: pd.DataFrame | None = None) -> PackedBars:

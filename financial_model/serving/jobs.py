@@ -206,7 +206,7 @@ class JobService:
 
     def _progress(self, job: Job, stage: str, done: float, total: float) -> None:
         with self._changed:
-            if stage != job.stage:
+            if stage != job.stage or not job.total:  # the rate counts from the first figure: a resumed run does not begin at 0
                 job.stage, job.began, job.first = stage, time.monotonic(), float(done)
             job.done, job.total = float(done), float(total)
             if job.state == "preparing" and stage == "train":

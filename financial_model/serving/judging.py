@@ -16,15 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from financial_model.errors import DataError
-from financial_model.paths import Workspace, atomic_write
-from financial_model.serving.runs import RunInfo
+from financial_model.paths import atomic_write
+from financial_model.serving.runs import RunInfo, RunStore
 from financial_model.training.plain import plain
 
 if TYPE_CHECKING:
     from financial_model.config import RunConfig
     from financial_model.datasets.panel import Panel
     from financial_model.models.prediction import Prediction
-    from financial_model.serving.forecaster import LoadedForecaster
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +33,9 @@ TRUTH = ("oracle_ic", "oracle_ic_interval", "recovery", "recovery_interval")
 
 
 def judge(checkpoint: Path, panel: Panel, *, progress: Callable[..., None], stop: threading.Event | None = None) -> dict[str, Any]:
-    """Every figure of the test part. Keys: metrics, result, split, fingerprint, checkpoint, synthetic, evaluated."""
+    """Every figure of the test part. Keys: metrics, result, split, data, fingerprint, checkpoint, synthetic, evaluated."""
     from financial_model.config import BASELINES
+    from financial_model.datasets.splits import iso
     from financial_model.evaluation.evaluate import evaluate
     from financial_model.serving.forecaster import load
 
@@ -47,8 +47,10 @@ def judge(checkpoint: Path, panel: Panel, *, progress: Callable[..., None], stop
     prediction = forecaster.predict_panel(panel, test, stop=stop, progress=lambda done, total: progress("evaluate", done, total))
     rivals = _baselines(panel, config, train, test, names=BASELINES, progress=progress, stop=stop)
     result = evaluate(prediction, panel, config, rivals)
+    facts = {"stocks": len(panel.symbols), "rows": panel.rows, "first": iso(int(panel.time.min())), "last": iso(int(panel.time.max())),
+             "fingerprint": panel.fingerprint, "market": panel.market}
     return {"metrics": headline(result), "result": result, "split": split, "fingerprint": panel.fingerprint, "checkpoint": checkpoint.name,
-            "synthetic": panel.synthetic, "evaluated": datetime.now().isoformat(timespec="seconds")}
+            "synthetic": panel.synthetic, "data": facts, "evaluated": datetime.now().isoformat(timespec="seconds")}
 
 
 def test_split(header: Mapping[str, Any], panel: Panel) -> dict[str, Any]:
@@ -98,21 +100,21 @@ def headline(result: Mapping[str, Any]) -> dict[str, Any]:
             "horizon": result["horizon"], "rows": result["sample"]["rows"], "dates": result["sample"]["dates"]}
 
 
-def publish(run: RunInfo, result: Mapping[str, Any], *, workspace: Workspace) -> None:
-    """Write a test result to every place that shows it: the run, the header of the checkpoint it was measured on, the report."""
+def publish(run: RunInfo, runs: RunStore, result: Mapping[str, Any]) -> None:
+    """Write a test result to every place that shows it: the header of the checkpoint it was measured on, the run, the report."""
     from financial_model.training.checkpoint import update_header
 
-    checkpoint = run.path / result["checkpoint"]
-    update_header(checkpoint, {"metrics": result["metrics"], "test_opened": result["test_opened"]})
+    update_header(run.path / result["checkpoint"], {"metrics": result["metrics"], "test_opened": result["test_opened"]})
     atomic_write(run.path / EVALUATION, json.dumps(plain(result), ensure_ascii=False, allow_nan=False))
-    report(run, result, run.path / REPORT)
+    report(run, runs, result, run.path / REPORT)
 
 
-def report(run: RunInfo, result: Mapping[str, Any], path: Path) -> None:
-    """One self-contained HTML page about a run."""
+def report(run: RunInfo, runs: RunStore, result: Mapping[str, Any], path: Path, *, language: str = "en") -> Path:
+    """One self-contained HTML page about a run. ``StorageError`` when it cannot be written."""
     from financial_model.evaluation.report import write_report
 
-    raise NotImplementedError(write_report, run, result, path)
+    return write_report(path, result["result"], name=run.id, language=language, config=run.run_config(), split=result["split"],
+                        curves=runs.curves(run.id), data=result["data"], notes=result.get("notes", ()), created=result["evaluated"])
 
 
 def stored(run: RunInfo) -> dict[str, Any] | None:
@@ -125,9 +127,3 @@ def stored(run: RunInfo) -> dict[str, Any] | None:
     except ValueError:
         logger.warning("%s is damaged and is made anew", path)
         return None
-
-
-def load_forecaster(path: Path) -> LoadedForecaster:
-    from financial_model.serving.forecaster import load
-
-    return load(path)

@@ -152,7 +152,7 @@ class Predictor:
     def _pool(self, panel: Panel, ends: NDArray[np.int64], found: QuantileForecast) -> pd.DataFrame:
         import pandas as pd
 
-        from financial_model.datasets.panel import TRADES
+        from financial_model.features.labels import TRADES
 
         symbols = [panel.symbols[i] for i in panel.symbol_index(ends)]
         names = self._store().names()
