@@ -32,6 +32,8 @@ STAGE = "panel"
 _ATTEMPTS = 3
 _ABANDONED = 6 * 3600  # seconds after which an unfinished folder belongs to nobody
 _PACKAGE = Path(__file__).resolve().parents[1]
+_DECISIVE = ("datasets/write.py", "datasets/selection.py", "market/rules.py", "market/packing.py", "market/barfile.py")
+"""Source files that, beside the features, decide the numbers of a panel: when they change, it is built again."""
 
 
 def build(workspace: Workspace, config: RunConfig, *, progress: child.Progress | None = None, stop: child.Stop | None = None) -> Path:
@@ -78,8 +80,8 @@ class Plan:
 
     def _fingerprint(self) -> str:
         universe = self.config.universe
-        code = [*(_PACKAGE / "features").rglob("*.py"), *(_PACKAGE / "datasets").glob("*.py"), _PACKAGE / "market" / "rules.py",
-                _PACKAGE / "market" / "packing.py", *(Path(name) for name in map(_file_of, self.foreign_modules()) if name)]
+        code = [*(_PACKAGE / "features").rglob("*.py"), *(_PACKAGE / name for name in _DECISIVE),
+                *(Path(name) for name in map(_file_of, self.foreign_modules()) if name)]
         return fingerprint.combined({
             "code": fingerprint.code_hash(code), "features": self.feature_names, "synthetic": self.synthetic,
             "rows": [universe.start, universe.end, universe.min_history],
