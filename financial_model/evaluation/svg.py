@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from html import escape
 
 Number = float | None
-WIDTH, LEFT, RIGHT, TOP, BOTTOM = 760, 62, 14, 12, 28
+WIDTH, LEFT, RIGHT, TOP, BOTTOM = 1000, 62, 14, 12, 28
 MAX_POINTS = 600
 
 
