@@ -19,8 +19,7 @@ import gradio as gr  # noqa: E402
 
 from financial_model.errors import ConfigError  # noqa: E402
 from financial_model.paths import Workspace  # noqa: E402
-from financial_model.ui import components, machine, theme  # noqa: E402
-from financial_model.ui.downloads import UPLOAD_LIMIT  # noqa: E402
+from financial_model.ui import components, machine, theme, uploads  # noqa: E402
 from financial_model.ui.page import Page, Services, Snapshot  # noqa: E402
 from financial_model.ui.tabs import basic, conditional, data, inference, runs, universe  # noqa: E402
 from financial_model.ui.text import View, Words, escape  # noqa: E402
@@ -30,6 +29,8 @@ logger = logging.getLogger(__name__)
 TICK_SECONDS = 2.0
 PORTS = 20
 """How many ports from the wished one on are tried."""
+CACHE = (3600, 86_400)
+"""Every hour, prepared downloads and uploads older than a day are deleted."""
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 STORAGE = {"storage_key": "kairos-preferences", "secret": "kairos-preferences-v1"}
 """Fixed, so that what the browser remembers survives a restart of the server. It hides nothing: a language is no secret."""
@@ -56,7 +57,7 @@ def build(workspace: Workspace, services: Services | None = None, *, language: s
     """The whole page. ``language`` is what visitors see who have not chosen one; without it their browser decides."""
     services = services or Services(workspace)
     words = Words(language or "en")
-    with gr.Blocks(title="Kairos", fill_width=True) as demo:
+    with gr.Blocks(title="Kairos", fill_width=True, delete_cache=CACHE) as demo:
         preferences = gr.BrowserState({"language": "", "colours": ""}, **STORAGE)
         page = Page(services=services, words=words, preferences=preferences, seen=gr.State({}), forced_language=language)
         with gr.Row(elem_id="k-top"):
@@ -153,7 +154,7 @@ def launch(
         "head": theme.head(language or "en", language),
         "favicon_path": theme.ASSETS / "kairos.svg",
         "footer_links": [],
-        "max_file_size": UPLOAD_LIMIT,
+        "max_file_size": uploads.LIMIT,
         "ssr_mode": False,
         "enable_monitoring": False,
     }

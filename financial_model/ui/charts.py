@@ -408,15 +408,15 @@ def group_bars(groups: Mapping[str, Mapping[str, Any]], dimension: str, view: Vi
     return figure
 
 
-def ic_series(dates: Sequence[str], ic: Sequence[float], view: View) -> go.Figure:
-    """The information coefficient date by date, and its running sum: a steady slope is skill, a single step is luck."""
+def ic_series(time: Sequence[int], ic: Sequence[float | None], view: View) -> go.Figure:
+    """The information coefficient by date (``time``: seconds since 1970), and its running sum: a steady slope is skill, a single step is luck."""
     import plotly.graph_objects as go
 
     figure = _figure(320)
     values = np.nan_to_num(np.asarray(ic, float))
     keep = _thin(len(values))
     up, down = rise_and_fall(view)
-    days = np.asarray(dates)[keep]
+    days = np.asarray(time, "datetime64[s]").astype("datetime64[D]").astype(str)[keep]
     figure.add_trace(
         go.Bar(
             x=days,

@@ -62,12 +62,13 @@ def tiles(figures: Iterable[tuple[str, str, str]]) -> str:
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, own: int | None = None) -> str:
-    """A table of ready-made HTML cells; row number ``own`` is set off."""
-    head = "".join(f"<th>{escape(header)}</th>" for header in headers)
-    body = ""
-    for place, row in enumerate(rows):
-        cells = "".join(f"<td>{cell}</td>" for cell in row)
-        body += f'<tr class="own">{cells}</tr>' if place == own else f"<tr>{cells}</tr>"
+    """A table of ready-made HTML cells; column number ``own`` is set off."""
+
+    def line(tag: str, cells: Sequence[str]) -> str:
+        return "".join(f'<{tag} class="own">{cell}</{tag}>' if place == own else f"<{tag}>{cell}</{tag}>" for place, cell in enumerate(cells))
+
+    body = "".join(f"<tr>{line('td', row)}</tr>" for row in rows)
+    head = line("th", [escape(header) for header in headers])
     return f'<div class="k-scroll"><table class="k-table"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
@@ -152,13 +153,21 @@ def _steps(view: View, name: str) -> str:
 
 # ---------------------------------------------------------------- what a model is worth
 def metric_table(view: View, metrics: Mapping[str, Any]) -> str:
-    """The model beside its baselines, intervals in small print. Nothing is shown without something to compare it with."""
-    shown = [name for name in METRICS if known(metrics.get(name)) or any(known(row.get(name)) for row in metrics.get("baselines", {}).values())]
-    rows = [[escape(view.word("ui.metric.model")), *(_cell(metrics, name) for name in shown)]]
-    rows += [[escape(view.term("baseline", name)), *(_cell(row, metric) for metric in shown)] for name, row in metrics.get("baselines", {}).items()]
-    if known(metrics.get("oracle_ic")):
-        rows.append([escape(view.word("ui.metric.oracle")), *(number(metrics["oracle_ic"]) if name == "ic" else "" for name in shown)])
-    return table(["", *(view.term("metric", name) for name in shown)], rows, own=0)
+    """The model beside its baselines, a row per metric, intervals in small print. Nothing stands without something to compare it with."""
+    rivals: Mapping[str, Mapping[str, Any]] = metrics.get("baselines", {})
+    shown = [name for name in METRICS if known(metrics.get(name)) or any(known(row.get(name)) for row in rivals.values())]
+    oracle = known(metrics.get("oracle_ic"))
+    rows = []
+    for name in shown:
+        row = [escape(view.term("metric", name)), _cell(metrics, name), *(_cell(rival, name) for rival in rivals.values())]
+        rows.append([*row, *([_truth_cell(metrics, name)] if oracle else [])])
+    headers = [
+        "",
+        view.word("ui.metric.model"),
+        *(view.term("baseline", name) for name in rivals),
+        *([view.word("ui.metric.oracle")] if oracle else []),
+    ]
+    return table(headers, rows, own=1)
 
 
 def _cell(row: Mapping[str, Any], name: str) -> str:
@@ -168,12 +177,24 @@ def _cell(row: Mapping[str, Any], name: str) -> str:
     return f"{text}<small>{escape(bounds)}</small>" if bounds else text
 
 
+def _truth_cell(metrics: Mapping[str, Any], name: str) -> str:
+    """What a perfect forecaster scores, where the market's truth is known: only its IC is."""
+    return _cell({"ic": metrics["oracle_ic"], "ic_interval": metrics.get("oracle_ic_interval")}, "ic") if name == "ic" else ""
+
+
+FIRST_SENTENCES = 2
 LEVELS = {"good": "good", "bad": "bad", "warning": "warn", "none": "warn", "note": ""}
 
 
-def verdict(view: View, items: Iterable[Mapping[str, Any]]) -> str:
-    """What the figures say, as sentences; ``items`` come from the evaluation (key, fields, level)."""
-    return "".join(note(view.word(item["key"], **_named(item["fields"], view)), LEVELS.get(item["level"], "")) for item in items)
+def verdict(view: View, items: Sequence[Mapping[str, Any]]) -> str:
+    """What the figures say, as sentences: the first ones at once, the others on request. ``items``: key, fields, level, by importance."""
+    said = [note(view.word(item["key"], **_named(item["fields"], view)), LEVELS.get(item["level"], "")) for item in items]
+    first, rest = "".join(said[:FIRST_SENTENCES]), "".join(said[FIRST_SENTENCES:])
+    if not rest:
+        return first
+    return (
+        f'{first}<details class="k-more"><summary>{escape(view.word("ui.verdict.more", count=len(said) - FIRST_SENTENCES))}</summary>{rest}</details>'
+    )
 
 
 def _named(fields: Mapping[str, Any], view: View) -> dict[str, Any]:
@@ -219,4 +240,4 @@ def market_card(view: View, market: Mapping[str, Any]) -> str:
     }
     figures = tiles([(view.word(f"ui.data.{name}"), figure.replace("T", " "), "") for name, figure in shown.items()])
     warning = note(view.word("ui.data.synthetic_note"), "warn") if market.get("synthetic") else ""
-    return f'{head}</div><div style="height:10px"></div>{figures}{warning}'
+    return f'<div class="k-card">{head}</div><div style="height:10px"></div>{figures}{warning}</div>'

@@ -1,7 +1,7 @@
-"""Files that leave and enter through the browser, and the only way they do.
+"""Files that leave through the browser, and the only way they do.
 
-In: run ids, tables, and files that Gradio itself has just received. Out: copies inside Gradio's own temporary folder, or checked upload paths.
-No path that a browser names is ever opened: runs are resolved by the server's own list, uploads must lie where Gradio put them.
+In: run ids, tables, texts. Out: files inside Gradio's own temporary folder, the only place it hands anything out from.
+No path that a browser names is ever opened: runs are resolved by the server's own list. Uploads are in ``uploads.py``.
 """
 
 from __future__ import annotations
@@ -13,16 +13,11 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from financial_model.errors import DataError
 from financial_model.paths import safe_name
 from financial_model.serving.runs import RunStore
 
 if TYPE_CHECKING:
     import pandas as pd
-
-UPLOADS = (".csv", ".txt", ".xlsx", ".parquet", ".zip")
-UPLOAD_LIMIT = 500 * 1000 * 1000
-"""Bytes of one uploaded file."""
 
 
 def temporary_folder() -> Path:
@@ -75,16 +70,3 @@ def csv(table: pd.DataFrame, name: str) -> str:
     from financial_model.serving.export import write_csv
 
     return str(write_csv(table, temporary_folder() / f"kairos-{uuid.uuid4().hex}" / safe_name(name)))
-
-
-def uploaded(path: str) -> Path:
-    """The path of a file Gradio has just received; anything else, links included, is refused."""
-    root = temporary_folder().resolve()
-    found = Path(path).resolve()
-    if not found.is_relative_to(root) or not found.is_file():
-        raise DataError("ui.upload.foreign", name=Path(path).name[:80])
-    if found.suffix.lower() not in UPLOADS:
-        raise DataError("ui.upload.kind", name=found.name[:80], kinds=" ".join(UPLOADS))
-    if found.stat().st_size > UPLOAD_LIMIT:
-        raise DataError("ui.upload.too_large", name=found.name[:80], limit=UPLOAD_LIMIT // 1_000_000)
-    return found

@@ -24,7 +24,7 @@ SECTIONS = (
     ("model", ("head", "hidden", "layers", "heads", "dropout")),
     ("training", ("batch_size", "windows_per_epoch", "learning_rate", "schedule", "patience", "seed")),
 )
-"""Accordions below the essentials, in order; what is listed nowhere and marked ``advanced`` stands in the last one."""
+"""Accordions below the essentials, in order; every setting that is listed nowhere stands in a last one."""
 
 
 def control(words: Words, spec: FieldSpec, value: Any, *, placeholder: str = "") -> Any:
@@ -84,7 +84,7 @@ class Form:
         for section, names in SECTIONS:
             self._accordion(section, [name for name in names if name not in taken])
             taken |= set(names)
-        self._accordion("advanced", [name for name, spec in self._specs.items() if spec.advanced and name not in taken])
+        self._accordion("advanced", [name for name in self._specs if name not in taken])
         self.names = tuple(self.controls)
         self.inputs = [self.controls[name] for name in self.names]
 

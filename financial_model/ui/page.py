@@ -72,6 +72,16 @@ class Services:
         """Symbol -> name of everything in the store, the nameless included."""
         return {**dict.fromkeys(self.store.symbols()["symbol"], ""), **self.store.names()}
 
+    def find(self, text: str, limit: int) -> Any:
+        """Rows of the store's symbol table that ``text`` could mean (all of them without a text), at most ``limit``."""
+        from financial_model.market.symbols import search
+
+        table = self.store.symbols()
+        if text and text.strip():
+            found = search(text, dict(zip(table["symbol"], table["name"].fillna(""), strict=True)), limit)
+            table = table.set_index("symbol", drop=False).loc[found]
+        return table.head(limit)
+
     def expire(self) -> None:
         """Something was changed: the next snapshot must see it."""
         with self._lock:
@@ -187,6 +197,8 @@ class Page:
                 updates.update(zip(part.outputs, part.draw(view, snapshot, *values), strict=True))
             except KairosError as error:  # said once: the version is remembered, so the next tick is silent
                 gr.Warning(error.message(view.language))
+            except Exception:  # one broken part must not take the others along; it is logged and shown, once per version
+                gr.Warning(view.word("ui.error.unexpected", id=_logged(part.name)))
         return {self.seen: seen, **updates}
 
     def _guarded(self, view: View, action: Callable[..., Any], *values: Any) -> Any:
@@ -199,6 +211,13 @@ class Page:
         except gr.Error:
             raise
         except Exception as error:
-            error_id = uuid.uuid4().hex[:8]
-            logger.exception("an unexpected error on the page (error %s)", error_id)
-            raise gr.Error(view.word("ui.error.unexpected", id=error_id), title=view.word("ui.error.title"), print_exception=False) from error
+            raise gr.Error(
+                view.word("ui.error.unexpected", id=_logged(repr(action))), title=view.word("ui.error.title"), print_exception=False
+            ) from error
+
+
+def _logged(where: str) -> str:
+    """Write the traceback of the exception being handled to the log; its id is what the visitor sees."""
+    error_id = uuid.uuid4().hex[:8]
+    logger.exception("an unexpected error on the page in %s (error %s)", where, error_id)
+    return error_id

@@ -29,7 +29,7 @@ def card(view: View, found: dict[str, Any] | None) -> str:
     if not found:
         return ""
     title = f'<b class="k-title">{escape(view.word("ui.train.result"))}</b>'
-    said = components.verdict(view, found.get("result", {}).get("verdict", ()))
+    said = components.verdict(view, found.get("result", {}).get("verdict", []))
     return f'<div class="k-card">{title}{components.metric_table(view, found["metrics"])}{said}{sample_line(view, found)}</div>'
 
 

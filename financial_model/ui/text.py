@@ -88,11 +88,13 @@ class Words:
         return {component: {**self._render(text, language), "__type__": "update"} for component, text in self._bound}
 
     @staticmethod
+    def _choices(pairs: Sequence[tuple[str, Any]], language: str) -> list[tuple[str, Any]]:
+        """A choice without words (a model somebody has just added) is shown by its own name."""
+        return [(translate(key, language) if has(key) else str(value), value) for key, value in pairs]
+
+    @staticmethod
     def _render(text: Mapping[str, Any], language: str) -> dict[str, Any]:
-        return {
-            name: [(translate(key, language), value) for key, value in keys] if name == "choices" else translate(keys, language)
-            for name, keys in text.items()
-        }
+        return {name: Words._choices(keys, language) if name == "choices" else translate(keys, language) for name, keys in text.items()}
 
 
 # ---------------------------------------------------------------- figures for readers

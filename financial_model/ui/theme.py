@@ -63,6 +63,10 @@ _BOTH: dict[str, tuple[str, str]] = {
     "button_secondary_background_fill": ("white", "*neutral_800"),
     "button_secondary_background_fill_hover": ("*neutral_100", "*neutral_700"),
     "button_secondary_border_color": ("*neutral_300", "*neutral_700"),
+    "button_cancel_background_fill": ("white", "*neutral_800"),
+    "button_cancel_background_fill_hover": ("#fdf1f2", "#3a2329"),
+    "button_cancel_border_color": ("#e7b9bd", "#6b3a41"),
+    "button_cancel_text_color": ("#b8323d", "#f0858c"),
     "button_border_width": ("1px", "1px"),
     "table_even_background_fill": ("white", "*neutral_900"),
     "table_odd_background_fill": ("*neutral_50", "*neutral_950"),
@@ -70,6 +74,7 @@ _BOTH: dict[str, tuple[str, str]] = {
 """Theme variable -> its value in light and in dark."""
 _SAME: dict[str, str] = {
     "block_shadow": "none",
+    "block_radius": "12px",
     "block_title_text_weight": "560",
     "block_title_text_size": "*text_sm",
     "block_info_text_size": "*text_xs",

@@ -47,17 +47,16 @@ class TrainingPanel:
             self.stop = words(gr.Button, {"value": "ui.train.stop"}, variant="stop", interactive=False, elem_id=f"{name}-stop")
             self.resume = words(gr.Button, {"value": "ui.train.resume"}, interactive=False, elem_id=f"{name}-resume")
             self.checkpoint = words(gr.DownloadButton, {"label": "ui.train.checkpoint"}, interactive=False, elem_id=f"{name}-checkpoint")
-        self.curve = words(
-            gr.LinePlot,
-            {"label": "ui.curve.title"},
-            value=curves.loss_rows({}, View(words.language, "red_up")),
+        self.curve = gr.LinePlot(
+            value=None,
             x="epoch",
             y="loss",
             color="series",
             x_title=" ",
             y_title=" ",
             color_title=" ",
-            height=330,
+            show_label=False,
+            height=340,
             visible=False,
             elem_id=f"{name}-curve",
             buttons=["fullscreen"],

@@ -1,0 +1,59 @@
+"""The live loss chart: few points, baselines beside the model, the best epoch where it is."""
+
+import pytest
+
+from financial_model.ui.curves import epoch_reached, latest, limits, loss_rows, series_colours, smoothed
+from tests.ui.builders import CHINESE, ENGLISH, curves
+
+
+def test_every_series_is_on_the_chart_and_has_a_colour():
+    rows, colours = loss_rows(curves(), ENGLISH), series_colours(curves(), ENGLISH)
+    assert set(rows["series"]) == {"training", "validation", "best epoch", "Zero return", "Ridge regression"}
+    assert set(rows["series"]) <= set(colours)
+
+
+def test_the_chart_speaks_chinese():
+    assert {"训练", "验证", "零收益"} <= set(loss_rows(curves(), CHINESE)["series"])
+
+
+def test_baselines_are_level_and_reach_to_the_last_epoch_planned():
+    rows = loss_rows(curves(), ENGLISH, epochs=10)
+    level = rows[rows["series"] == "Zero return"]
+    assert level["epoch"].tolist() == [0.0, 10.0] and level["loss"].nunique() == 1
+
+
+def test_the_best_epoch_is_an_upright_line_at_the_lowest_validation_loss():
+    best = loss_rows(curves(), ENGLISH).query("series == 'best epoch'")
+    assert best["epoch"].unique().tolist() == [2.0] and best["loss"].nunique() == 2
+
+
+def test_smoothing_touches_training_only_and_keeps_its_first_point():
+    plain, smooth = loss_rows(curves(), ENGLISH), loss_rows(curves(), ENGLISH, smoothing=0.9)
+    assert plain.query("series == 'validation'").equals(smooth.query("series == 'validation'"))
+    trained = smooth.query("series == 'training'")["loss"].tolist()
+    assert trained[0] == pytest.approx(plain["loss"].iloc[0]) and trained[-1] > plain.query("series == 'training'")["loss"].iloc[-1]
+
+
+def test_smoothing_by_hand():
+    assert smoothed([1.0, 3.0], 0.5) == pytest.approx([1.0, (0.5 * 0.5 * 1 + 0.5 * 3) / 0.75])
+    assert smoothed([4.0, 4.0, 4.0], 0.95) == pytest.approx([4.0, 4.0, 4.0])
+
+
+def test_a_logarithmic_chart_leaves_out_what_has_no_logarithm():
+    given = curves(3, validation=False)
+    given["series"]["train/loss"]["value"] = [1.0, 0.0, 0.1]
+    rows = loss_rows(given, ENGLISH, logarithmic=True).query("series == 'training'")
+    assert rows["loss"].tolist() == pytest.approx([0.0, -1.0])
+
+
+def test_nothing_yet_is_an_empty_chart_with_numeric_axes():
+    rows = loss_rows({}, ENGLISH)
+    assert rows.empty and rows.dtypes["epoch"] == float and rows.dtypes["loss"] == float
+    assert limits(rows) is None and epoch_reached({}) is None and latest({}, "train/loss") is None
+
+
+def test_the_axis_ignores_a_wild_start():
+    given = curves(200)
+    given["series"]["train/loss"]["value"][0] = 1e6
+    low, high = limits(loss_rows(given, ENGLISH))
+    assert low < 0.25 and 0.9 < high < 2

@@ -1,0 +1,88 @@
+"""Forms are made from the configuration: nothing is listed twice, nothing is missing, problems are said before the start."""
+
+import gradio as gr
+import pytest
+
+from financial_model import config
+from financial_model.errors import ConfigError
+from financial_model.ui import forms
+from financial_model.ui.starting import resolve_symbols
+from financial_model.ui.tabs import basic, conditional
+from financial_model.ui.text import Words
+from tests.ui.builders import CHINESE, ENGLISH
+
+
+@pytest.fixture
+def form():
+    with gr.Blocks():
+        yield forms.Form(Words("en"), essentials=(("name", "backbone"),), fixed={"condition": "none", "industry": "all"}, values={"backbone": "gru"})
+
+
+def test_every_setting_is_on_the_form_or_fixed(form):
+    assert {*form.names, *form.fixed} == {spec.name for spec in config.fields()}
+    assert len(form.names) == len(set(form.names))
+
+
+def test_a_form_left_alone_is_its_preset(form):
+    given = [component.value for component in form.inputs]
+    assert form.config(given) == config.build({"backbone": "gru", "condition": "none", "industry": "all"}, preset="quick")
+
+
+def test_ranges_and_steps_come_from_the_configuration(form):
+    epochs, spec = form.controls["epochs"], config.spec("epochs")
+    assert (epochs.minimum, epochs.maximum, epochs.step, epochs.precision) == (spec.low, spec.high, spec.step, 0)
+    assert [value for _, value in form.controls["groups"].choices] == list(config.FEATURE_GROUPS) and form.controls["groups"].multiselect
+
+
+def test_a_preset_sets_what_presets_set_and_nothing_else(form):
+    updates = dict(zip(form.names, form.preset_updates("thorough"), strict=True))
+    assert updates["epochs"]["value"] == 40 and updates["hidden"]["value"] == 0
+    assert "value" not in updates["backbone"] and "value" not in updates["learning_rate"]
+
+
+def test_an_emptied_number_is_its_default(form):
+    given = [None if name == "epochs" else component.value for name, component in zip(form.names, form.inputs, strict=True)]
+    assert form.config(given).training.epochs == config.spec("epochs").default
+
+
+def test_problems_are_said_in_the_visitors_language_errors_first():
+    found = config.problems(config.build({"backbone": "transformer", "hidden": 100, "heads": 7, "symbols": "600519", "condition": "film"}))
+    shown = forms.problems_box(found, CHINESE)
+    assert "注意力头" in shown and shown.index("k-note bad") < shown.index("k-note warn")
+    assert forms.problems_box([], ENGLISH) == ""
+
+
+def test_the_command_names_what_differs_from_the_defaults():
+    assert forms.command(config.build()) == "python -m financial_model train"
+    line = forms.command(config.build({"backbone": "gru", "groups": ("price", "return"), "causal": True, "name": "两个 词"}))
+    assert "--model gru" in line and "--groups price,return" in line and "--causal" in line and "--name '两个 词'" in line
+
+
+def test_a_command_rebuilds_the_same_configuration():
+    wanted = config.build({"backbone": "transformer", "heads": 4, "epochs": 7, "down": -0.05, "skip": False})
+    flags = {spec.flag: spec.name for spec in config.fields()}
+    words, values = forms.command(wanted).split()[4:], {}
+    while words:
+        flag = words.pop(0).removeprefix("--")
+        if flag in flags and config.spec(flags[flag]).kind is not bool:
+            values[flags[flag]] = words.pop(0)
+        else:
+            values[flags[flag.removeprefix("no-")]] = not flag.startswith("no-")
+    assert config.build(values) == wanted
+
+
+def test_symbols_may_be_codes_names_or_pinyin_in_any_writing():
+    names = {"600519.SH": "贵州茅台", "000001.SZ": "平安银行", "AAPL": ""}
+    assert resolve_symbols("sh600519, 平安银行，gzmt\naapl", names) == ("600519.SH", "000001.SZ", "AAPL")
+    with pytest.raises(ConfigError) as caught:
+        resolve_symbols("600519, 999", names)
+    assert caught.value.key == "ui.symbols.unknown" and caught.value.fields["text"] == "999"
+
+
+def test_a_run_belongs_to_exactly_one_training_tab():
+    class Run:
+        def __init__(self, condition):
+            self.config = {"model": {"condition": condition}}
+
+    for condition in config.CONDITION_MODES:
+        assert basic.belongs(Run(condition)) != conditional.belongs(Run(condition))
