@@ -84,14 +84,13 @@ def _data_commands(command: Any, words: _Words) -> None:
     parser.add_argument("--symbols", default="", metavar="A,B", help=words("flag.symbols"))
     parser.add_argument("--count", type=int, default=None, metavar="N", help=words("flag.count"))
     parser.add_argument("--start", default="", metavar="DATE", help=words("flag.start"))
-    parser.add_argument("--end", default="", metavar="DATE", help=words("flag.end"))
     parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help=words("flag.option"))
 
     parser = command("import")
     parser.add_argument("paths", nargs="+", metavar="PATH", help=words("flag.paths"))
     parser.add_argument("--industry", default=None, metavar="FILE", help=words("flag.industry_file"))
-    parser.add_argument("--volume-unit", choices=("shares", "lots"), default="shares", help=words("flag.volume_unit"))
-    parser.add_argument("--prices", choices=("raw", "adjusted"), default="raw", help=words("flag.prices"))
+    parser.add_argument("--volume-unit", choices=("auto", "shares", "lots"), default="auto", help=words("flag.volume_unit"))
+    parser.add_argument("--prices", choices=("auto", "raw", "adjusted"), default="auto", help=words("flag.prices"))
 
     command("analyze")
     command("sources")

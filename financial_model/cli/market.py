@@ -2,3 +2,121 @@
 
 In: parsed arguments. Out: an :class:`Answer`. Reading and writing bars is the market layer's business.
 """
+
+from __future__ import annotations
+
+import argparse
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from financial_model.cli.arguments import workspace_of
+from financial_model.cli.output import Answer, Output, ProgressBar, table
+from financial_model.cli.training import stopping
+from financial_model.config import CONDITIONS
+from financial_model.errors import ConfigError
+from financial_model.paths import Workspace
+from financial_model.text import translate
+
+SHOWN = 20
+"""Refusals spelled out; the rest is in ``--json``."""
+
+
+def download(arguments: argparse.Namespace, output: Output) -> Answer:
+    """Bars from a registered source."""
+    from financial_model.serving.market import download as fetch
+
+    workspace = workspace_of(arguments)
+    symbols = tuple(part.strip() for part in arguments.symbols.split(",") if part.strip())
+    with stopping(output) as stop, ProgressBar(output) as progress:
+        result = fetch(workspace, arguments.source, symbols=symbols, count=arguments.count, start=arguments.start,
+                       options=_options(arguments.option), progress=progress, stop=stop)
+    return Answer(result, _download_lines(result, workspace, output))
+
+
+def _download_lines(result: dict[str, Any], workspace: Workspace, output: Output) -> list[str]:
+    summary = result["summary"]
+    return [output.word("cli.download.done", source=result["source"], stocks=f"{summary['stocks']:,}", rows=f"{summary['rows']:,}",
+                        first=summary["first"], last=summary["last"], folder=str(workspace.data_dir))]
+
+
+def make_demo_market(workspace: Workspace, *, count: int, seed: int, progress: Callable[..., None], stop: threading.Event) -> dict[str, Any]:
+    """The demo market of ``demo``."""
+    from financial_model.serving.market import download as fetch
+
+    return fetch(workspace, "demo", count=count, options={"seed": seed}, progress=progress, stop=stop)
+
+
+def _options(given: Sequence[str]) -> dict[str, Any]:
+    """``NAME=VALUE`` pairs; numbers become numbers."""
+    found: dict[str, Any] = {}
+    for pair in given:
+        name, separator, value = pair.partition("=")
+        if not (separator and name and value):
+            raise ConfigError("cli.bad_option", option=pair[:60])
+        found[name.replace("-", "_")] = _number(value)
+    return found
+
+
+def _number(text: str) -> Any:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def import_files(arguments: argparse.Namespace, output: Output) -> Answer:
+    """A user's own files; what is refused is named with its reason, the rest is taken."""
+    from financial_model.serving.market import import_files as read
+
+    with stopping(output) as stop, ProgressBar(output) as progress:
+        found = read(workspace_of(arguments), arguments.paths, industry=arguments.industry, volume_unit=arguments.volume_unit,
+                     prices=arguments.prices, progress=progress, stop=stop)
+    refused = found["refused"]
+    lines = [output.word("cli.import.done", count=len(found["imported"]), rows=f"{found['rows']:,}", files=found["files"],
+                         unchanged=found["unchanged"], refused=len(refused), industries=found["industries"])]
+    lines += [output.word("cli.import.refused", file=entry["file"], sentence=translate(entry["key"], output.language, **entry["fields"]))
+              for entry in refused[:SHOWN]]
+    lines += [translate(entry["key"], output.language, **entry["fields"]) for entry in found["notes"]]
+    if found["unmapped"]:
+        lines.append(output.word("cli.import.unmapped", words=", ".join(list(found["unmapped"])[:SHOWN])))
+    return Answer(found, lines)
+
+
+def analyze(arguments: argparse.Namespace, output: Output) -> Answer:
+    """Counts, dates, styles and the regime of what is in the store."""
+    from financial_model.serving.market import analyze as look
+
+    with ProgressBar(output) as progress:
+        found = look(workspace_of(arguments), progress=progress)
+    rows = [[name, ", ".join(f"{label} {count}" for label, count in found["counts"][name].items() if count)]
+            for name in CONDITIONS if name in found["counts"] and name != "regime"]
+    title = output.word("cli.analyze.title", stocks=f"{found['stocks']:,}", rows=f"{found['rows']:,}", first=found["first"], last=found["last"],
+                        sessions=f"{found['sessions']:,}", market=found["market"])
+    today = _last_regime(found)
+    warnings = [translate(note["key"], output.language, **note["fields"]) for note in found["warnings"]]
+    head = [output.word("cli.analyze.condition"), output.word("cli.analyze.counts")]
+    return Answer(found, [title, "", *table(head, rows), "", output.word("cli.analyze.regime", regime=today), *warnings])
+
+
+def _last_regime(found: dict[str, Any]) -> str:
+    ribbon = found["regimes"]
+    names, last = ribbon["names"], ribbon["regime"][-1]
+    return names[last] if last < len(names) else "unknown"
+
+
+def sources(arguments: argparse.Namespace, output: Output) -> Answer:
+    """The registered sources and what each gives."""
+    import dataclasses
+
+    from financial_model.market.sources import base
+
+    known: dict[str, Any] = {name: base.source_class(name) for name in base.sources()}
+    entries = [{"name": name, **dataclasses.asdict(kind.capabilities)} for name, kind in known.items()]
+    gives = ("minute", "events", "industries", "shares", "book", "delisted")
+    rows = [[entry["name"], ", ".join(entry["markets"]), output.word("cli.doctor.yes" if entry["network"] else "cli.doctor.no"),
+             ", ".join(name for name in gives if entry[name]), str(entry["connections"])] for entry in entries]
+    head = [output.word(f"cli.sources.{name}") for name in ("name", "markets", "network", "gives", "connections")]
+    return Answer({"sources": entries}, [*table(head, rows), "", output.word("cli.sources.files")])

@@ -7,7 +7,7 @@ so that a server which only shows pages carries neither torch nor pandas.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -62,4 +62,29 @@ def rank(context: JobContext, run: str, **filters: Any) -> Any:
     return Predictor(context.workspace).rank(context.run_id, progress=context.progress, stop=context.stop, **filters)
 
 
-TASKS: Mapping[str, Task] = {"train": train, "resume": resume, "evaluate": evaluate, "rank": rank}
+def download(context: JobContext, source: str, *, symbols: Sequence[str] = (), count: int | None = None, stocks: int | None = None, start: str = "",
+             **options: Any) -> dict[str, Any]:
+    """Bars from a source; ``stocks`` is another word for ``count``, ``options`` are the source's own."""
+    from financial_model.serving.market import download as fetch
+
+    return fetch(context.workspace, source, symbols=symbols, count=stocks if count is None else count, start=start, options=options,
+                 progress=context.progress, stop=context.stop)
+
+
+def import_files(context: JobContext, paths: Sequence[str], **options: Any) -> dict[str, Any]:
+    """A user's own files; ``options`` as in ``serving.market.import_files``."""
+    from financial_model.serving.market import import_files as read
+
+    return read(context.workspace, paths, **options, progress=context.progress, stop=context.stop)
+
+
+def analyze(context: JobContext) -> dict[str, Any]:
+    """The universe as plain data."""
+    from financial_model.serving.market import analyze as look
+
+    return look(context.workspace, progress=context.progress)
+
+
+TASKS: Mapping[str, Task] = {
+    "train": train, "resume": resume, "evaluate": evaluate, "rank": rank, "download": download, "import": import_files, "analyze": analyze,
+}
