@@ -17,7 +17,7 @@ from financial_model.errors import DataError
 from financial_model.features.cross_section import Groups, group_by_date
 from financial_model.features.series import Market, Series
 
-BLOCK_ROWS = 32_768
+BLOCK_ROWS = 16_384
 """Rows computed at once: whole symbols, at least one."""
 Stage = tuple[Callable[[Any], object], Sequence[Any]]
 """A task and its parts."""

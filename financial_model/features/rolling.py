@@ -185,17 +185,16 @@ def weighted(x, offsets, weights):
     out = np.empty(x.size)
     for s in range(offsets.size - 1):
         first, end = offsets[s], offsets[s + 1]
-        for t in range(first, min(first + n - 1, end)):
-            out[t] = np.nan
+        out[first:min(first + n - 1, end)] = np.nan
         for start in range(first + n - 1, end, _TILE):
             stop = min(start + _TILE, end)
-            for t in range(start, stop):
-                out[t] = 0.0
+            to = out[start:stop]
+            to[:] = 0.0
             for j in range(n):  # over the window outside, over bars inside: the inner loop fills vector lanes
                 w = weights[j]
-                back = n - 1 - j
-                for t in range(start, stop):
-                    out[t] += w * x[t - back]
+                part = x[start - n + 1 + j:stop - n + 1 + j]
+                for i in range(to.size):
+                    to[i] += w * part[i]
     return out
 
 
@@ -205,13 +204,17 @@ def absolute_deviation(x, mean, offsets, n):
     out = np.empty(x.size)
     for s in range(offsets.size - 1):
         first, end = offsets[s], offsets[s + 1]
-        for t in range(first, min(first + n - 1, end)):
-            out[t] = np.nan
-        for t in range(first + n - 1, end):
-            total = 0.0
-            for j in range(t - n + 1, t + 1):
-                total += abs(x[j] - mean[t])
-            out[t] = total / n
+        out[first:min(first + n - 1, end)] = np.nan
+        for start in range(first + n - 1, end, _TILE):
+            stop = min(start + _TILE, end)
+            to, middle = out[start:stop], mean[start:stop]
+            to[:] = 0.0
+            for j in range(n):
+                part = x[start - n + 1 + j:stop - n + 1 + j]
+                for i in range(to.size):
+                    to[i] += abs(part[i] - middle[i])
+            for i in range(to.size):
+                to[i] /= n
     return out
 
 

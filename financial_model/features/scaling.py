@@ -63,7 +63,8 @@ def _summary(values: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarr
         mean += (here - mean) * n / total
         count += n
         low, high = np.minimum(low, np.where(known, part, np.inf).min(axis=0)), np.maximum(high, np.where(known, part, -np.inf).max(axis=0))
-    return np.where(count > 0, mean, np.nan), np.sqrt(square / np.maximum(count, 1)), low, high
+    empty = count == 0
+    return np.where(empty, np.nan, mean), np.sqrt(square / np.maximum(count, 1)), np.where(empty, np.nan, low), np.where(empty, np.nan, high)
 
 
 def _quartiles(values: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
