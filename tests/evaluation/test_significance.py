@@ -8,6 +8,7 @@ from scipy.stats import norm
 
 from financial_model.evaluation import significance
 from financial_model.evaluation.metrics import DateStatistic, ratio, series_mean
+from tests.evaluation.interval_calibration import rejections
 
 
 def moving_average(rng, length, window):
@@ -47,6 +48,12 @@ def test_overlapping_dates_need_blocks_to_cover_the_truth():
             missed[block] += not low <= 0 <= high
     assert missed[1] > 80
     assert missed[20] < 26  # 5 % would be 10
+
+
+def test_noise_is_called_significant_about_as_rarely_as_promised():
+    found = rejections(250, 5, 20, markets=80, draws=300)
+    assert found["naive"] > 0.25
+    assert found["ours"] < 0.15 and found["ours"] <= found["percentile"]
 
 
 def test_too_few_dates_have_no_interval():
