@@ -27,7 +27,6 @@ PRECISIONS = ("fp32", "bf16", "fp16")
 _WORTH_IT = 1.2  # a lower precision must be this much faster than fp32 to be chosen
 _ROUNDS = 4, 16  # of a trial: at least, at most; a busy machine needs more until both had an undisturbed turn
 _AGREES = 0.05  # and its gradient this close to the one of fp32
-_FLASH = {"flash_attn_interface": "3", "flash_attn.cute": "4", "flash_attn": "2"}
 _LITTLE_DISK = 2 << 30
 
 
@@ -157,13 +156,25 @@ def has_triton() -> bool:
     return usable()
 
 
-def flash_attention() -> str:
-    """Generation of the installed flash-attn ("2", "3", "4"), or empty. Only looks, imports nothing of it."""
-    for module, generation in _FLASH.items():
-        package = module.partition(".")[0]
-        if importlib.util.find_spec(package) and (package == module or importlib.util.find_spec(module)):
-            return generation
-    return ""
+def flash_attention(architecture: int = 0) -> str:
+    """Generation of flash-attn ("2", "3", "4") that is installed, or empty. Only looks, imports nothing of it.
+
+    ``architecture``: major compute capability of the GPU; then only what runs there, the best first (3 is for 9, 4 for 9 and later).
+    """
+    found = _flash_installed()
+    wanted = {0: "432", 8: "2", 9: "342"}.get(architecture, "42" if architecture > 9 else "")
+    return next((generation for generation in wanted if generation in found), "")
+
+
+def _flash_installed() -> set[str]:
+    found = {"3"} if importlib.util.find_spec("flash_attn_interface") else set()
+    package = importlib.util.find_spec("flash_attn")
+    if package is not None:
+        if package.origin:  # generation 4 alone makes it a folder without contents of its own
+            found.add("2")
+        if any((Path(folder) / "cute").is_dir() for folder in package.submodule_search_locations or ()):
+            found.add("4")
+    return found
 
 
 # ---------------------------------------------------------------- facts
