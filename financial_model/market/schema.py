@@ -32,12 +32,13 @@ CREATE = (
     " mtime INTEGER NOT NULL DEFAULT 0, status TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '', updated TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS industry (symbol TEXT PRIMARY KEY, industry TEXT NOT NULL, label TEXT NOT NULL,"
     " source TEXT NOT NULL, as_of TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS downloads (symbol TEXT PRIMARY KEY, start TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS imports (path TEXT PRIMARY KEY, size INTEGER NOT NULL, mtime INTEGER NOT NULL, hash TEXT NOT NULL,"
     " options TEXT NOT NULL, result TEXT NOT NULL, updated TEXT NOT NULL)",
     *(f"CREATE TABLE IF NOT EXISTS {table} (symbol TEXT NOT NULL, {', '.join(columns)}, source TEXT NOT NULL)" for table, columns in FACTS.items()),
     *(f"CREATE INDEX IF NOT EXISTS {table}_symbol ON {table} (symbol)" for table in FACTS),
 )
-TABLES = ("symbols", "industry", "imports", "meta", *FACTS)
+TABLES = ("symbols", "industry", "imports", "downloads", "meta", *FACTS)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

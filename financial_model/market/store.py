@@ -131,7 +131,7 @@ class Store:
         for code in codes:
             self.path(code).unlink(missing_ok=True)
         with self.connect() as db:
-            for table in ("symbols", "industry", *FACTS):
+            for table in ("symbols", "industry", "downloads", *FACTS):
                 db.executemany(f"DELETE FROM {table} WHERE symbol=?", [(code,) for code in codes])
 
     def clear(self) -> None:
@@ -207,9 +207,9 @@ class Store:
             put_outcome(db, str(parse_symbol(symbol)), status, key, reason or {}, source)
 
     def industries(self) -> dict[str, str]:
-        """Symbol -> one of ``config.INDUSTRIES``, where known."""
+        """Stored symbol -> one of ``config.INDUSTRIES``, where known."""
         with self.connect() as db:
-            return dict(db.execute("SELECT symbol, industry FROM industry").fetchall())
+            return dict(db.execute("SELECT i.symbol, industry FROM industry i JOIN symbols s ON s.symbol = i.symbol AND s.rows > 0").fetchall())
 
     def industry_labels(self) -> dict[str, str]:
         """Symbol -> the industry in its source's own words."""
@@ -217,7 +217,7 @@ class Store:
             return dict(db.execute("SELECT symbol, label FROM industry WHERE label != ''").fetchall())
 
     def set_industries(self, mapping: Mapping[str, str], *, source: str, as_of: str, labels: Mapping[str, str] | None = None) -> None:
-        """Industries by symbol; ``labels`` keeps the source's own wording, ``as_of`` the day they are true for (they are not point in time)."""
+        """Industries by symbol, of stored ones and of those to come; ``labels`` keeps the source's own wording, ``as_of`` the day they are true for (they are not point in time)."""
         rows = [(symbol, industry, (labels or {}).get(symbol, ""), source, as_of) for symbol, industry in mapping.items()]
         with self.connect() as db:
             db.executemany("INSERT OR REPLACE INTO industry VALUES (?,?,?,?,?)", rows)

@@ -113,6 +113,8 @@ class Source(Protocol):
 
 _REGISTER = {
     "demo": "financial_model.market.sources.demo:DemoSource",
+    "tdx": "financial_model.market.sources.tdx:TdxSource",
+    "yahoo": "financial_model.market.sources.yahoo:YahooSource",
 }
 """Name -> module:class. Modules are imported when their source is opened."""
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,101 +23,20 @@ from financial_model.market.schema import now, one
 from financial_model.market.sources.columns import ColumnMap, map_columns, plain
 from financial_model.market.sources.naming import file_symbol, row_symbol
 from financial_model.market.sources.repair import PRICE_KINDS, VOLUME_UNITS, Options, Repaired, repair
+from financial_model.market.sources.reports import FilePlan, ImportPlan, ImportReport, Note, Notes, Refusal, refusal
 from financial_model.market.sources.tables import SUFFIXES, RawTable, read_table
 from financial_model.market.sources.values import Bad, labels, numbers, texts, times
 from financial_model.market.symbols import parse_symbol
-from financial_model.text import translate
 
 if TYPE_CHECKING:
     from financial_model.market.store import Store
+
+__all__ = ["FilePlan", "ImportPlan", "ImportReport", "Note", "Refusal", "find_files", "import_industries", "import_paths", "plan_import"]
 
 SOURCE = "files"
 VERSION = 1
 """Of the reading rules: raised when the same file would now be read differently."""
 _NEEDED = ("date", "open", "high", "low", "close")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Refusal:
-    """Something that was not imported, and why."""
-
-    file: str
-    key: str
-    fields: dict[str, Any]
-    symbol: str = ""
-    line: int | None = None
-
-    def message(self, language: str = "en") -> str:
-        return translate(self.key, language, **self.fields)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Note:
-    """Something worth knowing about imported symbols."""
-
-    key: str
-    count: int
-    fields: dict[str, Any]
-    """Of the first symbol concerned, ``symbols`` (the first few) and ``count`` among them."""
-
-    def message(self, language: str = "en") -> str:
-        return translate(self.key, language, **self.fields)
-
-
-@dataclass(kw_only=True)
-class ImportReport:
-    """What an import did."""
-
-    imported: list[str] = field(default_factory=list)
-    rows: int = 0
-    files: int = 0
-    unchanged: int = 0
-    """Files that were imported before and not read again."""
-    refused: list[Refusal] = field(default_factory=list)
-    notes: list[Note] = field(default_factory=list)
-    industries: int = 0
-    unmapped: dict[str, int] = field(default_factory=dict)
-    """Industry words that are not in our table -> number of symbols; they count as ``other``."""
-
-    def check(self) -> None:
-        """Raise the first refusal when nothing at all could be taken."""
-        if self.refused and not self.imported and not self.unchanged:
-            if len(self.refused) == 1:
-                raise DataError(self.refused[0].key, **self.refused[0].fields)
-            raise DataError("import.all_refused", count=len(self.refused), first=self.refused[0].message())
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for ``--json``, with English sentences."""
-        data = asdict(self)
-        data["refused"] = [{**asdict(entry), "message": entry.message()} for entry in self.refused]
-        data["notes"] = [{**asdict(entry), "message": entry.message()} for entry in self.notes]
-        return data
-
-
-@dataclass(frozen=True, kw_only=True)
-class FilePlan:
-    """How one file would be read."""
-
-    file: str
-    symbols: tuple[str, ...]
-    """The first few."""
-    count: int
-    rows: int
-    mapping: dict[str, str]
-    """Our field -> header."""
-    ignored: tuple[str, ...]
-    encoding: str
-    unit: str
-    prices: str
-    problems: tuple[Refusal, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ImportPlan:
-    """What an import would do, before it does it. ``more``: files beyond those looked into."""
-
-    files: tuple[FilePlan, ...]
-    more: int
 
 
 def plan_import(paths: Sequence[Path | str], *, volume_unit: str = "auto", prices: str = "auto", columns: Mapping[str, str] | None = None,
@@ -139,11 +57,11 @@ def _plan_file(path: Path, options: Options, choice: Mapping[str, str] | None) -
         encoding, found = table.encoding, map_columns(table.headers, choice)
         for symbol, outcome in _bars(table, _columns(table, choice), options):
             if isinstance(outcome, KairosError):
-                problems.append(_refusal(path, outcome, symbol))
+                problems.append(refusal(path, outcome, symbol))
             else:
                 good.append((symbol, outcome))
     except (DataError, NotFoundError) as error:
-        problems.append(_refusal(path, error))
+        problems.append(refusal(path, error))
     return FilePlan(
         file=str(path), symbols=tuple(symbol for symbol, _ in good[:5]), count=len(good), rows=sum(len(entry.bars) for _, entry in good),
         mapping=found.labels, ignored=found.ignored, encoding=encoding, unit="/".join(sorted({entry.unit for _, entry in good})),
@@ -164,7 +82,7 @@ def import_paths(store: Store, paths: Sequence[Path | str], *, industry: Path | 
     store.check_source(SOURCE)
     found = find_files(paths)
     report = ImportReport(files=len(found))
-    notes = _Notes()
+    notes = Notes()
     taken: dict[str, str] = {}
     settings = json.dumps({"version": VERSION, **asdict(options), "columns": dict(columns or {})}, sort_keys=True)
     try:
@@ -203,7 +121,7 @@ def import_industries(store: Store, path: Path, report: ImportReport | None = No
     mapping, unknown = classify(words)
     store.set_industries(mapping, source=path.name, as_of=now()[:10], labels=words)
     store.set_names({symbol: name for symbol, name in names.items() if name})
-    report.industries, report.unmapped = len(mapping), dict(unknown.most_common())
+    report.industries, report.unmapped = len(store.industries()), dict(unknown.most_common())
     return report
 
 
@@ -225,7 +143,7 @@ def find_files(paths: Sequence[Path | str]) -> list[Path]:
 
 
 # ---------------------------------------------------------------- one file
-def _one_file(store: Store, path: Path, options: Options, columns: Mapping[str, str] | None, settings: str, report: ImportReport, notes: _Notes,
+def _one_file(store: Store, path: Path, options: Options, columns: Mapping[str, str] | None, settings: str, report: ImportReport, notes: Notes,
               taken: dict[str, str], stop: threading.Event | None) -> None:
     if stop is not None and stop.is_set():
         raise Stopped()
@@ -245,7 +163,7 @@ def _one_file(store: Store, path: Path, options: Options, columns: Mapping[str, 
             if stop is not None and stop.is_set():
                 raise Stopped()
             if isinstance(outcome, KairosError):
-                refused.append(_refusal(path, outcome, symbol))
+                refused.append(refusal(path, outcome, symbol))
             elif symbol in taken:
                 notes.add("import.note_twice", symbol, {"kept": taken[symbol], "file": path.name})
             else:
@@ -256,7 +174,7 @@ def _one_file(store: Store, path: Path, options: Options, columns: Mapping[str, 
                 for key, fields in outcome.notes:
                     notes.add(key, symbol, fields)
     except (DataError, NotFoundError) as error:
-        refused.append(_refusal(path, error))
+        refused.append(refusal(path, error))
     report.imported += symbols
     report.refused += refused
     memory.remember(symbols, refused)
@@ -387,31 +305,6 @@ class _Memory:
 def _hash(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-
-
-class _Notes:
-    """Notes gathered by kind: one line for a hundred symbols."""
-
-    def __init__(self) -> None:
-        self.count: Counter[str] = Counter()
-        self.first: dict[str, dict[str, Any]] = {}
-        self.symbols: dict[str, list[str]] = {}
-
-    def add(self, key: str, symbol: str, fields: Mapping[str, Any]) -> None:
-        self.count[key] += 1
-        self.first.setdefault(key, dict(fields))
-        examples = self.symbols.setdefault(key, [])
-        if len(examples) < 5:
-            examples.append(symbol)
-
-    def collected(self) -> list[Note]:
-        return [Note(key=key, count=count, fields={**self.first[key], "count": count, "symbols": ", ".join(self.symbols[key])})
-                for key, count in self.count.items()]
-
-
-def _refusal(path: Path, error: KairosError, symbol: str = "") -> Refusal:
-    line = error.fields.get("line")
-    return Refusal(file=str(path), key=error.key, fields=dict(error.fields), symbol=symbol, line=line if isinstance(line, int) else None)
 
 
 def _options(volume_unit: str, prices: str) -> Options:

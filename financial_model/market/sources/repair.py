@@ -70,7 +70,7 @@ def repair(symbol: str, time: NDArray[np.datetime64], columns: Mapping[str, NDAr
     at = {stamp: line for stamp, line in zip(time[::-1], lines[::-1], strict=True)}
     unit = _scale_volume(symbol, name, bars, options.volume_unit, scales, tushare, notes)
     exact = _factor(symbol, bars, notes)
-    kind = _kind_of_prices(name, bars, options.prices, exact)
+    kind = _kind_of_prices(name, bars, options.prices, exact, notes)
     _refuse_mixture(symbol, name, bars, at)
     _note_moves(name, bars, notes)
     if len(bars) == 1:
@@ -102,14 +102,13 @@ def _refuse_negative(symbol: str, table: Mapping[str, NDArray], time: NDArray, l
 
 # ---------------------------------------------------------------- volume
 def _scale_volume(symbol: str, name: str, bars: pd.DataFrame, declared: str, scales: Mapping[str, float], tushare: bool, notes: list) -> str:
-    """Volume to shares and amount to currency, in place; returns the unit found."""
+    """Volume to shares and amount to currency, in place; returns the unit found. What is declared holds where the data itself does not tell."""
     if "amount" in scales:
         bars["amount"] *= scales["amount"]
-    if declared != "auto" or "volume" in scales:
-        unit = declared if declared != "auto" else "lots" if scales["volume"] == 100 else "shares"
-        bars["volume"] *= (_UNITS[unit][1] if declared != "auto" else scales["volume"])
-        return unit
-    unit = _detect_unit(symbol, name, bars, tushare)
+    if "volume" in scales:
+        bars["volume"] *= scales["volume"]
+        return "lots" if scales["volume"] == 100 else "shares"
+    unit = _detect_unit(symbol, name, bars, tushare, declared)
     if unit == "unknown":
         if name in LIMITS and (bars["volume"] > 0).any():  # only Chinese shares are counted in lots
             notes.append(("import.note_unit_unknown", {}))
@@ -117,16 +116,21 @@ def _scale_volume(symbol: str, name: str, bars: pd.DataFrame, declared: str, sca
     _, volume_scale, amount_scale = _UNITS[unit]
     bars["volume"] *= volume_scale
     bars["amount"] *= amount_scale
-    if unit != "shares":
+    if declared not in ("auto", unit):
+        notes.append(("import.note_unit_differs", {}))
+    elif unit != "shares":
         notes.append(("import.note_lots", {}))
     return unit
 
 
-def _detect_unit(symbol: str, name: str, bars: pd.DataFrame, tushare: bool) -> str:
-    """By amount / volume / close: near 1 shares, near 100 lots. Adjusted closes bend the ratio over time, so an exact end decides."""
+def _detect_unit(symbol: str, name: str, bars: pd.DataFrame, tushare: bool, declared: str) -> str:
+    """By amount / volume / close: near 1 shares, near 100 lots. Adjusted closes bend the ratio over time, so an exact end decides.
+
+    Where that says nothing, the unit declared.
+    """
     traded = bars[(bars["volume"] > 0) & (bars["amount"] > 0)]
     if not len(traded):
-        return "unknown"
+        return "unknown" if declared == "auto" else declared
     if name == "index":  # index points are no price: an average share costs about 12 yuan, a lot 1,200
         return "lots" if (traded["amount"] / traded["volume"]).median() > 120 else "shares"
     ratio = (traded["amount"] / traded["volume"] / traded["close"]).to_numpy()
@@ -136,7 +140,7 @@ def _detect_unit(symbol: str, name: str, bars: pd.DataFrame, tushare: bool) -> s
         return {unit for unit, expected in units.items() if abs(np.log(value / expected)) < np.log(factor)}
 
     exact = near(float(np.median(ratio[:_ENDS])), 1.05) | near(float(np.median(ratio[-_ENDS:])), 1.05)
-    found = exact or near(float(np.median(ratio)), 2.0)
+    found = exact or ({declared} if declared != "auto" else near(float(np.median(ratio)), 2.0))
     if len(found) != 1:
         raise DataError("import.volume_unit", name=symbol, ratio=f"{np.median(ratio):.3g}")
     return found.pop()
@@ -167,18 +171,20 @@ def _factor(symbol: str, bars: pd.DataFrame, notes: list) -> bool:
     return False
 
 
-def _kind_of_prices(name: str, bars: pd.DataFrame, declared: str, exact: bool) -> str:
-    """raw, adjusted or unknown. A-shares trade in whole cents, so other prices are adjusted ones."""
+def _kind_of_prices(name: str, bars: pd.DataFrame, declared: str, exact: bool, notes: list) -> str:
+    """raw, adjusted or unknown. A-shares trade in whole cents, so other prices are adjusted ones, whatever was declared."""
     flag: set[float] = set(bars["adjust_flag"].dropna()) if "adjust_flag" in bars else set()
-    if declared != "auto":
-        return declared
-    if len(flag) == 1:  # baostock: 1 backward, 2 forward, 3 none
-        return "raw" if flag == {3.0} else "adjusted"
     close = bars["close"].to_numpy()
     cents = np.abs(close - np.round(close, 2)) <= 1e-6 * close
-    if name in ("main", "chinext", "star", "bse") and cents.mean() < 0.8:
-        return "adjusted"
-    return "raw" if exact or name == "index" else "unknown"
+    if len(flag) == 1:  # baostock: 1 backward, 2 forward, 3 none
+        found = "raw" if flag == {3.0} else "adjusted"
+    elif name in ("main", "chinext", "star", "bse") and cents.mean() < 0.8:
+        found = "adjusted"
+    else:
+        return declared if declared != "auto" else "raw" if exact or name == "index" else "unknown"
+    if declared not in ("auto", found):
+        notes.append(("import.note_prices_differ", {"found": found}))
+    return found
 
 
 def _refuse_mixture(symbol: str, name: str, bars: pd.DataFrame, lines: Mapping[np.datetime64, int]) -> None:
