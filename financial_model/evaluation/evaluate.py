@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from financial_model.config import CLASSES, CONDITIONS, LabelConfig, RunConfig
+from financial_model.errors import DataError
 from financial_model.evaluation import classification, metrics, significance, verdict
 from financial_model.evaluation.metrics import DateStatistic
 from financial_model.evaluation.sample import Sample, aligned, build_sample
@@ -29,6 +30,7 @@ HEADLINE = ("ic", "rank_ic", "icir", "direction", "direction_base_rate", "balanc
 """Figures every table shows; each has ``<name>_interval`` where there are dates enough."""
 PAIRED = ("ic", "rank_ic", "direction", "balanced_accuracy", "mae_percent", "rmse_percent", "pinball", "brier")
 """Figures compared with each baseline on the same dates."""
+QUICK = ("ic", "rank_ic", "icir", "direction", "direction_base_rate", "mae_percent")
 HORIZONS = (1, 2, 3, 5, 10, 20, 30)
 SCATTER_POINTS = 800
 
@@ -80,25 +82,31 @@ def evaluate(prediction: Prediction, panel: Panel, config: RunConfig, baselines:
 
 
 def quick_score(prediction: Prediction, panel: Panel, label: LabelConfig | None = None) -> dict[str, float | None]:
-    """``ic rank_ic icir direction mae_percent`` (and ``time_ic`` for a few stocks) at the full horizon, for the evaluations inside a training."""
+    """``ic rank_ic icir direction mae_percent`` (and ``time_ic`` for a few stocks) at the full horizon, for the evaluations inside a training.
+
+    A model that has diverged scores None everywhere: it is the trainer's business to stop.
+    """
     sample = build_sample(prediction.end, panel, label or LabelConfig(), prediction.expected.shape[1])
     expected = prediction.expected[aligned(prediction, sample, "model"), -1].astype(np.float64)
+    if not np.isfinite(expected).all():
+        return dict.fromkeys(QUICK)
     actual, day, days = sample.actual[:, -1], sample.day, sample.days
     found, _ = metrics.correlation_statistics(day, days, expected, actual)
     found |= metrics.direction_statistics(day, days, expected, actual)
     found |= metrics.error_statistics(day, days, expected, actual)
     if sample.names_per_date() < metrics.MINIMUM_NAMES:
         found |= metrics.time_statistics(day, days, sample.symbol, expected, actual)
-    wanted = ("ic", "rank_ic", "icir", "direction", "direction_base_rate", "mae_percent", "time_ic")
-    return {name: _number(found[name].value()) for name in wanted if name in found}
+    return {name: _number(found[name].value()) for name in (*QUICK, "time_ic") if name in found}
 
 
 # ---------------------------------------------------------------- one forecaster
 def judge(prediction: Prediction, sample: Sample, label: LabelConfig, name: str) -> Judged:
-    """Every statistic of one forecaster at the full horizon of the sample."""
+    """Every statistic of one forecaster at the full horizon of the sample. ``DataError`` for a forecast that is not a number."""
     rows = aligned(prediction, sample, name)
-    expected = prediction.expected[rows].astype(np.float64)
-    quantiles = None if prediction.quantiles is None else prediction.quantiles[rows].astype(np.float64)
+    expected = prediction.expected[rows, : sample.horizon].astype(np.float64)
+    if not np.isfinite(expected).all():
+        raise DataError("evaluation.not_finite", name=name, count=int((~np.isfinite(expected)).any(axis=1).sum()), rows=len(rows))
+    quantiles = None if prediction.quantiles is None else prediction.quantiles[rows, : sample.horizon].astype(np.float64)
     last = None if quantiles is None else quantiles[:, -1]
     if prediction.probabilities is not None:
         probabilities = prediction.probabilities[rows].astype(np.float64)
@@ -218,9 +226,13 @@ def _oracle(judged: Judged, sample: Sample, bootstrap: significance.DateBootstra
     """``oracle_ic recovery`` where the market's truth is known at this horizon: what a perfect forecaster scores, and the share of it reached."""
     if sample.oracle is None or sample.oracle.shape[1] < sample.horizon:
         return {}
-    truth = metrics.daily_ic(sample.day, sample.days, sample.oracle[:, sample.horizon - 1], sample.actual[:, -1])
-    both = np.isfinite(truth) & np.isfinite(judged.series["ic"])
-    columns = np.stack([np.where(both, judged.series["ic"], 0.0), np.where(both, truth, 0.0)], axis=1)
+    expectation = sample.oracle[:, sample.horizon - 1]
+    known = np.isfinite(expectation)
+    day, actual = sample.day[known], sample.actual[known, -1]
+    truth = metrics.daily_ic(day, sample.days, expectation[known], actual)
+    model = metrics.daily_ic(day, sample.days, judged.expected[known, -1], actual)
+    both = np.isfinite(truth) & np.isfinite(model)
+    columns = np.stack([np.where(both, model, 0.0), np.where(both, truth, 0.0)], axis=1)
     recovery = DateStatistic(columns, lambda s: s[..., 0] / np.where(s[..., 1] > 0, s[..., 1], np.nan))
     oracle = metrics.series_mean(truth)
     found = {"oracle_ic": oracle.value(), "oracle_ic_interval": None, "recovery": recovery.value(), "recovery_interval": None}

@@ -85,7 +85,9 @@ def build_sample(ends: Array, panel: Panel, label: LabelConfig, horizon: int) ->
 
 
 def aligned(prediction: Prediction, sample: Sample, name: str) -> Array:
-    """Positions in ``prediction`` of the sample's rows. ``DataError`` when some are missing: a comparison needs the same rows."""
+    """Positions in ``prediction`` of the sample's rows. ``DataError`` when some are missing, or days ahead: only like is compared with like."""
+    if prediction.expected.shape[1] < sample.horizon:
+        raise DataError("evaluation.baseline_horizon", name=name, days=prediction.expected.shape[1], horizon=sample.horizon)
     order = np.argsort(prediction.end, kind="stable")
     ordered = np.asarray(prediction.end)[order]
     position = np.minimum(np.searchsorted(ordered, sample.end), max(len(ordered) - 1, 0))

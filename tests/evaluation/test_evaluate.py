@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pytest
 
+from financial_model.errors import DataError
 from financial_model.evaluation.evaluate import HEADLINE, evaluate, quick_score
 from financial_model.evaluation.verdict import sentences
 from tests.evaluation.builders import all_ends, config, make_panel, noise_prediction, predict_from
@@ -172,6 +173,33 @@ def test_quick_score_agrees_with_the_full_judgement():
         assert quick[name] == pytest.approx(full[name])
     constant = quick_score(predict_from(np.zeros(len(ends)), ends, 1), panel)
     assert constant["rank_ic"] is None and not any(isinstance(v, float) and math.isnan(v) for v in constant.values())
+
+
+def test_a_diverged_model_is_refused_and_scores_nothing_while_it_trains():
+    panel = make_panel(names=10, days=100)
+    ends = all_ends(panel)
+    prediction = noise_prediction(panel, ends)
+    prediction.expected[7] = np.nan
+    with pytest.raises(DataError, match="1 of .* forecasts of “model” are not numbers"):
+        evaluate(prediction, panel, config(), {})
+    assert set(quick_score(prediction, panel).values()) == {None}
+
+
+def test_a_baseline_with_fewer_days_ahead_is_refused():
+    panel = make_panel(names=10, days=100)
+    ends = all_ends(panel)
+    with pytest.raises(DataError, match="“short” forecasts 3 days ahead"):
+        evaluate(noise_prediction(panel, ends), panel, config(), {"short": noise_prediction(panel, ends, 3)})
+
+
+def test_rows_without_a_known_truth_are_left_out_of_the_oracle_alone():
+    panel = make_panel(names=30, days=150, planted=0.2)
+    ends = all_ends(panel, horizon=1)
+    whole = evaluate(predict_from(panel.oracle[ends, 0], ends, 1), panel, config(horizon=1), {}, draws=50)
+    panel.oracle[ends[::3]] = np.nan
+    part = evaluate(predict_from(panel.values[ends, 0], ends, 1), panel, config(horizon=1), {}, draws=50)
+    assert part["recovery"] == pytest.approx(1.0) and part["ic"] == pytest.approx(whole["ic"])
+    assert part["oracle_ic"] == pytest.approx(whole["oracle_ic"], abs=0.05) and part["oracle_ic"] != whole["oracle_ic"]
 
 
 def test_the_same_input_gives_the_same_numbers(planted):
