@@ -99,7 +99,7 @@ class _Words:
         return f"{value:.3f}" if isinstance(value, float) else str(value)
 
     def interval(self, name: str, ends: Sequence[float] | None) -> str:
-        return "" if ends is None else f"{self.figure(name, ends[0])} … {self.figure(name, ends[1])}"
+        return "" if ends is None else f"{self.figure(name, ends[0]).removesuffix(' %')} … {self.figure(name, ends[1])}"
 
     def cells(self, names: Iterable[str], entry: Mapping[str, Any]) -> list[dict[str, str]]:
         """Value and interval of each name, for one row of a table."""
@@ -248,7 +248,7 @@ def _curves(curves: Mapping[str, Any] | None, words: _Words) -> str:
              for style, part in enumerate(("train", "validation")) if f"{part}/loss" in series]
     levels = [Level(words.term("baseline", name), entry["loss"], 2 + i) for i, (name, entry) in enumerate((curves or {}).get("baselines", {}).items())
               if "loss" in entry]
-    return chart(lines, levels=levels[:4], label=words("curves"))
+    return chart(lines, levels=levels[:4], x_format="{:.0f}".format, label=words("curves"))
 
 
 def _null(null: Mapping[str, Any] | None, words: _Words) -> str:
