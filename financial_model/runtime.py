@@ -91,7 +91,8 @@ def candidates(place: str) -> tuple[str, ...]:
 def try_precision(place: str, name: str) -> dict[str, Any]:
     """One training step of a small LSTM and a matrix product, really run in ``name`` and in fp32, taking turns.
 
-    Returns works (ran, finite, gradient close to fp32), speedup (ratio of the best times), seconds of each.
+    Returns works (ran, finite, gradient close to fp32), speedup (ratio of the best times), seconds of each. On a CPU the processor time of one
+    thread is compared: what else the machine is doing must not decide the numbers of a run.
     """
     import torch
 
@@ -105,17 +106,22 @@ def try_precision(place: str, name: str) -> dict[str, Any]:
         x = torch.randn(batch, steps, inputs).to(target)
     weights = [*lstm.parameters(), *linear.parameters()]
 
+    clock = time.perf_counter if target.type == "cuda" else time.thread_time
+
     def step(low: bool) -> tuple[float, torch.Tensor]:
         _wait(target)
-        began = time.perf_counter()
+        began = clock()
         with torch.autocast(target.type, dtype=dtype, enabled=low):
             out = linear(lstm(x)[0][:, -1])
         gradients = torch.autograd.grad(out.float().square().mean(), weights)
         _wait(target)
-        return time.perf_counter() - began, torch.cat([part.float().flatten() for part in gradients])
+        return clock() - began, torch.cat([part.float().flatten() for part in gradients])
 
     slow = fast = math.inf
+    threads = torch.get_num_threads()
     try:
+        if target.type == "cpu":
+            torch.set_num_threads(1)
         step(True)
         for turn in range(_ROUNDS[1]):
             seconds, full = step(False)
@@ -126,6 +132,9 @@ def try_precision(place: str, name: str) -> dict[str, Any]:
                 break
     except (RuntimeError, NotImplementedError):  # no kernel in this precision
         return {"works": False, "speedup": 0.0, "seconds": math.nan, "fp32_seconds": math.nan}
+    finally:
+        if torch.get_num_threads() != threads:
+            torch.set_num_threads(threads)
     error = float((low - full).norm() / full.norm())
     return {"works": error < _AGREES, "speedup": slow / fast, "seconds": fast, "fp32_seconds": slow}
 
