@@ -217,7 +217,8 @@ class Store:
             return dict(db.execute("SELECT symbol, label FROM industry WHERE label != ''").fetchall())
 
     def set_industries(self, mapping: Mapping[str, str], *, source: str, as_of: str, labels: Mapping[str, str] | None = None) -> None:
-        """Industries by symbol, of stored ones and of those to come; ``labels`` keeps the source's own wording, ``as_of`` the day they are true for (they are not point in time)."""
+        """Industries by symbol, of stored symbols and of those to come. ``labels`` keeps the source's own wording; ``as_of`` is the day they are
+        true for: they are not point in time."""
         rows = [(symbol, industry, (labels or {}).get(symbol, ""), source, as_of) for symbol, industry in mapping.items()]
         with self.connect() as db:
             db.executemany("INSERT OR REPLACE INTO industry VALUES (?,?,?,?,?)", rows)

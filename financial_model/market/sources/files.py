@@ -80,7 +80,7 @@ def import_paths(store: Store, paths: Sequence[Path | str], *, industry: Path | 
     """
     options = _options(volume_unit, prices)
     store.check_source(SOURCE)
-    found = find_files(paths)
+    found = find_files(paths, own=store.data_dir)
     report = ImportReport(files=len(found))
     notes = Notes()
     taken: dict[str, str] = {}
@@ -125,13 +125,15 @@ def import_industries(store: Store, path: Path, report: ImportReport | None = No
     return report
 
 
-def find_files(paths: Sequence[Path | str]) -> list[Path]:
-    """Tables under files and folders: Parquet first (whole tables), then by name; hidden files and folders left out."""
+def find_files(paths: Sequence[Path | str], *, own: Path | None = None) -> list[Path]:
+    """Tables under files and folders: Parquet first (whole tables), then by name; hidden files and what a store at ``own`` wrote are left out."""
     found: list[Path] = []
+    ours = {(own / name).resolve() for name in ("training_data", "index_data", "panels", "symbols.csv")} if own is not None else set()
     for given in map(Path, paths):
         if given.is_dir():
             inside = [path for path in given.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()
-                      and not any(part.startswith((".", "~$")) for part in path.relative_to(given).parts)]
+                      and not any(part.startswith((".", "~$")) for part in path.relative_to(given).parts)
+                      and not (ours and ours & {path.resolve(), *path.resolve().parents})]
             if not inside:
                 raise DataError("import.empty_folder", folder=str(given), known=", ".join(SUFFIXES))
             found += sorted(inside, key=lambda path: (path.suffix.lower() != ".parquet", str(path)))
