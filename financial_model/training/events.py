@@ -3,8 +3,15 @@
 In: a kind and its fields. Out: ``events.jsonl``, append-only; and its reader.
 It knows no torch and no page, and a failure to write never stops a training: it is logged once.
 
-A line has ``time`` (seconds since 1970), ``kind``, and where they apply ``step`` (optimiser steps done), ``epoch`` (from 1), ``split`` and
-``metrics``. Kinds: ``run stage step epoch baseline checkpoint warning state resume``.
+A line has ``time`` (seconds since 1970), ``kind``, and where they apply ``step`` (optimiser steps done), ``epoch`` (epochs done, with their
+fraction), ``split`` and ``metrics``. Kinds that a training writes:
+
+- ``run``: parameters, device, precision, compile (and compile_key), steps, steps_per_epoch, windows, split_dates
+- ``stage``: stage
+- ``step``: loss, grad_norm, learning_rate, windows_per_second, eta_seconds of the train split; means since the point before
+- ``epoch``: loss, train_loss and scores of the validation split, and ``best``
+- ``baseline``: name, and the validation loss of a constant forecast in the objective's units
+- ``checkpoint``: name; ``warning``: key, fields, message; ``resume``: step
 
 A run that was killed goes on from its last resume point, so the file may hold points beyond it that are trained once more. Nothing is
 erased: an event ``resume`` with the ``step`` of that point is appended, and the reader drops what stands before it with a greater step

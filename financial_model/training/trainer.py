@@ -25,7 +25,7 @@ from financial_model.training.checkpoint import read_header
 from financial_model.training.events import EventLog
 from financial_model.training.resume import identity, load_resume
 from financial_model.training.session import Score, Session
-from financial_model.training.step import NotFiniteError
+from financial_model.training.step import NotFiniteError, is_out_of_memory
 
 if TYPE_CHECKING:
     from financial_model.datasets.panel import Panel
@@ -96,6 +96,10 @@ def _run(session: Session) -> TrainResult:
         return _result(session, "stopped", path)
     except NotFiniteError as error:
         raise _not_finite(session, error) from error
+    except (RuntimeError, MemoryError) as error:
+        if is_out_of_memory(error):  # outside a batch: halving would not help
+            raise KairosError("training.out_of_memory") from error
+        raise
     path = _finish(session)
     session.save_resume_point()
     return _result(session, "finished", path)

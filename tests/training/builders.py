@@ -28,7 +28,8 @@ def make_panel(folder: Path, *, stocks: int = 5, days: int = 150, features: int 
     close = 20 * np.exp(np.cumsum(0.02 * moves, axis=1)).reshape(-1)
     calendar = FIRST + DAY * np.arange(days, dtype=np.int64)
     bars = SimpleNamespace(
-        symbols=tuple(f"60000{i}.SH" for i in range(stocks)), offsets=np.arange(0, rows + 1, days, dtype=np.int64), time=np.tile(calendar, stocks),
+        symbols=tuple(f"{600000 + i}.SH" for i in range(stocks)), offsets=np.arange(0, rows + 1, days, dtype=np.int64),
+        time=np.tile(calendar, stocks),
         open=close * np.exp(random.normal(0, 0.002, rows)), close=close, volume=np.full(rows, 1e6), factor=np.ones(rows), extra={},
         market_time=calendar, market_close=np.linspace(1000, 1100, days), market_name="equal_weight")
     conditions = random.integers(0, 4, (rows, 6)).astype(np.int8)

@@ -242,6 +242,16 @@ def test_a_learning_rate_that_blows_up_is_said(tmp_path, panel):
         assert math.isfinite(result.best_loss)
 
 
+def test_memory_that_runs_out_outside_a_batch_is_said(tmp_path, panel, monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(session, "evaluate", full)
+    with pytest.raises(KairosError) as caught:
+        run(make_config(), panel, tmp_path)
+    assert caught.value.key == "training.out_of_memory"
+
+
 def test_a_full_disk_is_said_and_leaves_the_files_whole(tmp_path, panel, monkeypatch):
     import financial_model.paths as paths
 
