@@ -163,7 +163,9 @@ class Session:
         return time.monotonic() - self._saved
 
     def save_resume_point(self) -> None:
-        """Of a finished run only that it is finished; the weights are in its checkpoints."""
+        """Of a finished run only that it is finished; the weights are in its checkpoints. Bad weights never replace good ones."""
+        if not self.weights_are_finite():  # on a GPU nobody looked at the last losses yet
+            raise NotFiniteError("weights")
         self._count_time()
         self.progress.rows = self.step.rows
         facts = {"progress": self.progress.state(), "meter": self.meter.state(), "schedule": self.schedule.state(),

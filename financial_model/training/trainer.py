@@ -89,41 +89,50 @@ def _run(session: Session) -> TrainResult:
         session.measure_constants()
     session.reporter.stage("train")
     try:
-        _loop(session)
-    except Stopped:
-        path = session.save("stopped")
+        state = _loop(session)
         session.save_resume_point()
-        return _result(session, "stopped", path)
     except NotFiniteError as error:
         raise _not_finite(session, error) from error
     except (RuntimeError, MemoryError) as error:
         if is_out_of_memory(error):  # outside a batch: halving would not help
             raise KairosError("training.out_of_memory") from error
         raise
-    path = _finish(session)
-    session.save_resume_point()
-    return _result(session, "finished", path)
+    path = _finish(session) if state == "finished" else session.save("stopped")
+    progress = session.progress
+    return TrainResult(
+        state=state, checkpoint=path, step=progress.step, best_step=progress.best_step, best_epoch=progress.best_epoch,
+        best_loss=progress.best_loss, early=progress.early, seconds=progress.seconds, baselines=progress.baselines)
 
 
-def _loop(session: Session) -> None:
-    """All epochs from where the progress stands. ``Stopped`` comes between two steps or out of an evaluation, never in the middle of a step."""
+def _loop(session: Session) -> str:
+    """All epochs from where the progress stands; finished or stopped. A stop comes between two steps or out of an evaluation, never inside a step."""
+    progress = session.progress
+    try:
+        while not progress.finished:
+            _epoch(session)
+    except Stopped:
+        return "stopped"
+    return "finished"
+
+
+def _epoch(session: Session) -> None:
+    """The rest of the present epoch, unless patience ends before."""
     progress, training = session.progress, session.config.training
-    while not progress.finished:
-        _turn(session)  # what a resumed run may still have to do at the step it stands at
-        session.loader.set_epoch(progress.epoch)
-        session.loader.skip(progress.batch)
-        for batch in session.loader:
-            if progress.finished:
-                return
-            if session.learn(batch):
-                _turn(session)
+    _turn(session)  # what a resumed run may still have to do at the step it stands at
+    session.loader.set_epoch(progress.epoch)
+    session.loader.skip(progress.batch)
+    for batch in session.loader:
         if progress.finished:
             return
-        progress.epoch, progress.batch = progress.epoch + 1, 0
-        progress.finished = progress.epoch >= training.epochs
-        if training.save_every and progress.epoch % training.save_every == 0:
-            session.save(f"epoch{progress.epoch}")
-        session.save_resume_point()
+        if session.learn(batch):
+            _turn(session)
+    if progress.finished:
+        return
+    progress.epoch, progress.batch = progress.epoch + 1, 0
+    progress.finished = progress.epoch >= training.epochs
+    if training.save_every and progress.epoch % training.save_every == 0:
+        session.save(f"epoch{progress.epoch}")
+    session.save_resume_point()
 
 
 def _turn(session: Session) -> None:
@@ -155,13 +164,6 @@ def _not_finite(session: Session, error: NotFiniteError) -> KairosError:
         session.save("last")
     return KairosError(key, epoch=progress.epoch + 1, step=progress.step + (key == "training.not_finite"),
                        learning_rate=f"{session.schedule.learning_rate(progress.step):.3g}")
-
-
-def _result(session: Session, state: str, path: Path) -> TrainResult:
-    progress = session.progress
-    return TrainResult(
-        state=state, checkpoint=path, step=progress.step, best_step=progress.best_step, best_epoch=progress.best_epoch,
-        best_loss=progress.best_loss, early=progress.early, seconds=progress.seconds, baselines=progress.baselines)
 
 
 @contextmanager

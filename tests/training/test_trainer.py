@@ -231,6 +231,25 @@ def test_a_validation_loss_that_is_not_a_number_is_said(tmp_path, panel, monkeyp
     assert caught.value.key == "training.validation_not_finite" and not (tmp_path / "best.safetensors").exists()
 
 
+def test_bad_weights_never_replace_a_good_resume_point(tmp_path, panel, monkeypatch):
+    """On a GPU nobody waits for the loss of a step, so the weights may be spoiled before it is seen."""
+    run(make_config(), panel, tmp_path, stop=StopAfter(3))
+    before, original = resume_path(tmp_path).read_bytes(), session.Session.learn
+
+    def spoil(self, batch):
+        done = original(self, batch)
+        with torch.no_grad():
+            self.model.head.readout.bias.fill_(math.nan)
+        return done
+
+    monkeypatch.setattr(session.Session, "learn", spoil)
+    monkeypatch.setattr(session.Session, "seconds_since_save", lambda self: 0.0 if self.progress.step < 4 else math.inf)
+    with pytest.raises(KairosError) as caught:
+        run(make_config(), panel, tmp_path, resume=True)
+    assert caught.value.key == "training.not_finite"
+    assert resume_path(tmp_path).read_bytes() == before
+
+
 def test_a_learning_rate_that_blows_up_is_said(tmp_path, panel):
     config = make_config(learning_rate=1.0, clip_norm=0.0, schedule="constant", warmup=0.0, epochs=2, objective="mse", features={"clip": 0.0})
     loud = dataclasses.replace(panel, values=panel.values * np.float32(1e30))
