@@ -32,7 +32,7 @@ PORTS = 20
 CACHE = (3600, 86_400)
 """Every hour, prepared downloads and uploads older than a day are deleted."""
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-STORAGE = {"storage_key": "kairos-preferences", "secret": "kairos-preferences-v1"}
+STORAGE_KEY, STORAGE_SECRET = "kairos-preferences", "kairos-preferences-v1"
 """Fixed, so that what the browser remembers survives a restart of the server. It hides nothing: a language is no secret."""
 TABS = (data, universe, basic, conditional, inference, runs)
 
@@ -58,7 +58,7 @@ def build(workspace: Workspace, services: Services | None = None, *, language: s
     services = services or Services(workspace)
     words = Words(language or "en")
     with gr.Blocks(title="Kairos", fill_width=True, delete_cache=CACHE) as demo:
-        preferences = gr.BrowserState({"language": "", "colours": ""}, **STORAGE)
+        preferences = gr.BrowserState({"language": "", "colours": ""}, storage_key=STORAGE_KEY, secret=STORAGE_SECRET)
         page = Page(services=services, words=words, preferences=preferences, seen=gr.State({}), forced_language=language)
         with gr.Row(elem_id="k-top"):
             words(gr.HTML, {"value": "ui.brand"}, elem_id="k-brand", html_template=_brand())

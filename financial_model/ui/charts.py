@@ -28,7 +28,7 @@ PALETTE = (ACCENT, "#1795a8", GOLD, "#8f5cb8", "#d1713f", "#5b8c3e", "#b8527f", 
 FONT = 'Inter, "Segoe UI", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", sans-serif'
 FAN = (("95", 0.13), ("80", 0.17), ("50", 0.24))
 """Bands of the fan, widest first: percent, opacity."""
-MAX_POINTS = 3000
+MAX_POINTS = 1500
 
 
 def rise_and_fall(view: View) -> tuple[str, str]:
@@ -62,6 +62,12 @@ def _figure(height: int, **layout: Any) -> go.Figure:
     return figure
 
 
+def _by_date(figure: go.Figure) -> go.Figure:
+    """An axis of dates that reads the same in every language."""
+    figure.update_xaxes(type="date", tickformat="%Y-%m", hoverformat="%Y-%m-%d")
+    return figure
+
+
 def _thin(count: int, limit: int = MAX_POINTS) -> np.ndarray:
     """Positions of at most ``limit`` evenly spread points, the last one kept."""
     return np.unique(np.linspace(0, count - 1, min(count, limit)).round().astype(int)) if count else np.empty(0, int)
@@ -88,6 +94,8 @@ def treemap(industries: Mapping[str, str], stocks: pd.DataFrame, view: View) -> 
             values=[*groups["weight"], *stocks["weight"]],
             branchvalues="total",
             maxdepth=2,
+            root={"color": "rgba(0,0,0,0)"},
+            pathbar={"visible": False},
             tiling={"pad": 2},
             text=[percent(value, signed=True) for value in change],
             textinfo="label+text",
@@ -111,7 +119,7 @@ def regime_ribbon(dates: Sequence[str], close: Sequence[float], regime: Sequence
     """The index with its market regime as a coloured band behind it. ``regime``: index into REGIMES, anything beyond is unknown."""
     import plotly.graph_objects as go
 
-    figure = _figure(320)
+    figure = _by_date(_figure(320))
     keep = _thin(len(dates))
     if not keep.size:
         return figure
@@ -158,7 +166,7 @@ def style_bars(shares: Mapping[str, Mapping[str, float]], view: View) -> go.Figu
     import plotly.graph_objects as go
 
     figure = _figure(90 + 44 * max(len(shares), 1), barmode="stack")
-    for dimension, parts in reversed(shares.items()):
+    for dimension, parts in reversed(list(shares.items())):
         for place, (label, share) in enumerate(parts.items()):
             name = view.term(dimension, label)
             colour = GREY if label == "unknown" else PALETTE[place % len(PALETTE)]
@@ -183,7 +191,7 @@ def style_bars(shares: Mapping[str, Mapping[str, float]], view: View) -> go.Figu
 
 
 def risk_scatter(stocks: pd.DataFrame, view: View) -> go.Figure:
-    """A dot per stock, coloured by industry. ``stocks``: symbol, name, industry, volatility and annual_return (both a year, share of 1)."""
+    """A dot per stock, coloured by industry. ``stocks``: symbol, name, industry, annual_volatility, annual_return (share of 1)."""
     import plotly.graph_objects as go
 
     figure = _figure(420)
@@ -192,8 +200,8 @@ def risk_scatter(stocks: pd.DataFrame, view: View) -> go.Figure:
         place = INDUSTRIES.index(industry) if industry in INDUSTRIES else len(PALETTE) - 1
         label = [f"{name or symbol} {symbol}" for name, symbol in zip(part["name"], part["symbol"], strict=True)]
         figure.add_trace(
-            go.Scattergl(
-                x=part["volatility"],
+            go.Scatter(
+                x=part["annual_volatility"],
                 y=part["annual_return"],
                 mode="markers",
                 name=view.term("industry", str(industry)),
@@ -204,6 +212,32 @@ def risk_scatter(stocks: pd.DataFrame, view: View) -> go.Figure:
         )
     figure.update_xaxes(title=view.word("ui.chart.volatility_year"), tickformat=".0%")
     figure.update_yaxes(title=view.word("ui.chart.return_year"), tickformat=".0%")
+    return figure
+
+
+def heatmap(columns: Sequence[str], rows: Sequence[str], values: Sequence[Sequence[float | None]], *, share: bool = False) -> go.Figure:
+    """A matrix: correlations around zero, or shares of 1 from white to amber (``share``)."""
+    import plotly.graph_objects as go
+
+    figure = _figure(380)
+    scale = [[0, _tint(GOLD, 0.06)], [1, GOLD]] if share else [[0, "#1795a8"], [0.5, "rgba(140,148,165,0.08)"], [1, ACCENT]]
+    figure.add_trace(
+        go.Heatmap(
+            x=list(columns),
+            y=list(rows),
+            z=[list(row) for row in values],
+            colorscale=scale,
+            zmin=0 if share else -1,
+            zmax=1,
+            xgap=1,
+            ygap=1,
+            hovertemplate="%{y} · %{x}: %{z:.0%}<extra></extra>" if share else "%{y} · %{x}: %{z:.2f}<extra></extra>",
+            colorbar={"thickness": 10, "outlinewidth": 0, "tickformat": ".0%" if share else ".1f"},
+        )
+    )
+    figure.update_yaxes(autorange="reversed", showgrid=False)
+    figure.update_xaxes(showgrid=False)
+    figure.update_layout(margin={"l": 92, "r": 10, "t": 12, "b": 60})
     return figure
 
 
@@ -314,7 +348,7 @@ def predicted_actual(predicted: Sequence[float], actual: Sequence[float], view: 
     keep = _thin(len(predicted))
     x, y = np.asarray(predicted, float)[keep], np.asarray(actual, float)[keep]
     figure.add_trace(
-        go.Scattergl(
+        go.Scatter(
             x=x,
             y=y,
             mode="markers",
@@ -412,7 +446,7 @@ def ic_series(time: Sequence[int], ic: Sequence[float | None], view: View) -> go
     """The information coefficient by date (``time``: seconds since 1970), and its running sum: a steady slope is skill, a single step is luck."""
     import plotly.graph_objects as go
 
-    figure = _figure(320)
+    figure = _by_date(_figure(320))
     values = np.nan_to_num(np.asarray(ic, float))
     keep = _thin(len(values))
     up, down = rise_and_fall(view)

@@ -6,6 +6,7 @@ It opens nothing and asks no service; forms are in ``forms.py``, figures in ``ch
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -209,8 +210,8 @@ def notes(view: View, items: Iterable[Mapping[str, Any]]) -> str:
 
 def odds(view: View, probabilities: Mapping[str, float]) -> str:
     """Up, flat and down as one bar and one line."""
-    parts = [(name, probabilities.get(name)) for name in ("up", "flat", "down")]
-    if not all(known(share) for _, share in parts):
+    parts = [(name, float(probabilities.get(name, math.nan))) for name in ("up", "flat", "down")]
+    if not all(math.isfinite(share) for _, share in parts):
         return ""
     cells = "".join(f'<span class="{name}" style="width:{share:.2%}">{format(share, ".0%") if share >= 0.08 else ""}</span>' for name, share in parts)
     line = "  ·  ".join(f"{view.term('class', name)} {share:.0%}" for name, share in parts)

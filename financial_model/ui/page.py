@@ -23,6 +23,7 @@ from financial_model.market.store import Store
 from financial_model.paths import Workspace
 from financial_model.serving.jobs import JobService
 from financial_model.serving.runs import RunInfo, RunStore
+from financial_model.serving.tasks import TASKS, JobContext
 from financial_model.ui.text import View, Words, view_of
 
 logger = logging.getLogger(__name__)
@@ -46,6 +47,25 @@ class Snapshot:
     def job_of(self, run_id: str) -> dict[str, Any] | None:
         return next((job for job in self.jobs if job["run"] == run_id), None)
 
+    @property
+    def analysis(self) -> dict[str, Any] | None:
+        """The last look at the universe, as long as nothing was brought in since."""
+        newest = next((job for job in self.jobs if job["kind"] in ("analyze", "download", "import") and job["state"] == "finished"), None)
+        if newest is None or newest["kind"] != "analyze":
+            return None
+        found = newest["result"]
+        return found if (found["stocks"], found["rows"]) == (self.market["stocks"], self.market["rows"]) else None
+
+    @property
+    def analysis_id(self) -> str:
+        """Changes with the analysis; empty while there is none."""
+        return str((self.analysis_job or {}).get("id", "")) if self.analysis is not None else ""
+
+    @property
+    def analysis_job(self) -> dict[str, Any] | None:
+        """The newest look that is being taken, or failed."""
+        return next((job for job in self.jobs if job["kind"] == "analyze"), None)
+
     def run(self, run_id: str | None) -> RunInfo | None:
         return next((run for run in self.runs if run.id == run_id), None)
 
@@ -55,7 +75,7 @@ class Services:
 
     def __init__(self, workspace: Workspace, jobs: JobService | None = None) -> None:
         self.workspace = workspace
-        self.jobs = jobs or JobService(workspace)
+        self.jobs = jobs or JobService(workspace, {**TASKS, "rank": _ranking})
         self.runs: RunStore = self.jobs.runs
         self.store = Store(workspace.data_dir)
         self._lock = threading.Lock()
@@ -71,6 +91,13 @@ class Services:
     def names(self) -> dict[str, str]:
         """Symbol -> name of everything in the store, the nameless included."""
         return {**dict.fromkeys(self.store.symbols()["symbol"], ""), **self.store.names()}
+
+    def look_at_universe(self) -> None:
+        """Queue an analysis unless the last one still holds or one is under way."""
+        snapshot = self.snapshot(fresh=True)
+        job = snapshot.analysis_job
+        if snapshot.market["stocks"] and snapshot.analysis is None and (job is None or job["state"] not in ("queued", "preparing", "running")):
+            self.jobs.submit("analyze")
 
     def find(self, text: str, limit: int) -> Any:
         """Rows of the store's symbol table that ``text`` could mean (all of them without a text), at most ``limit``."""
@@ -93,6 +120,11 @@ class Services:
                 self._snapshot = Snapshot(jobs=self.jobs.list(), runs=self.runs.list(), market=self.store.summary())
                 self._taken = time.monotonic()
             return self._snapshot
+
+
+def _ranking(context: JobContext, **parameters: Any) -> dict[str, Any]:
+    """A ranking as a job's result: inside a dictionary, because the service turns whatever has ``to_json`` into text."""
+    return {"table": TASKS["rank"](context, **parameters)}
 
 
 @dataclass(frozen=True)

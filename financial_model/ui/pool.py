@@ -1,15 +1,20 @@
-"""The ranked pool as a reader sees it: a heading, and a table in his language.
+"""The stock pool: every stock of a model's universe in order of its expected return.
 
-In: the ranking of :meth:`Predictor.rank`. Out: HTML and table cells. It ranks nothing; the CSV is written from the ranking itself.
+In: the page and the run picker of the inference tab. Out: components and their rows. The ranking is a job, so every browser sees it; the CSV is
+written from the ranking itself.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import gradio as gr
 import numpy as np
 
-from financial_model.ui import components
+from financial_model.config import INDUSTRIES
+from financial_model.ui import components, downloads
+from financial_model.ui.choosing import asked, pick, usable
+from financial_model.ui.page import Page, Snapshot
 from financial_model.ui.text import View, number, percent
 
 if TYPE_CHECKING:
@@ -54,3 +59,69 @@ def _style(row: Any, view: View) -> str:
 
 def _flags(row: Any, view: View) -> str:
     return " ".join(view.word(f"ui.pool.flag.{name}") for name in FLAGS if getattr(row, name))
+
+
+class PoolView:
+    """Every stock of the model's universe in order of its expected return; the ranking is a job, so every browser sees it."""
+
+    def __init__(self, page: Page, picker: gr.Dropdown) -> None:
+        self.page, words = page, page.words
+        with gr.Group(), gr.Row(equal_height=True):
+            self.top = words(gr.Number, {"label": "ui.pool.top", "info": "ui.pool.top_info"}, value=20, precision=0, minimum=0, maximum=10_000)
+            self.gain = words(gr.Number, {"label": "ui.pool.gain", "info": "ui.pool.gain_info"}, value=None)
+            self.industry = words(
+                gr.Dropdown,
+                {
+                    "label": "form.industry.label",
+                    "info": "ui.pool.industry_info",
+                    "choices": [(f"ui.term.industry.{name}", name) for name in ("all", *INDUSTRIES)],
+                },
+                value="all",
+            )
+            self.as_of = words(gr.Textbox, {"label": "ui.stock.as_of", "info": "ui.stock.as_of_info", "placeholder": "ui.form.date"}, max_lines=1)
+        self.ask = words(gr.Button, {"value": "ui.pool.ask"}, variant="primary", elem_id="pool-ask")
+        self.status = gr.HTML(elem_id="pool-status")
+        self.table = gr.Dataframe(
+            value=None,
+            interactive=False,
+            show_label=False,
+            visible=False,
+            max_height=620,
+            elem_id="pool-table",
+            show_search="filter",
+            buttons=["fullscreen", "copy"],
+            pinned_columns=2,
+        )
+        self.csv = words(gr.DownloadButton, {"label": "ui.pool.csv"}, value=None, visible=False, elem_id="pool-csv")
+        page.on_and_refresh(self.ask.click, self._rank, [picker, self.top, self.gain, self.industry, self.as_of], trigger_mode="once")
+        page.live("pool", [self.status, self.table, self.csv], self._version, self._draw, [picker])
+
+    def _rank(self, view: View, wanted: str | None, top: float | None, gain: float | None, industry: str, as_of: str) -> None:
+        services = self.page.services
+        services.jobs.submit(
+            "rank",
+            run=asked(services.snapshot(), wanted).id,
+            top=int(top or 0),
+            as_of=(as_of or "").strip() or None,
+            min_gain=None if gain is None else gain / 100,
+            industry=None if industry == "all" else industry,
+        )
+
+    def _job(self, snapshot: Snapshot, wanted: str | None) -> dict[str, Any] | None:
+        run = pick(usable(snapshot), wanted)
+        return next((job for job in snapshot.jobs if job["kind"] == "rank" and run is not None and job["run"] == run.id), None)
+
+    def _version(self, snapshot: Snapshot, wanted: str | None) -> Any:
+        job = self._job(snapshot, wanted)
+        return job and (job["id"], job["state"], job["stage"], job["done"])
+
+    def _draw(self, view: View, snapshot: Snapshot, wanted: str | None) -> list[Any]:
+        job = self._job(snapshot, wanted)
+        hidden = gr.update(visible=False)
+        if job is None:
+            return [components.empty(view, "ui.pool.empty"), hidden, hidden]
+        if job["state"] != "finished":
+            return [components.progress(view, job, None), hidden, hidden]
+        table = job["result"]["table"]
+        file = downloads.csv(table, f"{job['run']}.{table.attrs['as_of']}.csv")
+        return [head(view, table), gr.update(value=rows(view, table), visible=True), gr.update(value=file, visible=True)]

@@ -15,9 +15,10 @@ from financial_model.config import RunConfig
 from financial_model.errors import ConfigError
 from financial_model.market import symbols
 from financial_model.ui import forms
+from financial_model.ui.choosing import run_choices
 from financial_model.ui.page import Page
 from financial_model.ui.text import View
-from financial_model.ui.training import TrainingPanel, run_choices
+from financial_model.ui.training import TrainingPanel
 
 
 def resolve_symbols(text: str, names: Mapping[str, str]) -> tuple[str, ...]:

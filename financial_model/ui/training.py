@@ -5,13 +5,14 @@ In: the page and which runs belong to the tab. Out: components that follow the s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import gradio as gr
 
 from financial_model.serving.runs import RunInfo
 from financial_model.ui import components, curves, downloads, results
+from financial_model.ui.choosing import pick, run_choices
 from financial_model.ui.page import Page, Snapshot
 from financial_model.ui.text import DASH, View, duration, known, number
 
@@ -19,27 +20,11 @@ SMOOTHING = (0.0, 0.95)
 LOG_LINES = 120
 
 
-def run_label(run: RunInfo, view: View) -> str:
-    """How a run is listed: name, model, when it began, how it stands."""
-    model = view.term("backbone", run.config.get("model", {}).get("backbone", ""))
-    return f"{run.name}  ·  {model}  ·  {run.created[:16].replace('T', ' ')}  ·  {view.term('state', run.state)}"
-
-
-def run_choices(runs: Sequence[RunInfo], view: View) -> list[tuple[str, str]]:
-    return [(run_label(run, view), run.id) for run in runs]
-
-
-def pick(runs: Sequence[RunInfo], wanted: str | None) -> RunInfo | None:
-    """The run a visitor chose while it exists, else the one at work, else the newest."""
-    chosen = next((run for run in runs if run.id == wanted), None)
-    return chosen or next((run for run in runs if run.active), None) or (runs[0] if runs else None)
-
-
 class TrainingPanel:
     """Everything on a training tab that follows a run."""
 
-    def __init__(self, page: Page, name: str, belongs: Callable[[RunInfo], bool]) -> None:
-        self.page, self.name, self.belongs = page, name, belongs
+    def __init__(self, page: Page, name: str, tab: gr.Tab, belongs: Callable[[RunInfo], bool]) -> None:
+        self.page, self.name, self.tab, self.belongs = page, name, tab, belongs
         words = page.words
         self.picker = words(gr.Dropdown, {"label": "ui.train.run"}, choices=[], value=None, filterable=False, elem_id=f"{name}-run")
         self.progress = gr.HTML(elem_id=f"{name}-progress")

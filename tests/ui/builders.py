@@ -67,5 +67,5 @@ def stocks(count: int = 12) -> pd.DataFrame:
     industries = ["finance", "technology", "energy", "unknown"]
     return pd.DataFrame({
         "symbol": [f"{600000 + i}.SH" for i in range(count)], "name": [f"股{i}" for i in range(count)], "industry": [industries[i % 4] for i in range(count)],
-        "weight": generator.uniform(1, 9, count), "change": generator.normal(0, 0.03, count), "volatility": generator.uniform(0.1, 0.5, count),
+        "weight": generator.uniform(1, 9, count), "change": generator.normal(0, 0.03, count), "annual_volatility": generator.uniform(0.1, 0.5, count),
         "annual_return": generator.normal(0.05, 0.2, count)})

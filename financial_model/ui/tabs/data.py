@@ -77,13 +77,21 @@ def _files(page: Page) -> None:
     with gr.Group(), gr.Row():
         unit = words(
             gr.Radio,
-            {"label": "ui.data.unit", "info": "ui.data.unit_info", "choices": [("ui.data.shares", "shares"), ("ui.data.lots", "lots")]},
-            value="shares",
+            {
+                "label": "ui.data.unit",
+                "info": "ui.data.unit_info",
+                "choices": [("ui.data.auto", "auto"), ("ui.data.shares", "shares"), ("ui.data.lots", "lots")],
+            },
+            value="auto",
         )
         prices = words(
             gr.Radio,
-            {"label": "ui.data.prices", "info": "ui.data.prices_info", "choices": [("ui.data.raw", "raw"), ("ui.data.adjusted", "adjusted")]},
-            value="raw",
+            {
+                "label": "ui.data.prices",
+                "info": "ui.data.prices_info",
+                "choices": [("ui.data.auto", "auto"), ("ui.data.raw", "raw"), ("ui.data.adjusted", "adjusted")],
+            },
+            value="auto",
         )
     begin = words(gr.Button, {"value": "ui.data.import"}, variant="primary", elem_id="data-import")
 

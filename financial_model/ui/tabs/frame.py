@@ -26,9 +26,9 @@ def tab(page: Page, name: str) -> Iterator[gr.Tab]:
 @contextmanager
 def training_tab(page: Page, name: str, belongs: Callable[[RunInfo], bool]) -> Iterator[TrainingPanel]:
     """Form on the left (built inside the ``with``), the panel that follows a run on the right."""
-    with tab(page, name), gr.Row():
+    with tab(page, name) as opened, gr.Row():
         left = gr.Column(scale=5, min_width=360, elem_classes=["k-form"])
         with gr.Column(scale=7, min_width=420):
-            panel = TrainingPanel(page, name, belongs)
+            panel = TrainingPanel(page, name, opened, belongs)
         with left:
             yield panel

@@ -12,10 +12,10 @@ import gradio as gr
 
 from financial_model.serving.runs import RunInfo
 from financial_model.ui import components, downloads, results
+from financial_model.ui.choosing import pick, run_choices
 from financial_model.ui.page import Page, Snapshot
 from financial_model.ui.tabs import frame
 from financial_model.ui.text import View, count, number, percent
-from financial_model.ui.training import pick, run_choices
 
 COLUMNS = ("name", "model", "condition", "state", "created", "ic", "rank_ic", "direction", "recovery", "run")
 

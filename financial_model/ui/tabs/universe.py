@@ -1,23 +1,123 @@
 """Universe: what the store holds, by industry, style and market regime.
 
-In: the page. Out: the tab.
+In: the page. Out: the tab. The look at the data is a job that begins when the tab is opened; every browser sees its result.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import gradio as gr
 
-from financial_model.ui import components
-from financial_model.ui.page import Page
+from financial_model.config import INDUSTRIES
+from financial_model.ui import charts, components, downloads, universe_view
+from financial_model.ui.page import Page, Snapshot
 from financial_model.ui.tabs import frame
+from financial_model.ui.text import View
+
+SHOWN_ROWS, GAPS = 300, 20
 
 
 def build(page: Page) -> None:
-    with frame.tab(page, "universe"):
-        card = gr.HTML(elem_id="universe-card")
-    page.live(
-        "universe.card",
-        [card],
-        lambda snapshot: tuple(map(str, snapshot.market.values())),
-        lambda view, snapshot: [components.market_card(view, snapshot.market)],
-    )
+    with frame.tab(page, "universe") as tab:
+        UniverseTab(page, tab)
+
+
+class UniverseTab:
+    """Heading, figures, table; nothing is drawn before there is something to draw."""
+
+    def __init__(self, page: Page, tab: gr.Tab) -> None:
+        self.page, words = page, page.words
+        self.status = gr.HTML(elem_id="universe-status")
+        with gr.Column(visible=False) as self.whole:
+            self.head = gr.HTML(elem_id="universe-head")
+            self._title("treemap")
+            self.change = words(
+                gr.Radio,
+                {"choices": [("ui.universe.month", "change_month"), ("ui.universe.span", "change")]},
+                value="change_month",
+                show_label=False,
+                container=False,
+                elem_classes=["k-switch"],
+            )
+            self.treemap = gr.Plot(show_label=False, elem_id="universe-treemap")
+            self._title("regime")
+            self.ribbon = gr.Plot(show_label=False, elem_id="universe-regime")
+            with gr.Row():
+                with gr.Column(min_width=380):
+                    self._title("styles")
+                    self.styles = gr.Plot(show_label=False)
+                with gr.Column(min_width=380):
+                    self._title("risk")
+                    self.risk = gr.Plot(show_label=False)
+            with gr.Row():
+                with gr.Column(min_width=380):
+                    self._title("correlation")
+                    self.correlation = gr.Plot(show_label=False)
+                with gr.Column(min_width=380):
+                    self._title("missing")
+                    self.missing = gr.Plot(show_label=False)
+            self._title("table")
+            self.table = gr.Dataframe(
+                value=None,
+                interactive=False,
+                show_label=False,
+                max_height=520,
+                elem_id="universe-table",
+                show_search="filter",
+                buttons=["fullscreen", "copy"],
+                pinned_columns=2,
+            )
+            self.csv = words(gr.DownloadButton, {"label": "ui.pool.csv"}, value=None, size="sm", elem_id="universe-csv")
+        page.live("universe.status", [self.status, self.whole], self._status_version, self._draw_status)
+        page.live("universe.treemap", [self.treemap], lambda snapshot, by: (_stamp(snapshot), by), self._draw_treemap, [self.change])
+        page.live(
+            "universe", [self.head, self.ribbon, self.styles, self.risk, self.correlation, self.missing, self.table, self.csv], _stamp, self._draw
+        )
+        page.on_and_refresh(tab.select, lambda view: page.services.look_at_universe())
+        page.refresh_on(self.change.input)
+
+    def _title(self, name: str) -> None:
+        self.page.words(gr.HTML, {"value": f"ui.universe.{name}"}, html_template='<b class="k-title">${value}</b>')
+
+    def _status_version(self, snapshot: Snapshot) -> Any:
+        job = snapshot.analysis_job
+        return snapshot.market["stocks"], _stamp(snapshot), job and (job["id"], job["state"], job["done"])
+
+    def _draw_status(self, view: View, snapshot: Snapshot) -> list[Any]:
+        if snapshot.analysis is not None:
+            return ["", gr.update(visible=True)]
+        if not snapshot.market["stocks"]:
+            return [components.empty(view, "ui.data.empty"), gr.update(visible=False)]
+        job = snapshot.analysis_job
+        waiting = components.progress(view, job, None) if job else components.empty(view, "ui.universe.empty")
+        return [waiting, gr.update(visible=False)]
+
+    def _draw_treemap(self, view: View, snapshot: Snapshot, by: str) -> list[Any]:
+        if snapshot.analysis is None:
+            return [gr.skip()]
+        table = universe_view.frame(snapshot.analysis)
+        names = {name: view.term("industry", name) for name in (*INDUSTRIES, "unknown")}
+        return [charts.treemap(names, table.assign(change=table[by]), view)]
+
+    def _draw(self, view: View, snapshot: Snapshot) -> list[Any]:
+        if snapshot.analysis is None:
+            return [gr.skip()] * 8
+        summary = snapshot.analysis
+        table, regimes = universe_view.frame(summary), summary["regimes"]
+        industries, missing = summary["correlation"]["industries"], summary["missing"]
+        names = [view.term("industry", name) for name in industries["names"]]
+        return [
+            universe_view.head(view, summary),
+            charts.regime_ribbon(regimes["dates"], regimes["close"], regimes["regime"], view),
+            charts.style_bars(universe_view.style_shares(summary), view),
+            charts.risk_scatter(table, view),
+            charts.heatmap(names, names, industries["matrix"]),
+            charts.heatmap(missing["months"], missing["symbols"][:GAPS], missing["share"][:GAPS], share=True),
+            universe_view.rows(view, summary, SHOWN_ROWS),
+            gr.update(value=downloads.csv(table, f"universe_{summary['last']}.csv")),
+        ]
+
+
+def _stamp(snapshot: Snapshot) -> str:
+    return snapshot.analysis_id

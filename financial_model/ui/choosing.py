@@ -1,0 +1,42 @@
+"""Which run is meant: the lists a visitor chooses from, and what his choice stands for now.
+
+In: the runs of a snapshot, the id a visitor chose. Out: labels, choices, one run. Every run is resolved against the server's own list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from financial_model.errors import ConfigError
+from financial_model.serving.runs import RunInfo
+from financial_model.ui.page import Snapshot
+from financial_model.ui.text import View
+
+
+def run_label(run: RunInfo, view: View) -> str:
+    """How a run is listed: name, model, when it began, how it stands."""
+    model = view.term("backbone", run.config.get("model", {}).get("backbone", ""))
+    return f"{run.name}  ·  {model}  ·  {run.created[:16].replace('T', ' ')}  ·  {view.term('state', run.state)}"
+
+
+def run_choices(runs: Sequence[RunInfo], view: View) -> list[tuple[str, str]]:
+    return [(run_label(run, view), run.id) for run in runs]
+
+
+def pick(runs: Sequence[RunInfo], wanted: str | None) -> RunInfo | None:
+    """The run a visitor chose while it exists, else the one at work, else the newest."""
+    chosen = next((run for run in runs if run.id == wanted), None)
+    return chosen or next((run for run in runs if run.active), None) or (runs[0] if runs else None)
+
+
+def usable(snapshot: Snapshot) -> list[RunInfo]:
+    """Runs that can be asked: they have a checkpoint and nobody is writing it."""
+    return [run for run in snapshot.runs if run.checkpoints and not run.active]
+
+
+def asked(snapshot: Snapshot, wanted: str | None) -> RunInfo:
+    """The run a question goes to; ``ConfigError`` while there is none."""
+    run = pick(usable(snapshot), wanted)
+    if run is None:
+        raise ConfigError("ui.inference.no_run")
+    return run

@@ -1,0 +1,138 @@
+"""One stock: ask, then candles and fan, the odds, the table, and what a reader must know first.
+
+In: the page and the run picker of the inference tab. Out: components. The forecast is the predictor's; here it is asked for and drawn.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from financial_model.errors import ConfigError
+from financial_model.ui import charts, components
+from financial_model.ui.choosing import asked
+from financial_model.ui.page import Page, Snapshot
+from financial_model.ui.text import View, escape, number, percent
+
+OFFERED_SYMBOLS = 400
+"""Stocks offered in the list; any other one is found by typing its code, name or pinyin initials."""
+
+
+class StockView:
+    """One stock: candles and fan, the odds, the table, and what a reader must know first."""
+
+    def __init__(self, page: Page, picker: gr.Dropdown) -> None:
+        self.page, words = page, page.words
+        self.found = gr.State(None)
+        with gr.Group(), gr.Row(equal_height=True):
+            self.symbol = words(
+                gr.Dropdown,
+                {"label": "ui.stock.symbol", "info": "ui.stock.symbol_info"},
+                choices=[],
+                value=None,
+                allow_custom_value=True,
+                scale=3,
+                elem_id="stock-symbol",
+            )
+            self.as_of = words(
+                gr.Textbox,
+                {"label": "ui.stock.as_of", "info": "ui.stock.as_of_info", "placeholder": "ui.form.date"},
+                max_lines=1,
+                scale=2,
+                elem_id="stock-as-of",
+            )
+            self.days = words(
+                gr.Number, {"label": "ui.stock.days", "info": "ui.stock.days_info"}, value=5, precision=0, minimum=1, maximum=30, scale=1
+            )
+        self.ask = words(gr.Button, {"value": "ui.stock.ask"}, variant="primary", elem_id="stock-ask")
+        self.head = gr.HTML(elem_id="stock-head")
+        self.plot = gr.Plot(show_label=False, visible=False, elem_id="stock-plot")
+        self.table = gr.HTML(elem_id="stock-table")
+        page.on_and_refresh(
+            [self.ask.click, self.as_of.submit],
+            self._forecast,
+            [picker, self.symbol, self.as_of, self.days],
+            [self.found],
+            show_progress="minimal",
+            show_progress_on=[self.head],
+            concurrency_limit=2,
+            concurrency_id="forecast",
+        )
+        page.live(
+            "stock.names",
+            [self.symbol],
+            lambda snapshot, *_: (snapshot.market.get("stocks"), snapshot.market.get("updated")),
+            self._draw_names,
+            [self.symbol],
+        )
+        page.live("stock.found", [self.head, self.plot, self.table], lambda snapshot, found: found and found["id"], self._draw, [self.found])
+
+    def _forecast(self, view: View, wanted: str | None, symbol: str | None, as_of: str, days: float | None) -> dict[str, Any]:
+        services = self.page.services
+        run = asked(services.snapshot(), wanted)
+        if not (symbol or "").strip():
+            raise ConfigError("ui.stock.which")
+        horizon = run.run_config().label.horizon
+        found = services.predictor.forecast(run.id, str(symbol).strip(), (as_of or "").strip() or None, min(int(days or horizon), horizon))
+        return {"id": (run.id, found["symbol"], found["as_of"], found["days"]), **found}
+
+    def _draw_names(self, view: View, snapshot: Snapshot, symbol: str | None) -> list[Any]:
+        names = list(self.page.services.names().items())[:OFFERED_SYMBOLS]
+        value = symbol or (names[0][0] if names else None)
+        return [gr.update(choices=[(f"{code}  {name}".strip(), code) for code, name in names], value=value)]
+
+    def _draw(self, view: View, snapshot: Snapshot, found: dict[str, Any] | None) -> list[Any]:
+        if not found:
+            return ["", gr.update(visible=False), ""]
+        return [stock_head(view, found), gr.update(value=charts.candles(found, view), visible=True), stock_table(view, found)]
+
+
+def stock_head(view: View, found: dict[str, Any]) -> str:
+    """Name, price, odds, and the warnings, before any figure is drawn."""
+    last = found["table"][-1]
+    title = f"{found['symbol']}  {found['name']}".strip()
+    figures = components.tiles(
+        [
+            (view.word("ui.stock.price"), number(found["price"], 2), found["as_of"]),
+            (view.word("ui.stock.median", days=last["day"]), number(last["price"], 2), percent(last["price"] / found["price"] - 1, 2, signed=True)),
+            (view.word("ui.stock.expected", days=last["day"]), percent(last["expected_return"], 2, signed=True), ""),
+            (view.word("ui.stock.p_up", days=last["day"]), percent(last["p_up"]), ""),
+            (view.word("ui.stock.industry"), view.term("industry", found["industry"]), ""),
+            (view.word("ui.stock.volatility"), percent(found["volatility"] * 252**0.5), ""),
+        ]
+    )
+    odds = f'<p class="k-lead" style="margin-top:12px">{escape(view.word("ui.stock.odds", days=found["class_horizon"]))}</p>'
+    return (
+        f'<div class="k-card"><div class="k-head"><b class="k-title">{escape(title)}</b></div><div style="height:10px"></div>{figures}'
+        f"{odds}{components.odds(view, found['classes'])}{components.notes(view, found['notes'])}</div>"
+    )
+
+
+def stock_table(view: View, found: dict[str, Any]) -> str:
+    """One row a day ahead: date, median, ranges, expected return, chance of a rise, and the truth where it is known."""
+    truth = found["truth"]["price"]
+    bands = [name for name in ("50", "80", "95") if name in found["fan"]]
+    rows = []
+    for place, day in enumerate(found["table"]):
+        ranges = [f"{found['fan'][name]['low'][place]:.2f} – {found['fan'][name]['high'][place]:.2f}" for name in bands]
+        known = number(truth[place], 2) if place < len(truth) else ""
+        rows.append(
+            [
+                f"{day['day']}<small>{day['date']}</small>",
+                number(day["price"], 2),
+                *ranges,
+                components.change_cell(day["expected_return"], view),
+                percent(day["p_up"]),
+                known,
+            ]
+        )
+    headers = [
+        view.word("ui.stock.day"),
+        view.word("ui.chart.median"),
+        *(f"{name} %" for name in bands),
+        view.word("ui.stock.expected_short"),
+        view.word("ui.stock.p_up_short"),
+        view.word("ui.chart.truth"),
+    ]
+    return f'<div class="k-card">{components.table(headers, rows)}</div>'

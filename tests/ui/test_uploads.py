@@ -1,0 +1,119 @@
+"""What comes in through the browser: only real uploads, of known kinds, of bounded size. What goes out: only our own copies."""
+
+import zipfile
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from financial_model.errors import DataError, NotFoundError
+from financial_model.ui import downloads, uploads
+
+
+@pytest.fixture(autouse=True)
+def gradio_folder(tmp_path, monkeypatch) -> Path:
+    folder = tmp_path / "gradio"
+    folder.mkdir()
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(folder))
+    return folder
+
+
+def put(folder: Path, name: str, content: bytes = b"date,close\n") -> str:
+    path = folder / "hash" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+    return str(path)
+
+
+def key_of(caught) -> str:
+    return caught.value.key
+
+
+# ---------------------------------------------------------------- in
+def test_an_upload_is_taken(gradio_folder):
+    path = put(gradio_folder, "600519.csv")
+    assert uploads.tables([path]) == [Path(path).resolve()]
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../outside.csv", "~/.ssh/id_rsa"])
+def test_no_path_a_browser_names_is_opened(gradio_folder, tmp_path, name):
+    (tmp_path / "outside.csv").write_text("secret")
+    given = name if name.startswith("/") else str(gradio_folder / name)
+    with pytest.raises(DataError) as caught:
+        uploads.received(given)
+    assert key_of(caught) == "ui.upload.foreign"
+
+
+def test_a_link_that_leads_out_is_refused(gradio_folder, tmp_path):
+    secret = tmp_path / "secret.csv"
+    secret.write_text("x")
+    (gradio_folder / "link.csv").symlink_to(secret)
+    with pytest.raises(DataError) as caught:
+        uploads.received(str(gradio_folder / "link.csv"))
+    assert key_of(caught) == "ui.upload.foreign"
+
+
+def test_unknown_kinds_and_large_files_are_refused(gradio_folder, monkeypatch):
+    with pytest.raises(DataError) as caught:
+        uploads.received(put(gradio_folder, "model.pkl"))
+    assert key_of(caught) == "ui.upload.kind"
+    monkeypatch.setattr(uploads, "LIMIT", 3)
+    with pytest.raises(DataError) as caught:
+        uploads.received(put(gradio_folder, "big.csv"))
+    assert key_of(caught) == "ui.upload.too_large"
+
+
+def make_zip(folder: Path, members: dict[str, bytes], name: str = "bars.zip") -> str:
+    path = folder / name
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for member, content in members.items():
+            archive.writestr(member, content)
+    return str(path)
+
+
+def test_a_zip_gives_its_tables_flat_wherever_it_says_they_belong(gradio_folder):
+    path = make_zip(gradio_folder, {"a/600519.csv": b"1", "../../600000.csv": b"2", "b/600519.csv": b"3", "run.exe": b"x", "__MACOSX/._600519.csv": b"y"})
+    found = uploads.tables([path])
+    assert sorted(entry.name for entry in found) == ["1_600000.csv", "2_600519.csv", "600519.csv"] or sorted(entry.name for entry in found) == [
+        "2_600519.csv", "600000.csv", "600519.csv"]
+    assert all(entry.is_relative_to(gradio_folder) for entry in found) and len({entry.parent for entry in found}) == 1
+
+
+def test_a_zip_bomb_is_stopped_by_what_it_unpacks_not_by_what_it_claims(gradio_folder, monkeypatch):
+    monkeypatch.setattr(uploads, "UNPACKED_LIMIT", 1000)
+    with pytest.raises(DataError) as caught:
+        uploads.tables([make_zip(gradio_folder, {"bomb.csv": b"0" * 5000})])
+    assert key_of(caught) == "ui.upload.zip_bomb"
+
+
+def test_a_broken_zip_and_one_without_tables_say_so(gradio_folder):
+    with pytest.raises(DataError) as caught:
+        uploads.tables([put(gradio_folder, "broken.zip", b"PK\x03\x04 not really")])
+    assert key_of(caught) == "ui.upload.bad_zip"
+    with pytest.raises(DataError) as caught:
+        uploads.tables([make_zip(gradio_folder, {"readme.md": b"x"})])
+    assert key_of(caught) == "ui.upload.empty"
+
+
+def test_folders_are_chosen_from_the_servers_list(workspace):
+    for name in ("mine", "training_data", ".hidden"):
+        (workspace.data_dir / name).mkdir(parents=True)
+    assert uploads.folders(workspace) == ["mine"]
+    assert uploads.folder(workspace, "mine") == workspace.data_dir / "mine"
+    for name in ("training_data", "..", "/etc", "missing"):
+        with pytest.raises((DataError, NotFoundError)):
+            uploads.folder(workspace, name)
+
+
+# ---------------------------------------------------------------- out
+def test_what_is_handed_out_is_a_copy_in_gradios_folder(gradio_folder, tmp_path):
+    source = tmp_path / "final.safetensors"
+    source.write_bytes(b"weights")
+    path = Path(downloads.prepared(source, "run.final.safetensors"))
+    assert path.read_bytes() == b"weights" and path.is_relative_to(gradio_folder) and path.name == "run.final.safetensors"
+
+
+def test_a_table_opens_in_excel_and_cannot_carry_a_formula(gradio_folder):
+    path = Path(downloads.csv(pd.DataFrame({"name": ["=1+1", "贵州茅台"], "change": [-0.5, 1.0]}), "pool.csv"))
+    content = path.read_bytes()
+    assert content.startswith(b"\xef\xbb\xbf") and "'=1+1" in content.decode("utf-8-sig") and "-0.5" in content.decode("utf-8-sig")
