@@ -16,7 +16,7 @@ def rate_of_change(bars: Series, n: int) -> np.ndarray:
 @feature("momentum_{n}", "momentum", over=(10, 20, 50), help_en="log return over {n} bars in units of its own volatility",
          help_zh="动量：{n} 日对数收益，以自身波动率为单位")
 def momentum(bars: Series, n: int) -> np.ndarray:
-    return ratio(bars.change("log_close", n), bars.std("log_return", n, sample=True) * np.sqrt(n), floor=1e-6)
+    return np.clip(ratio(bars.change("log_close", n), bars.std("log_return", n, sample=True) * np.sqrt(n), floor=2e-4), -10.0, 10.0)
 
 
 @feature("momentum_12_1", "momentum", help_en="log return from 252 to 21 bars ago (two thirds of them present)",

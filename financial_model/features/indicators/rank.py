@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from financial_model.features.indicators.momentum import momentum_between, rsi
+from financial_model.features.indicators.price import bar_range
 from financial_model.features.indicators.relation import beta, volume_correlation
 from financial_model.features.indicators.returns import log_return
 from financial_model.features.indicators.trend import sma_distance
@@ -40,9 +41,19 @@ def rank_volatility(bars: Series, n: int) -> np.ndarray:
     return realised(bars, n)
 
 
+@_rank("range_20", "mean of 20 ranges, each over the close before", "20 日平均振幅（相对前收盘）")
+def rank_range(bars: Series) -> np.ndarray:
+    return bars.mean(bar_range(bars), 20)
+
+
 @_rank("volume_ratio_{n}", "volume against its {n}-bar mean", "成交量相对 {n} 日均量", over=(5, 20))
 def rank_volume_ratio(bars: Series, n: int) -> np.ndarray:
     return volume_ratio(bars, n)
+
+
+@_rank("amount_20", "money traded, mean of 20 bars", "20 日平均成交额")
+def rank_amount(bars: Series) -> np.ndarray:
+    return bars.mean("amount", 20)
 
 
 @_rank("amihud", "illiquidity, mean of 20 bars", "Amihud 非流动性（20 日均值）")

@@ -12,7 +12,7 @@ from financial_model.features.series import Series, ratio
 @feature("reversal_{n}", "reversal", over=(5, 21), help_en="{n}-bar log return with its sign turned, in units of its own volatility",
          help_zh="{n} 日对数收益取反，以自身波动率为单位")
 def reversal(bars: Series, n: int) -> np.ndarray:
-    return -ratio(bars.change("log_close", n), bars.std("log_return", 21, sample=True) * np.sqrt(n), floor=1e-6)
+    return -np.clip(ratio(bars.change("log_close", n), bars.std("log_return", 21, sample=True) * np.sqrt(n), floor=2e-4), -10.0, 10.0)
 
 
 @feature("high_distance_20", "reversal", help_en="log of close over the 20-bar high", help_zh="收盘价相对 20 日最高价的对数")
