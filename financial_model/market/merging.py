@@ -41,7 +41,7 @@ def merged(old: pd.DataFrame | None, new: pd.DataFrame) -> pd.DataFrame:
         return new.copy()
     later = new[new["date"] > old["date"].iloc[-1]]
     table = pd.concat([old, later], ignore_index=True)
-    if "factor" not in new:
+    if "factor" in old and "factor" not in new:
         table["factor"] = table["factor"].ffill()
     return table
 

@@ -17,8 +17,17 @@ def bars(rows: int = 60, *, seed: int = 0, start: str = "2020-01-02", level: flo
     high = np.round(np.maximum(opening, close) * 1.006, 2)
     low = np.round(np.minimum(opening, close) * 0.994, 2)
     volume = np.round(1e6 * np.exp(0.3 * random.standard_normal(len(dates))), -2)
-    return pd.DataFrame({"date": dates.astype("datetime64[s]"), "open": opening, "high": high, "low": low, "close": close, "volume": volume,
-                         "amount": np.round(volume * (high + low) / 2)})
+    return pd.DataFrame(
+        {
+            "date": dates.astype("datetime64[s]"),
+            "open": opening,
+            "high": high,
+            "low": low,
+            "close": close,
+            "volume": volume,
+            "amount": np.round(volume * (high + low) / 2),
+        }
+    )
 
 
 def csv(path: Path, frame: pd.DataFrame, *, encoding: str = "utf-8") -> Path:

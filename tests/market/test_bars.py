@@ -68,10 +68,20 @@ def test_a_bad_date_is_refused_with_its_line():
     refused(frame.assign(date=texts), "bars.bad_date", line=4)
 
 
-@pytest.mark.parametrize(("column", "value", "key"), [
-    ("close", np.nan, "bars.not_finite"), ("open", np.inf, "bars.not_finite"), ("low", 0.0, "bars.not_positive"), ("close", -1.0, "bars.not_positive"),
-    ("volume", np.inf, "bars.not_finite"), ("volume", np.nan, "bars.not_finite"), ("volume", -5.0, "bars.negative_volume"),
-    ("amount", -5.0, "bars.negative_volume"), ("factor", 0.0, "bars.not_positive")])
+@pytest.mark.parametrize(
+    ("column", "value", "key"),
+    [
+        ("close", np.nan, "bars.not_finite"),
+        ("open", np.inf, "bars.not_finite"),
+        ("low", 0.0, "bars.not_positive"),
+        ("close", -1.0, "bars.not_positive"),
+        ("volume", np.inf, "bars.not_finite"),
+        ("volume", np.nan, "bars.not_finite"),
+        ("volume", -5.0, "bars.negative_volume"),
+        ("amount", -5.0, "bars.negative_volume"),
+        ("factor", 0.0, "bars.not_positive"),
+    ],
+)
 def test_impossible_values(column, value, key):
     frame = bars(5).assign(factor=1.0)
     frame.loc[1, column] = value

@@ -5,10 +5,18 @@ import pytest
 from financial_model.market.sources.columns import map_columns, recognised
 
 
-@pytest.mark.parametrize("headers", [
-    ["date", "open", "high", "low", "close", "volume"], ["Date", "Open", "High", "Low", "Close", "Volume"], ["日期", "开盘", "最高", "最低", "收盘", "成交量"],
-    ["交易日期", "开盘价", "最高价", "最低价", "收盘价", "成交量"], ["trade_date", "OPEN", "HIGH", "LOW", "CLOSE", "VOL"],
-    ["time", "start", "max", "min", "end", "volume"], ["\ufeffdate", " open", "high ", "low", "close", "Volume"]])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        ["date", "open", "high", "low", "close", "volume"],
+        ["Date", "Open", "High", "Low", "Close", "Volume"],
+        ["日期", "开盘", "最高", "最低", "收盘", "成交量"],
+        ["交易日期", "开盘价", "最高价", "最低价", "收盘价", "成交量"],
+        ["trade_date", "OPEN", "HIGH", "LOW", "CLOSE", "VOL"],
+        ["time", "start", "max", "min", "end", "volume"],
+        ["\ufeffdate", " open", "high ", "low", "close", "Volume"],
+    ],
+)
 def test_the_six_columns_in_every_dress(headers):
     found = map_columns(headers)
     assert [found.fields[name] for name in ("date", "open", "high", "low", "close", "volume")] == headers
@@ -17,8 +25,20 @@ def test_the_six_columns_in_every_dress(headers):
 
 def test_chinese_extras_get_our_names():
     found = map_columns(["日期", "股票代码", "名称", "收盘价", "前收盘", "换手率", "成交金额", "总市值", "流通市值", "振幅", "涨跌幅", "涨跌额"])
-    assert set(found.fields) == {"date", "symbol", "name", "close", "preclose", "turnover", "amount", "market_cap", "float_market_cap", "amplitude",
-                                 "change_percent", "change"}
+    assert set(found.fields) == {
+        "date",
+        "symbol",
+        "name",
+        "close",
+        "preclose",
+        "turnover",
+        "amount",
+        "market_cap",
+        "float_market_cap",
+        "amplitude",
+        "change_percent",
+        "change",
+    }
 
 
 def test_vendor_columns():

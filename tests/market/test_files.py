@@ -57,10 +57,17 @@ def test_chinese_headers_in_every_encoding(store, tmp_path, encoding):
     pd.testing.assert_frame_equal(store.read_bars("600519")[list(bars().columns)], bars(30))
 
 
-@pytest.mark.parametrize("change", [
-    lambda frame: frame.iloc[::-1], lambda frame: frame.assign(date=frame["date"].dt.strftime("%Y/%m/%d")),
-    lambda frame: frame.assign(date=frame["date"].dt.strftime("%Y-%m-%d 00:00:00")), lambda frame: frame.assign(date=frame["date"].dt.strftime("%Y%m%d")),
-    lambda frame: pd.concat([frame, frame.iloc[[3]]]), lambda frame: frame[["date", "close", "open", "volume", "low", "high", "amount"]]])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda frame: frame.iloc[::-1],
+        lambda frame: frame.assign(date=frame["date"].dt.strftime("%Y/%m/%d")),
+        lambda frame: frame.assign(date=frame["date"].dt.strftime("%Y-%m-%d 00:00:00")),
+        lambda frame: frame.assign(date=frame["date"].dt.strftime("%Y%m%d")),
+        lambda frame: pd.concat([frame, frame.iloc[[3]]]),
+        lambda frame: frame[["date", "close", "open", "volume", "low", "high", "amount"]],
+    ],
+)
 def test_order_formats_and_repetitions_do_not_matter(store, tmp_path, change):
     csv(tmp_path / "600519.csv", change(bars(30)))
     assert import_paths(store, [tmp_path]).imported == ["600519.SH"]
@@ -74,9 +81,24 @@ def test_windows_lines_semicolons_blank_lines_and_a_title(store, tmp_path):
     assert len(store.read_bars("600519")) == 30
 
 
-@pytest.mark.parametrize("lines", [
-    ["Price,Close,High,Low,Open,Volume", "Ticker,AAPL,AAPL,AAPL,AAPL,AAPL", "Date,,,,,", "2020-01-02,10.0,10.2,9.9,10.1,1000", "2020-01-03,10.1,10.2,9.9,10.0,900"],
-    ["Ticker,Date,Open,High,Low,Close,Volume", ",,AAPL,AAPL,AAPL,AAPL,AAPL", "AAPL,2020-01-02,10.1,10.2,9.9,10.0,1000", "AAPL,2020-01-03,10.0,10.2,9.9,10.1,900"]])
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [
+            "Price,Close,High,Low,Open,Volume",
+            "Ticker,AAPL,AAPL,AAPL,AAPL,AAPL",
+            "Date,,,,,",
+            "2020-01-02,10.0,10.2,9.9,10.1,1000",
+            "2020-01-03,10.1,10.2,9.9,10.0,900",
+        ],
+        [
+            "Ticker,Date,Open,High,Low,Close,Volume",
+            ",,AAPL,AAPL,AAPL,AAPL,AAPL",
+            "AAPL,2020-01-02,10.1,10.2,9.9,10.0,1000",
+            "AAPL,2020-01-03,10.0,10.2,9.9,10.1,900",
+        ],
+    ],
+)
 def test_second_header_rows_as_yfinance_writes_them(store, tmp_path, lines):
     (tmp_path / "download.csv").write_text("\n".join(lines) + "\n")
     assert import_paths(store, [tmp_path / "download.csv"]).imported == ["AAPL"]
@@ -91,7 +113,9 @@ def test_several_tickers_side_by_side_are_refused(store, tmp_path):
 def test_the_nine_column_sheet(store, tmp_path):
     frame = bars(25).rename(columns={"date": "time", "open": "start", "high": "max", "low": "min", "close": "end"}).drop(columns="amount")
     frame = frame.assign(time=frame["time"].dt.strftime(" %Y/%m/%d"), marketvolume=3e8, marketlimit=0.01, marketrange=20.5)
-    frame[["time", "start", "max", "min", "end", "volume", "marketvolume", "marketlimit", "marketrange"]].to_excel(tmp_path / "processed_600519.xlsx", index=False)
+    frame[["time", "start", "max", "min", "end", "volume", "marketvolume", "marketlimit", "marketrange"]].to_excel(
+        tmp_path / "processed_600519.xlsx", index=False
+    )
     assert import_paths(store, [tmp_path]).imported == ["600519.SH"]
     stored = store.read_bars("600519")
     np.testing.assert_allclose(stored["close"], bars(25)["close"])
@@ -106,9 +130,16 @@ def test_minute_bars(store, tmp_path):
 
 
 # ---------------------------------------------------------------- units and adjustment
-@pytest.mark.parametrize(("scale", "declared", "note"), [
-    (1, "auto", None), (100, "auto", "import.note_lots"), (100, "shares", "import.note_unit_differs"), (1, "lots", "import.note_unit_differs"),
-    (100, "lots", "import.note_lots")])
+@pytest.mark.parametrize(
+    ("scale", "declared", "note"),
+    [
+        (1, "auto", None),
+        (100, "auto", "import.note_lots"),
+        (100, "shares", "import.note_unit_differs"),
+        (1, "lots", "import.note_unit_differs"),
+        (100, "lots", "import.note_lots"),
+    ],
+)
 def test_lots_and_shares_are_told_apart_by_the_amount(store, tmp_path, scale, declared, note):
     frame = bars(80)
     csv(tmp_path / "600519.csv", frame.assign(volume=frame["volume"] / scale))
@@ -175,9 +206,16 @@ def test_adjusted_close_gives_the_factor(store, tmp_path):
     np.testing.assert_allclose(stored["factor"] * 0.98, np.where(np.arange(40) < 10, 0.98, 1.0))
 
 
-@pytest.mark.parametrize(("change", "declared", "expected"), [
-    (lambda frame: frame, "auto", "unknown"), (lambda frame: frame, "raw", "raw"), (lambda frame: frame, "adjusted", "adjusted"),
-    (lambda frame: frame * 0.7312345, "auto", "adjusted"), (lambda frame: frame * 0.7312345, "raw", "adjusted")])
+@pytest.mark.parametrize(
+    ("change", "declared", "expected"),
+    [
+        (lambda frame: frame, "auto", "unknown"),
+        (lambda frame: frame, "raw", "raw"),
+        (lambda frame: frame, "adjusted", "adjusted"),
+        (lambda frame: frame * 0.7312345, "auto", "adjusted"),
+        (lambda frame: frame * 0.7312345, "raw", "adjusted"),
+    ],
+)
 def test_raw_or_adjusted_is_declared_or_seen(store, tmp_path, change, declared, expected):
     frame = bars(40)
     frame[["open", "high", "low", "close"]] = change(frame[["open", "high", "low", "close"]])
@@ -201,17 +239,28 @@ def test_rows_of_a_halt_without_prices_are_left_out(store, tmp_path):
 # ---------------------------------------------------------------- what is refused
 BAD = {
     "missing columns": (lambda frame: frame.drop(columns=["high", "low"]), "bars.missing_columns", None),
-    "text in a price": (lambda frame: frame.astype({"close": object}).set_axis(frame.columns, axis=1).assign(
-        close=[*frame["close"][:7], "n/a?", *frame["close"][8:]]), "bars.not_a_number", 9),
-    "text in a date": (lambda frame: frame.assign(date=[*frame["date"].dt.strftime("%Y-%m-%d")[:5], "soon", *frame["date"].dt.strftime("%Y-%m-%d")[6:]]),
-                       "bars.bad_date", 7),
+    "text in a price": (
+        lambda frame: (
+            frame.astype({"close": object}).set_axis(frame.columns, axis=1).assign(close=[*frame["close"][:7], "n/a?", *frame["close"][8:]])
+        ),
+        "bars.not_a_number",
+        9,
+    ),
+    "text in a date": (
+        lambda frame: frame.assign(date=[*frame["date"].dt.strftime("%Y-%m-%d")[:5], "soon", *frame["date"].dt.strftime("%Y-%m-%d")[6:]]),
+        "bars.bad_date",
+        7,
+    ),
     "high below low": (lambda frame: frame.assign(high=frame["high"].where(frame.index != 4, 0.5)), "bars.high_below_low", 6),
     "empty price": (lambda frame: frame.assign(low=frame["low"].where(frame.index != 4)), "bars.not_finite", 6),
     "the same day twice": (lambda frame: pd.concat([frame, frame.iloc[[3]].assign(close=frame["open"][3])]), "bars.duplicate_date", 5),
     "negative price": (lambda frame: frame.assign(low=frame["low"].where(frame.index != 6, -3.0)), "import.negative_prices", 8),
     "negative volume": (lambda frame: frame.assign(volume=frame["volume"].where(frame.index != 6, -3.0)), "bars.negative_volume", 8),
-    "a jump no market makes": (lambda frame: frame.assign(**{name: frame[name] * np.where(frame.index < 15, 1, 0.01)
-                                                             for name in ("open", "high", "low", "close")})[BASE], "import.mixed_adjustment", 17),
+    "a jump no market makes": (
+        lambda frame: frame.assign(**{name: frame[name] * np.where(frame.index < 15, 1, 0.01) for name in ("open", "high", "low", "close")})[BASE],
+        "import.mixed_adjustment",
+        17,
+    ),
     "no row": (lambda frame: frame.iloc[:0], "bars.empty", None),
     "nothing but empty rows": (lambda frame: frame.assign(**dict.fromkeys(BASE[1:], 0)), "import.only_empty_rows", None),
 }
@@ -230,26 +279,41 @@ def test_bad_tables_are_refused_with_their_line_and_the_rest_is_imported(store, 
 
 
 def test_one_bad_symbol_of_a_table_does_not_stop_the_others(store, tmp_path):
-    table = pd.concat([bars(20).assign(symbol="600519"), bars(20).assign(symbol="AAPL", high=0.1), bars(20).assign(symbol="what?"),
-                       bars(20).assign(symbol="000001")], ignore_index=True)
+    table = pd.concat(
+        [
+            bars(20).assign(symbol="600519"),
+            bars(20).assign(symbol="AAPL", high=0.1),
+            bars(20).assign(symbol="what?"),
+            bars(20).assign(symbol="000001"),
+        ],
+        ignore_index=True,
+    )
     csv(tmp_path / "all.csv", table)
     report = import_paths(store, [tmp_path / "all.csv"])
     assert sorted(report.imported) == ["000001.SZ", "600519.SH"]
-    assert {entry.symbol: (entry.key, entry.line) for entry in report.refused} == {"AAPL": ("bars.high_below_low", 22), "what?": ("symbols.unknown", None)}
+    assert {entry.symbol: (entry.key, entry.line) for entry in report.refused} == {
+        "AAPL": ("bars.high_below_low", 22),
+        "what?": ("symbols.unknown", None),
+    }
 
 
-@pytest.mark.parametrize(("name", "content", "key"), [
-    ("600519.csv", b"", "import.no_header"), ("600519.csv", b"hello world\n1,2,3\n", "import.no_header"), ("600519.csv", b"\x00\x01\x02\x03" * 50, "import.not_text"),
-    ("600519.xlsx", b"PK\x03\x04 broken", "import.unreadable"), ("600519.parquet", b"PAR1 broken PAR1", "import.unreadable"),
-    ("600519.csv", b"date,open,high,low,close,volume\n2020-01-02,1,1,1\n", "import.ragged"),
-    ("600519.csv", b"date,open,high,low,close,volume\n", "bars.empty"),
-    ("prices.2020.csv", b"date,open,high,low,close,volume\n2020-01-02,1,1,1,1,5\n", "bars.only_a_name")])
+@pytest.mark.parametrize(
+    ("name", "content", "key"),
+    [
+        ("600519.csv", b"", "import.no_header"),
+        ("600519.csv", b"hello world\n1,2,3\n", "import.no_header"),
+        ("600519.csv", b"\x00\x01\x02\x03" * 50, "import.not_text"),
+        ("600519.xlsx", b"PK\x03\x04 broken", "import.unreadable"),
+        ("600519.parquet", b"PAR1 broken PAR1", "import.unreadable"),
+        ("600519.csv", b"date,open,high,low,close,volume\n2020-01-02,1,1,1\n", "import.ragged"),
+        ("600519.csv", b"date,open,high,low,close,volume\n", "bars.empty"),
+        ("prices.2020.csv", b"date,open,high,low,close,volume\n2020-01-02,1,1,1,1,5\n", "import.no_symbol"),
+        ("data.csv", b"date,open,high,low,close,volume\n2020-01-02,1,1,1,1,5\n", "import.no_symbol"),
+    ],
+)
 def test_files_that_are_no_tables(store, tmp_path, name, content, key):
     (tmp_path / name).write_bytes(content)
     report = import_paths(store, [tmp_path / name])
-    if key == "bars.only_a_name":  # a file's name is taken for a ticker when it can be one
-        assert report.imported == ["PRICES"] or the_refusal(report).key in ("import.no_symbol", "symbols.unknown")
-        return
     assert the_refusal(report).key == key
     with pytest.raises(DataError):
         report.check()
@@ -340,7 +404,9 @@ def test_a_symbol_in_two_files_is_taken_once(store, tmp_path):
 
 
 def test_the_plan_shows_how_a_file_would_be_read_and_stores_nothing(store, tmp_path):
-    frame = bars(80).rename(columns={"date": "日期", "close": "收盘", "open": "开盘", "high": "最高", "low": "最低", "volume": "成交量", "amount": "成交额"})
+    frame = bars(80).rename(
+        columns={"date": "日期", "close": "收盘", "open": "开盘", "high": "最高", "low": "最低", "volume": "成交量", "amount": "成交额"}
+    )
     csv(tmp_path / "600519.csv", frame.assign(成交量=frame["成交量"] / 100), encoding="gbk")
     csv(tmp_path / "000001.csv", bars(30).assign(high=0.1))
     plan = plan_import([tmp_path])
@@ -377,8 +443,13 @@ def test_progress_and_stop(store, tmp_path):
 def test_an_industry_table_beside_the_bars(store, tmp_path):
     for code in ("600519", "000001", "600000"):
         csv(tmp_path / "in" / f"{code}.csv", bars(5))
-    table = pd.DataFrame({"symbol": ["600519.SH", "000001.SZ", "600000.SH", "bad code!", "000002.SZ"], "name": ["贵州茅台", "平安银行", "浦发银行", "?", "万科A"],
-                          "industry": ["白酒", "银行", "算命", "银行", "全国地产"]})
+    table = pd.DataFrame(
+        {
+            "symbol": ["600519.SH", "000001.SZ", "600000.SH", "bad code!", "000002.SZ"],
+            "name": ["贵州茅台", "平安银行", "浦发银行", "?", "万科A"],
+            "industry": ["白酒", "银行", "算命", "银行", "全国地产"],
+        }
+    )
     table.to_csv(tmp_path / "industry.csv", index=False)
     report = import_paths(store, [tmp_path / "in"], industry=tmp_path / "industry.csv")
     assert store.industries() == {"600519.SH": "consumer", "000001.SZ": "finance", "600000.SH": "other"}
@@ -392,11 +463,15 @@ def test_an_industry_table_beside_the_bars(store, tmp_path):
 
 # ---------------------------------------------------------------- real files
 @pytest.mark.real
-@pytest.mark.parametrize(("name", "symbol", "rows", "first", "last", "shares"), [
-    ("chinese_headers_000001.csv", "000001.SZ", 842, "2021-01-04", "2024-06-26", 155421600),
-    ("duplicate_volume_column_000001.csv", "000001.SZ", 710, "2022-04-26", "2025-03-31", 988209),
-    ("gbk_descending_index_000300.csv", "000300.SH", 4556, "2002-01-04", "2020-10-16", 0),
-    ("two_header_rows_600519.csv", "600519.SH", 21, "2025-03-03", "2025-03-31", 3159566)])
+@pytest.mark.parametrize(
+    ("name", "symbol", "rows", "first", "last", "shares"),
+    [
+        ("chinese_headers_000001.csv", "000001.SZ", 842, "2021-01-04", "2024-06-26", 155421600),
+        ("duplicate_volume_column_000001.csv", "000001.SZ", 710, "2022-04-26", "2025-03-31", 988209),
+        ("gbk_descending_index_000300.csv", "000300.SH", 4556, "2002-01-04", "2020-10-16", 0),
+        ("two_header_rows_600519.csv", "600519.SH", 21, "2025-03-03", "2025-03-31", 3159566),
+    ],
+)
 def test_odd_real_files_are_read_as_meant(store, real_data, name, symbol, rows, first, last, shares):
     report = import_paths(store, [real_data / "quirks" / name])
     assert report.imported == [symbol] and not report.refused
@@ -406,8 +481,13 @@ def test_odd_real_files_are_read_as_meant(store, real_data, name, symbol, rows, 
 
 
 @pytest.mark.real
-@pytest.mark.parametrize(("name", "key", "line", "date"), [
-    ("negative_prices_600036.csv", "import.negative_prices", 2, "2002-04-09"), ("mixed_adjustment_000001.csv", "import.mixed_adjustment", 5, "2024-08-30")])
+@pytest.mark.parametrize(
+    ("name", "key", "line", "date"),
+    [
+        ("negative_prices_600036.csv", "import.negative_prices", 2, "2002-04-09"),
+        ("mixed_adjustment_000001.csv", "import.mixed_adjustment", 5, "2024-08-30"),
+    ],
+)
 def test_bad_real_files_are_refused_for_the_right_reason(store, real_data, name, key, line, date):
     refusal = the_refusal(import_paths(store, [real_data / "quirks" / name]))
     assert (refusal.key, refusal.line, refusal.fields["date"]) == (key, line, date)
@@ -436,6 +516,8 @@ def test_real_sheets(store, real_data):
 
 @pytest.mark.real
 def test_real_american_and_minute_files(store, real_data):
-    report = import_paths(store, [real_data / "us_five" / "AAPL.csv", real_data / "us_index", real_data / "minute" / "a_share_15min" / "600519.SH.csv"])
+    report = import_paths(
+        store, [real_data / "us_five" / "AAPL.csv", real_data / "us_index", real_data / "minute" / "a_share_15min" / "600519.SH.csv"]
+    )
     assert set(report.imported) == {"AAPL", "^GSPC", "^IXIC", "600519.SH"} and not report.refused
     assert store.symbols()["interval"].tolist() == [900, 86_400]

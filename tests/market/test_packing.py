@@ -119,9 +119,17 @@ def test_bars_of_different_length_do_not_mix(store):
     assert len(pack(store, ["688981.SH"]).time) == 30
 
 
-@pytest.mark.parametrize("damage", [
-    lambda text: text.replace("date,open", "date,offen"), lambda text: text[: len(text) // 2], lambda text: "", lambda text: text.replace(",1\n", ",x\n", 1),
-    lambda text: text.splitlines()[0] + "\n" + "\n".join(reversed(text.splitlines()[1:])) + "\n", lambda text: text.replace(",1\n", ",-1\n", 1)])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text.replace("date,open", "date,offen"),
+        lambda text: text[: len(text) // 2],
+        lambda text: "",
+        lambda text: text.replace(",1\n", ",x\n", 1),
+        lambda text: text.splitlines()[0] + "\n" + "\n".join(reversed(text.splitlines()[1:])) + "\n",
+        lambda text: text.replace(",1\n", ",-1\n", 1),
+    ],
+)
 def test_a_file_edited_beyond_repair_is_named(store, damage):
     path = store.bar_path("600519.SH")
     path.write_text(damage(path.read_text()))

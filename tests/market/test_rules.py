@@ -6,20 +6,44 @@ import pytest
 from financial_model.market.rules import fees, limit_prices, price_limit, round_half_up
 
 
-@pytest.mark.parametrize(("board", "day", "st", "expected"), [
-    ("main", "1996-12-13", False, np.inf), ("main", "1996-12-16", False, 0.10), ("main", "2026-11-20", False, 0.10),
-    ("main", "2026-07-03", True, 0.05), ("main", "2026-07-06", True, 0.10), ("main", "1997-01-02", True, 0.10),
-    ("chinext", "2020-08-21", False, 0.10), ("chinext", "2020-08-24", False, 0.20), ("chinext", "2020-08-24", True, 0.20),
-    ("star", "2019-07-22", False, 0.20), ("bse", "2021-11-15", False, 0.30), ("us", "2024-01-02", False, np.inf), ("index", "2024-01-02", False, np.inf)])
+@pytest.mark.parametrize(
+    ("board", "day", "st", "expected"),
+    [
+        ("main", "1996-12-13", False, np.inf),
+        ("main", "1996-12-16", False, 0.10),
+        ("main", "2026-11-20", False, 0.10),
+        ("main", "2026-07-03", True, 0.05),
+        ("main", "2026-07-06", True, 0.10),
+        ("main", "1997-01-02", True, 0.10),
+        ("chinext", "2020-08-21", False, 0.10),
+        ("chinext", "2020-08-24", False, 0.20),
+        ("chinext", "2020-08-24", True, 0.20),
+        ("star", "2019-07-22", False, 0.20),
+        ("bse", "2021-11-15", False, 0.30),
+        ("us", "2024-01-02", False, np.inf),
+        ("index", "2024-01-02", False, np.inf),
+    ],
+)
 def test_the_limit_of_a_board_on_a_day(board, day, st, expected):
     assert price_limit(board, [day], st=st)[0] == expected
 
 
-@pytest.mark.parametrize(("board", "day", "age", "up", "down"), [
-    ("main", "2013-12-31", 1, np.inf, np.inf), ("main", "2014-01-02", 1, 0.44, 0.36), ("main", "2014-01-03", 2, 0.10, 0.10),
-    ("main", "2023-04-07", 1, 0.44, 0.36), ("main", "2023-04-10", 5, np.inf, np.inf), ("main", "2023-04-10", 6, 0.10, 0.10),
-    ("chinext", "2020-08-24", 5, np.inf, np.inf), ("star", "2020-01-02", 5, np.inf, np.inf), ("star", "2020-01-02", 6, 0.20, 0.20),
-    ("bse", "2022-01-04", 1, np.inf, np.inf), ("bse", "2022-01-04", 2, 0.30, 0.30)])
+@pytest.mark.parametrize(
+    ("board", "day", "age", "up", "down"),
+    [
+        ("main", "2013-12-31", 1, np.inf, np.inf),
+        ("main", "2014-01-02", 1, 0.44, 0.36),
+        ("main", "2014-01-03", 2, 0.10, 0.10),
+        ("main", "2023-04-07", 1, 0.44, 0.36),
+        ("main", "2023-04-10", 5, np.inf, np.inf),
+        ("main", "2023-04-10", 6, 0.10, 0.10),
+        ("chinext", "2020-08-24", 5, np.inf, np.inf),
+        ("star", "2020-01-02", 5, np.inf, np.inf),
+        ("star", "2020-01-02", 6, 0.20, 0.20),
+        ("bse", "2022-01-04", 1, np.inf, np.inf),
+        ("bse", "2022-01-04", 2, 0.30, 0.30),
+    ],
+)
 def test_first_days_after_listing(board, day, age, up, down):
     assert price_limit(board, [day], listed_days=age)[0] == up
     assert price_limit(board, [day], listed_days=age, side="down")[0] == down
@@ -32,10 +56,16 @@ def test_many_days_at_once_in_seconds_or_dates():
     assert price_limit("main", days, st=[True, False]).tolist() == [0.05, 0.10]
 
 
-@pytest.mark.parametrize(("symbol", "day", "previous", "expected"), [
-    ("600519.SH", "2024-01-02", 10.05, (9.05, 11.06)),  # 11.055 and 9.045 round half up
-    ("600519.SH", "2024-01-02", 1726.0, (1553.4, 1898.6)), ("300750.SZ", "2024-01-02", 10.05, (8.04, 12.06)),
-    ("688981.SH", "2024-01-02", 0.97, (0.78, 1.16)), ("AAPL", "2024-01-02", 190.0, (0.0, np.inf))])
+@pytest.mark.parametrize(
+    ("symbol", "day", "previous", "expected"),
+    [
+        ("600519.SH", "2024-01-02", 10.05, (9.05, 11.06)),  # 11.055 and 9.045 round half up
+        ("600519.SH", "2024-01-02", 1726.0, (1553.4, 1898.6)),
+        ("300750.SZ", "2024-01-02", 10.05, (8.04, 12.06)),
+        ("688981.SH", "2024-01-02", 0.97, (0.78, 1.16)),
+        ("AAPL", "2024-01-02", 190.0, (0.0, np.inf)),
+    ],
+)
 def test_limit_prices_round_half_up(symbol, day, previous, expected):
     assert limit_prices(symbol, day, previous) == pytest.approx(expected, abs=1e-9)
 
@@ -44,9 +74,17 @@ def test_halves_go_up_however_binary_holds_them():
     assert round_half_up([11.055, 2.675, 0.005, 1.0]).tolist() == [11.06, 2.68, 0.01, 1.0]
 
 
-@pytest.mark.parametrize(("day", "buy", "sell", "transfer"), [
-    ("2008-09-18", 0.001, 0.001, 0.0), ("2008-09-19", 0.0, 0.001, 0.0), ("2015-08-01", 0.0, 0.001, 0.00002), ("2022-04-29", 0.0, 0.001, 0.00001),
-    ("2023-08-25", 0.0, 0.001, 0.00001), ("2023-08-28", 0.0, 0.0005, 0.00001)])
+@pytest.mark.parametrize(
+    ("day", "buy", "sell", "transfer"),
+    [
+        ("2008-09-18", 0.001, 0.001, 0.0),
+        ("2008-09-19", 0.0, 0.001, 0.0),
+        ("2015-08-01", 0.0, 0.001, 0.00002),
+        ("2022-04-29", 0.0, 0.001, 0.00001),
+        ("2023-08-25", 0.0, 0.001, 0.00001),
+        ("2023-08-28", 0.0, 0.0005, 0.00001),
+    ],
+)
 def test_fees_by_date(day, buy, sell, transfer):
     found = fees(day)
     assert (found.stamp_buy, found.stamp_sell, found.transfer) == (buy, sell, transfer)
@@ -57,7 +95,9 @@ def test_limits_hold_in_real_bars(real_data):
     """With the exchange's own reference close, hardly any bar lies outside the limits of its day."""
     import pandas as pd
 
-    bars = pd.read_parquet(real_data / "a_share_daily_unadjusted" / "all.parquet", filters=[("symbol", "in", ["600519.SH", "300122.SZ", "000100.SZ"])])
+    bars = pd.read_parquet(
+        real_data / "a_share_daily_unadjusted" / "all.parquet", filters=[("symbol", "in", ["600519.SH", "300122.SZ", "000100.SZ"])]
+    )
     for symbol, part in bars.groupby("symbol"):
         name = "chinext" if symbol.startswith("300") else "main"
         limit = price_limit(name, part["date"].to_numpy())

@@ -40,7 +40,14 @@ def test_what_is_known_about_a_symbol(store):
     store.write_bars("600519", bars(30), source="files", name="贵州茅台", prices="adjusted")
     store.write_bars("000300.SH", bars(20), source="files")
     row = store.symbols().iloc[0]
-    assert (row["symbol"], row["name"], row["board"], row["source"], row["rows"], row["status"]) == ("600519.SH", "贵州茅台", "main", "files", 30, "ok")
+    assert (row["symbol"], row["name"], row["board"], row["source"], row["rows"], row["status"]) == (
+        "600519.SH",
+        "贵州茅台",
+        "main",
+        "files",
+        30,
+        "ok",
+    )
     assert (row["first"], row["prices"], row["interval"]) == ("2020-01-02", "adjusted", 86_400)
     assert list(store.symbols("index")["symbol"]) == ["000300.SH"] and len(store.symbols("all")) == 2
     assert (store.data_dir / "index_data" / "000300.SH.csv").is_file()

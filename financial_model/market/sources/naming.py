@@ -13,6 +13,7 @@ from financial_model.market.symbols import index_by_name, parse_symbol
 
 _CODE = re.compile(r"(?<![0-9A-Za-z])(?:(sh|sz|bj)[._-]?)?(\d{6})(?:[._-]?(sh|ss|sz|bj|xshg|xshe))?(?![0-9A-Za-z])", re.IGNORECASE)
 _TICKER = re.compile(r"\^?[A-Za-z][A-Za-z0-9]{0,9}(?:[.-][A-Za-z]{1,2})?(?=$|[_ (])")
+_WORDS = frozenset("data all stock stocks price prices daily bars test table input quote quotes train valid kline day index ohlc ohlcv chart".split())
 _INDEX_ALIASES = {"SP500": "^GSPC", "GSPC": "^GSPC", "NASDAQ": "^IXIC", "IXIC": "^IXIC", "DJI": "^DJI", "DJIA": "^DJI"}
 
 
@@ -27,9 +28,14 @@ def file_symbol(path: Path) -> str:
         before, code, after = match.groups()
         return str(parse_symbol(f"{code}.{before or after}" if before or after else code))
     ticker = _TICKER.match(stem)
-    if ticker:
+    if ticker and (ticker[0] == ticker[0].upper() or _is_ticker(ticker[0], stem)):
         return str(parse_symbol(_INDEX_ALIASES.get(ticker[0].upper(), ticker[0])))
     raise DataError("import.no_symbol", file=path.name)
+
+
+def _is_ticker(text: str, stem: str) -> bool:
+    """Small letters are a ticker when they are the whole name and short; a file called data or prices is not about a stock of that name."""
+    return text == stem and len(text.partition(".")[0]) <= 5 and text.lower() not in _WORDS
 
 
 def row_symbol(written: str, name: str = "", *, strict: bool = True) -> str:

@@ -53,12 +53,12 @@ class Variant:
 
 
 VARIANTS: dict[str, Variant] = {
-    "linear": Variant(signal="linear", kappa=0.055),
+    "linear": Variant(signal="linear", kappa=0.056),
     "null": Variant(drift=False),
     "interaction": Variant(signal="interaction", kappa=0.05),
-    "sign_flip": Variant(signal="linear", kappa=0.0525, multipliers=(1.0, -1.0, 1.0, -1.0)),
-    "industry_lead_lag": Variant(signal="industry_lead_lag", kappa=0.0635),
-    "one_style": Variant(signal="one_style", kappa=0.073),
+    "sign_flip": Variant(signal="linear", kappa=0.053, multipliers=(1.0, -1.0, 1.0, -1.0)),
+    "industry_lead_lag": Variant(signal="industry_lead_lag", kappa=0.064),
+    "one_style": Variant(signal="one_style", kappa=0.0745),
     "volatility_only": Variant(drift=False, garch=(0.12, 0.85)),
 }
 """linear: 5-day reversal plus abnormal volume. interaction: their product. sign_flip: linear, its sign turns with the regime. industry_lead_lag: an
@@ -86,18 +86,22 @@ class Path:
 
 
 def simulate(variant: Variant, *, stocks: int, days: int, seed: int, kappa: float) -> Path:
-    """A market of ``days`` sessions, the same for the same arguments on every machine with the same numpy."""
-    chain, factors, noise, volume, halts, traits = (np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(6))
+    """A market of ``days`` sessions, the same for the same arguments on every machine with the same numpy.
+
+    Every quantity has a random stream of its own, drawn day by day: a longer market begins with the shorter one.
+    """
+    chain, index, sectors, factors, noise, volume, halts, lengths, traits = (
+        np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(9))
     total = days + BURN_IN
     industry, style, beta, variance = _traits(traits, stocks)
     regime = _regimes(chain, total)
     mean = MARKET_MEAN if variant.drift else np.zeros(len(REGIMES))
-    market = mean[regime] + MARKET_VOLATILITY[regime] * _student(factors, total)
-    industries = INDUSTRY_VOLATILITY * _student(factors, (total, len(INDUSTRIES)))
+    market = mean[regime] + MARKET_VOLATILITY[regime] * _student(index, total)
+    industries = INDUSTRY_VOLATILITY * _student(sectors, (total, len(INDUSTRIES)))
     styles = STYLE_VOLATILITY * _student(factors, (total, style.shape[1]))
     common = beta * market[:, None] + industries[:, industry] + styles @ style.T
     activity = _autoregression(volume, total, stocks)
-    suspended = _suspensions(halts, total, stocks)
+    suspended = _suspensions(halts, lengths, total, stocks)
     strength = kappa * np.array(variant.multipliers)
     signal = Signal(variant.signal, industry, style)
 
@@ -223,10 +227,10 @@ def _autoregression(random: np.random.Generator, days: int, stocks: int) -> NDAr
     return out
 
 
-def _suspensions(random: np.random.Generator, days: int, stocks: int) -> NDArray[np.bool_]:
+def _suspensions(random: np.random.Generator, spans: np.random.Generator, days: int, stocks: int) -> NDArray[np.bool_]:
     """Rare halts of one to SUSPENSION_DAYS sessions, announced by nothing."""
     starts = random.random((days, stocks)) < SUSPENSION_START
-    lengths = random.integers(1, SUSPENSION_DAYS + 1, (days, stocks))
+    lengths = spans.integers(1, SUSPENSION_DAYS + 1, (days, stocks))
     out = np.zeros((days, stocks), bool)
     for t, i in np.argwhere(starts):
         out[t : t + lengths[t, i], i] = True
