@@ -36,8 +36,7 @@ class ConditionEmbedding(nn.Module):
 
 def _table(size: int, width: int) -> nn.Embedding:
     table = nn.Embedding(size, width)
-    nn.init.normal_(table.weight, std=0.1)
-    nn.init.zeros_(table.weight[-1])
+    nn.init.zeros_(table.weight[-1])  # the others keep their spread of one: in smaller ones interactions are learned many times slower
     return table
 
 
@@ -53,16 +52,22 @@ class Unconditioned(nn.Module):
 
 
 class Concatenated(nn.Module):
-    """The embedding beside the state, mixed by one hidden layer: under a linear head alone the two could only add up, never interact."""
+    """State and embedding side by side in one layer that is linear in either and in their products: W state * (1 + G embedding) + V embedding.
+
+    Under a plain linear layer the two could only add up, and a signal that turns with the regime needs the product. G and V start at
+    zero, so training begins with the unconditioned forecast. No activation: what is linear in the state stays linear.
+    """
 
     def __init__(self, size: int, config: ModelConfig) -> None:
         super().__init__()
         self.embedding = ConditionEmbedding(config)
-        self.mix = nn.Sequential(nn.Linear(size + self.embedding.output_size, size), nn.GELU(), nn.Dropout(config.dropout))
+        self.mix = nn.Linear(size, size)
+        self.gate_shift = _silent(self.embedding.output_size, 2 * size)
         self.output_size = size
 
     def forward(self, state: Tensor, condition: Tensor, ranks: Tensor) -> Tensor:
-        return self.mix(torch.cat((state, self.embedding(condition, ranks)), dim=1))
+        gate, shift = self.gate_shift(self.embedding(condition, ranks)).chunk(2, dim=1)
+        return self.mix(state) * (1 + gate) + shift
 
 
 class Modulated(nn.Module):
@@ -71,14 +76,19 @@ class Modulated(nn.Module):
     def __init__(self, size: int, config: ModelConfig) -> None:
         super().__init__()
         self.embedding = ConditionEmbedding(config)
-        self.modulation = nn.Linear(self.embedding.output_size, 2 * size)
-        nn.init.zeros_(self.modulation.weight)
-        nn.init.zeros_(self.modulation.bias)
+        self.scale_shift = _silent(self.embedding.output_size, 2 * size)
         self.output_size = size
 
     def forward(self, state: Tensor, condition: Tensor, ranks: Tensor) -> Tensor:
-        scale, shift = self.modulation(self.embedding(condition, ranks)).chunk(2, dim=1)
+        scale, shift = self.scale_shift(self.embedding(condition, ranks)).chunk(2, dim=1)
         return state * (1 + scale) + shift
+
+
+def _silent(size: int, outputs: int) -> nn.Linear:
+    layer = nn.Linear(size, outputs)
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
 
 
 _MODES: dict[str, type[Unconditioned] | type[Concatenated] | type[Modulated]] = {

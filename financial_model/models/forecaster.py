@@ -25,8 +25,8 @@ SKIP_SIZE = 64
 class Forecaster(nn.Module):
     """A forecast from a window alone: no row of a batch sees another one.
 
-    With ``skip`` the window's last row takes two short ways: through a small network into the state, where the condition acts on it,
-    and straight into the head. The second is exactly a linear model of today's features, which a recurrent network otherwise has to
+    With ``skip`` the window's last row joins the backbone's state twice, as it is and through a small network, and the condition acts on
+    all of it. The first makes every forecaster contain the linear model of today's features, which a recurrent network otherwise has to
     rediscover through all its gates.
     """
 
@@ -38,21 +38,22 @@ class Forecaster(nn.Module):
         self.backbone = kind(inputs, context_length, config.shape(), config)
         size = self.backbone.output_size
         self.last_row: LastRow | None = None
+        if self.skip:
+            size += inputs
         if self.skip and not kind.reads_last_row:
             self.last_row = LastRow(inputs, SKIP_SIZE, config.dropout)
             size += SKIP_SIZE
         self.condition = build_condition(config.condition, size, config)
-        self.head = build_head(head, self.condition.output_size + (inputs if self.skip else 0), horizon, config.quantile_levels)
+        self.head = build_head(head, self.condition.output_size, horizon, config.quantile_levels)
 
     def forward(self, x: Tensor, condition: Tensor, ranks: Tensor) -> dict[str, Tensor]:
         """``{"point": [B, H]}``, ``{"quantiles": [B, H, Q]}`` or ``{"logits": [B, 3]}``, float32, in units of ``Batch.unit``."""
-        state = self.backbone(x)
+        state, last = self.backbone(x), x[:, -1]
         if self.last_row is not None:
-            state = torch.cat((state, self.last_row(x[:, -1])), dim=1)
-        state = self.condition(state, condition, ranks)
+            state = torch.cat((state, self.last_row(last)), dim=1)
         if self.skip:
-            state = torch.cat((state, x[:, -1].to(state.dtype)), dim=1)
-        return self.head(state)
+            state = torch.cat((state, last.to(state.dtype)), dim=1)
+        return self.head(self.condition(state, condition, ranks))
 
 
 def build_forecaster(model: ModelConfig, *, head: str, inputs: int, context_length: int, horizon: int) -> Forecaster:

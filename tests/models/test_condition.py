@@ -43,11 +43,21 @@ def test_film_is_the_identity_before_training():
     assert film.output_size == 8
 
 
+def test_concat_is_linear_in_the_state_and_starts_without_the_condition():
+    torch.manual_seed(0)
+    concat = build_condition("concat", 8, ModelConfig())
+    state, (_, condition, ranks) = torch.randn(6, 8), windows(6)
+    assert torch.equal(concat(state, condition, ranks), concat.mix(state))
+    torch.nn.init.normal_(concat.gate_shift.weight)
+    zero = concat(state * 0, condition, ranks)
+    assert torch.allclose(concat(3 * state, condition, ranks) - zero, 3 * (concat(state, condition, ranks) - zero), atol=1e-3)
+
+
 def test_film_scales_and_shifts_each_component():
     torch.manual_seed(0)
     film = build_condition("film", 2, ModelConfig())
     with torch.no_grad():
-        film.modulation.bias.copy_(torch.tensor([1.0, 0.0, 0.0, 5.0]))
+        film.scale_shift.bias.copy_(torch.tensor([1.0, 0.0, 0.0, 5.0]))
     assert torch.equal(film(torch.tensor([[3.0, 4.0]]), *windows(1)[1:]), torch.tensor([[6.0, 9.0]]))
 
 
@@ -61,8 +71,7 @@ def test_none_ignores_the_classes():
 def test_every_one_of_the_six_classes_and_the_ranks_matter(mode):
     torch.manual_seed(0)
     layer = build_condition(mode, 8, ModelConfig(dropout=0.0))
-    if mode == "film":
-        torch.nn.init.normal_(layer.modulation.weight)
+    torch.nn.init.normal_((layer.scale_shift if mode == "film" else layer.gate_shift).weight)
     state, (_, condition, ranks) = torch.randn(1, 8), windows(1)
     before = layer(state, condition, ranks)
     for column in range(6):

@@ -78,7 +78,7 @@ def test_one_bar_and_one_feature_are_enough(backbone):
 @pytest.mark.parametrize("backbone", [name for name in ALL_BACKBONES if name != "lstm_tutorial"])
 def test_the_skip_carries_a_linear_signal_of_the_last_row(backbone):
     """With the head reading nothing but the skipped row, the forecast is exactly that linear function."""
-    model = small_model(backbone, condition="concat").eval()
+    model = small_model(backbone, condition="film").eval()  # the identity before training
     slope = torch.arange(1.0, INPUTS + 1)
     with torch.no_grad():
         model.head.readout.weight.zero_()
@@ -96,7 +96,7 @@ def test_without_skip_the_head_reads_the_state_alone():
 SIZES = {  # full-size defaults, 20 features, 60 bars, 5 days, quantile head
     ("mlp", "none"): 24_415, ("lstm", "none"): 349_791, ("gru", "none"): 264_543, ("lstm_tutorial", "none"): 128_231,
     ("transformer", "none"): 3_178_207, ("cnn_lstm", "none"): 2_218_463,
-    ("mlp", "concat"): 50_431, ("cnn_lstm", "concat"): 2_450_879, ("cnn_lstm", "film"): 2_281_087,
+    ("mlp", "concat"): 67_691, ("cnn_lstm", "concat"): 2_503_339, ("cnn_lstm", "film"): 2_283_847,
 }
 
 
@@ -107,12 +107,12 @@ def test_sizes_of_the_defaults(backbone, condition):
 
 
 GOLDEN = {  # first and twentieth loss; film, tiny sizes, AdamW 0.01: a refactoring leaves them as they are
-    "mlp": {"trend_aware": (0.5792084, 0.2328537), "quantile": (0.1631951, 0.07360617), "cross_entropy": (1.090307, 0.548871)},
-    "lstm": {"trend_aware": (0.5761822, 0.1556944), "quantile": (0.1629511, 0.02224963), "cross_entropy": (1.089759, 0.05246424)},
-    "gru": {"trend_aware": (0.5787327, 0.1541213), "quantile": (0.1629906, 0.02441357), "cross_entropy": (1.103233, 0.05854523)},
-    "lstm_tutorial": {"trend_aware": (0.5873226, 0.3795584), "quantile": (0.1627045, 0.1098309), "cross_entropy": (1.10406, 0.8381472)},
-    "transformer": {"trend_aware": (0.5739504, 0.1491956), "quantile": (0.1633003, 0.02175689), "cross_entropy": (1.107619, 0.02335774)},
-    "cnn_lstm": {"trend_aware": (0.5812201, 0.1575878), "quantile": (0.1623031, 0.02374249), "cross_entropy": (1.103737, 0.07891257)},
+    "mlp": {"trend_aware": (0.587835, 0.1897142), "quantile": (0.1638533, 0.04926259), "cross_entropy": (1.113564, 0.4293543)},
+    "lstm": {"trend_aware": (0.5705203, 0.1539585), "quantile": (0.1635226, 0.02392279), "cross_entropy": (1.098172, 0.01698741)},
+    "gru": {"trend_aware": (0.5960789, 0.1519999), "quantile": (0.1615779, 0.01989482), "cross_entropy": (1.093392, 0.0233965)},
+    "lstm_tutorial": {"trend_aware": (0.5858362, 0.3232411), "quantile": (0.1628476, 0.09574176), "cross_entropy": (1.099016, 0.7364749)},
+    "transformer": {"trend_aware": (0.5895472, 0.1474065), "quantile": (0.1621514, 0.01738345), "cross_entropy": (1.095353, 0.005041314)},
+    "cnn_lstm": {"trend_aware": (0.5834829, 0.1508348), "quantile": (0.1628711, 0.0190188), "cross_entropy": (1.098204, 0.02127199)},
 }
 
 
