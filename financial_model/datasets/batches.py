@@ -114,7 +114,8 @@ class HostBatches:
         batch = current.batch.map(lambda tensor: tensor[:len(ends)])
         if self.device.type == "cpu":
             return batch
-        batch = batch.map(lambda tensor: tensor.to(self.device, non_blocking=True))
+        pinned = current.copied is not None  # only then may a copy go on behind our back
+        batch = batch.map(lambda tensor: tensor.to(self.device, non_blocking=pinned))
         current.mark()
         return batch
 

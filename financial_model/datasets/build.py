@@ -21,7 +21,7 @@ from financial_model import config as settings
 from financial_model.config import RunConfig
 from financial_model.datasets import child, fingerprint, selection
 from financial_model.datasets.panel import open_panel
-from financial_model.datasets.write import discard, write_panel
+from financial_model.datasets.write import discard, values_buffer, write_panel
 from financial_model.errors import DataError
 from financial_model.paths import Workspace
 
@@ -32,7 +32,7 @@ STAGE = "panel"
 _ATTEMPTS = 3
 _ABANDONED = 6 * 3600  # seconds after which an unfinished folder belongs to nobody
 _PACKAGE = Path(__file__).resolve().parents[1]
-_DECISIVE = ("datasets/write.py", "datasets/selection.py", "market/rules.py", "market/packing.py", "market/barfile.py")
+_DECISIVE = ("datasets/write.py", "datasets/row_facts.py", "datasets/selection.py", "market/rules.py", "market/packing.py", "market/barfile.py")
 """Source files that, beside the features, decide the numbers of a panel: when they change, it is built again."""
 
 
@@ -117,8 +117,11 @@ def prepare(workspace: Workspace, config: RunConfig, progress: child.Progress) -
         if usable(plan.folder):
             return plan.folder
         clean(workspace.panels, plan.folder)
-        if _make(plan, progress):
-            return plan.folder
+        try:
+            if _make(plan, progress):
+                return plan.folder
+        finally:
+            discard(plan.folder, os.getpid())
     raise DataError("panel.data_moving", folder=str(workspace.data_dir))
 
 
@@ -133,7 +136,8 @@ def _make(plan: Plan, progress: child.Progress) -> bool:
     left_out = {**plan.selection.left_out, **{symbol: "no_bars" for symbol in set(plan.selection.symbols) - set(bars.symbols)}}
     keep = selection.keep_rows(bars.symbols, bars.offsets, bars.time, plan.config.universe, left_out)
     progress(STAGE, 20, 100)
-    values = registry.compute(bars, plan.feature_names, lambda done, total: progress(STAGE, 20 + 60 * done / max(total, 1), 100))
+    values = values_buffer(plan.folder, len(bars.time), len(plan.feature_names))
+    registry.compute(bars, plan.feature_names, lambda done, total: progress(STAGE, 20 + 60 * done / max(total, 1), 100), out=values)
     conditions, ranks = describe(bars, plan.industries)
     progress(STAGE, 90, 100)
     if Plan(plan.workspace, plan.config).fingerprint != plan.fingerprint:
@@ -152,9 +156,9 @@ def clean(panels: Path, wanted: Path) -> None:
     if not panels.is_dir():
         return
     now = time.time()
-    for folder in panels.glob(".*.tmp"):
-        if now - folder.stat().st_mtime > _ABANDONED:
-            shutil.rmtree(folder, ignore_errors=True)
+    for rest in panels.glob(".*.tmp"):
+        if now - rest.stat().st_mtime > _ABANDONED:
+            shutil.rmtree(rest, ignore_errors=True) if rest.is_dir() else rest.unlink(missing_ok=True)
     finished = [folder for folder in panels.iterdir() if folder.is_dir() and not folder.name.startswith(".") and folder != wanted]
     for folder in sorted(finished, key=lambda folder: folder.stat().st_mtime, reverse=True)[KEPT_PANELS - 1:]:
         shutil.rmtree(folder, ignore_errors=True)

@@ -9,29 +9,25 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from financial_model.datasets.panel import FORMAT, HEADER, ORACLE_HORIZONS, SYMBOLS
+from financial_model.datasets.panel import FORMAT, HEADER, SYMBOLS
+from financial_model.datasets.row_facts import oracle_rows, price_columns, tradable_flags, trailing_volatility
 from financial_model.datasets.splits import iso
-from financial_model.errors import DataError
-from financial_model.features.labels import OPENS_AT_LIMIT_DOWN, OPENS_AT_LIMIT_UP, TRADES
-from financial_model.market.rules import price_limit, round_half_up
-from financial_model.market.symbols import board
 from financial_model.paths import storage_error
+from financial_model.runtime import memory
 
 if TYPE_CHECKING:
     from financial_model.market.bars import PackedBars
 
 SOURCES = "sources.json"
-VOLATILITY_BARS, VOLATILITY_FLOOR = 21, 0.002
-_FIRST_RETURNS, _TYPICAL_VOLATILITY = 5, 0.02
+_SHARE_OF_MEMORY = 0.25
 
 
 def write_panel(folder: Path, bars: PackedBars, feature_names: Sequence[str], values: NDArray[np.float32], conditions: NDArray[np.int8],
@@ -53,8 +49,8 @@ def write_panel(folder: Path, bars: PackedBars, feature_names: Sequence[str], va
     ]
     if truth is not None:
         arrays.append(("oracle", lambda: oracle_rows(bars, truth)))
-    discard(folder, os.getpid())
     temporary = _unfinished(folder, os.getpid())
+    shutil.rmtree(temporary, ignore_errors=True)
     try:
         temporary.mkdir(parents=True)
         for step, (name, compute) in enumerate(arrays):
@@ -68,11 +64,10 @@ def write_panel(folder: Path, bars: PackedBars, feature_names: Sequence[str], va
         _save(temporary / "offsets.npy", offsets)
         (temporary / SYMBOLS).write_text(json.dumps(symbols), "utf-8")
         (temporary / SOURCES).write_text(json.dumps(sources or {}), "utf-8")
-        times = bars.time[keep]
         header = {
             "format": FORMAT, "fingerprint": fingerprint, "rows": int(keep.sum()), "stocks": len(symbols), "features": list(feature_names),
             "days": int(days.sum()), "market": bars.market_name, "synthetic": synthetic, "oracle": truth is not None,
-            "first": iso(times.min()), "last": iso(times.max()), **(facts or {}),
+            "first": iso(bars.time[keep].min()), "last": iso(bars.time[keep].max()), **(facts or {}),
         }
         (temporary / HEADER).write_text(json.dumps(header, indent=1), "utf-8")
         _publish(temporary, folder)
@@ -89,9 +84,34 @@ def _unfinished(folder: Path, pid: int) -> Path:
     return folder.with_name(f".{folder.name}.{pid}.tmp")
 
 
+def _scratch(folder: Path, pid: int) -> Path:
+    return folder.with_name(f".{folder.name}.{pid}.values.tmp")
+
+
 def discard(folder: Path, pid: int) -> None:
     """Remove what process ``pid`` had written towards ``folder`` when it ended."""
     shutil.rmtree(_unfinished(folder, pid), ignore_errors=True)
+    with suppress(OSError):  # absent, or on Windows still mapped: the next cleaning takes it
+        _scratch(folder, pid).unlink(missing_ok=True)
+
+
+def values_buffer(folder: Path, rows: int, features: int) -> NDArray[np.float32]:
+    """An array for the features of a panel: in memory, or in a file beside ``folder`` when it would fill a good part of the memory.
+
+    ``StorageError`` when the disk has no room for it. ``discard`` removes the file.
+    """
+    size = 4 * rows * features
+    if size < _SHARE_OF_MEMORY * (memory()[1] or np.inf):
+        return np.empty((rows, features), np.float32)
+    path = _scratch(folder, os.getpid())
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w+b") as stream:
+            if hasattr(os, "posix_fallocate"):  # a hole that cannot be filled later would kill the process instead of raising
+                os.posix_fallocate(stream.fileno(), 0, size)
+            return np.memmap(stream, np.float32, "r+" if hasattr(os, "posix_fallocate") else "w+", shape=(rows, features))
+    except OSError as error:
+        raise storage_error(error, folder) from error
 
 
 def _kept(bars: PackedBars, keep: NDArray[np.bool_]) -> tuple[list[str], NDArray[np.int64]]:
@@ -135,86 +155,3 @@ def _publish(temporary: Path, folder: Path) -> None:
         os.rename(folder, aside)
         shutil.rmtree(aside, ignore_errors=True)
     os.rename(temporary, folder)
-
-
-def price_columns(bars: PackedBars) -> NDArray[np.float64]:
-    """[rows, 4] log adjusted close, log adjusted open, raw close, raw open. ``DataError`` for a price that is not positive and finite."""
-    adjusted = np.stack([bars.close * bars.factor, bars.open * bars.factor], 1)
-    wrong = ~(np.isfinite(adjusted) & (adjusted > 0)).all(1)
-    if wrong.any():
-        row = int(np.flatnonzero(wrong)[0])
-        stock = int(np.searchsorted(bars.offsets, row, side="right")) - 1
-        raise DataError("panel.bad_price", symbol=bars.symbols[stock], date=iso(bars.time[row]), open=float(bars.open[row]),
-                        close=float(bars.close[row]), factor=float(bars.factor[row]))
-    return np.column_stack([np.log(adjusted), bars.close, bars.open])
-
-
-@numba.njit(cache=True, nogil=True)
-def trailing_volatility(log_close, offsets):
-    """[rows] float32 standard deviation of the last 21 log returns (of those there are; 0.02 before the fifth), at least 0.002.
-
-    Each row is summed on its own: later bars cannot change it, not even in the last bit.
-    """
-    result = np.empty(log_close.shape[0], np.float32)
-    for stock in range(offsets.shape[0] - 1):
-        first = offsets[stock]
-        for row in range(first, offsets[stock + 1]):
-            count = min(row - first, VOLATILITY_BARS)
-            if count < _FIRST_RETURNS:
-                result[row] = _TYPICAL_VOLATILITY
-                continue
-            mean = (log_close[row] - log_close[row - count]) / count
-            total = 0.0
-            for k in range(row - count + 1, row + 1):
-                distance = log_close[k] - log_close[k - 1] - mean
-                total += distance * distance
-            result[row] = max(np.sqrt(total / (count - 1)), VOLATILITY_FLOOR)
-    return result
-
-
-def tradable_flags(bars: PackedBars) -> NDArray[np.uint8]:
-    """[rows] TRADES where there was volume and no suspension, and whether the bar opened at its upper or lower price limit."""
-    trades = bars.volume > 0
-    if "tradable" in bars.extra:
-        trades &= ~(bars.extra["tradable"] == 0)
-    flags = np.zeros(len(trades), np.uint8)
-    flags[trades] = TRADES
-    for stock, symbol in enumerate(bars.symbols):
-        rows = slice(int(bars.offsets[stock]), int(bars.offsets[stock + 1]))
-        np.bitwise_or(flags[rows], _limit_flags(symbol, bars.time[rows], bars.open[rows], bars.close[rows], bars.factor[rows]), out=flags[rows])
-    return flags
-
-
-def _limit_flags(symbol: str, time: NDArray, opened: NDArray, close: NDArray, factor: NDArray) -> NDArray[np.uint8]:
-    flags = np.zeros(len(time), np.uint8)
-    if len(time) < 2:
-        return flags
-    reference = round_half_up(close[:-1] * factor[:-1] / factor[1:])  # on an ex-day the ex-reference price
-    kind, age = board(symbol), np.arange(2, len(time) + 1)
-    up = price_limit(kind, time[1:], listed_days=age, side="up")
-    if not np.isfinite(up).any():
-        return flags
-    down = price_limit(kind, time[1:], listed_days=age, side="down")
-    with np.errstate(invalid="ignore"):
-        flags[1:][np.isfinite(up) & (opened[1:] >= round_half_up(reference * (1 + up)) - 1e-6)] |= OPENS_AT_LIMIT_UP
-        flags[1:][np.isfinite(down) & (opened[1:] <= round_half_up(reference * (1 - down)) + 1e-6)] |= OPENS_AT_LIMIT_DOWN
-    return flags
-
-
-def oracle_rows(bars: PackedBars, truth: Path) -> NDArray[np.float32]:
-    """[rows, 10] the demo market's true expectations by symbol and date, NaN where it has none. ``DataError`` when the file cannot be read."""
-    try:
-        with np.load(truth, allow_pickle=False) as archive:
-            symbols, time, expected = archive["symbols"].astype(str), archive["time"].astype(np.int64), archive["expected"]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise DataError("panel.bad_truth", path=str(truth), reason=str(error)[:200]) from error
-    column = {symbol: i for i, symbol in enumerate(symbols)}
-    result = np.full((len(bars.time), ORACLE_HORIZONS), np.nan, np.float32)
-    for stock, symbol in enumerate(bars.symbols):
-        if symbol not in column:
-            continue
-        rows = np.arange(bars.offsets[stock], bars.offsets[stock + 1])
-        day = np.minimum(np.searchsorted(time, bars.time[rows]), len(time) - 1)
-        known = time[day] == bars.time[rows]
-        result[rows[known]] = expected[day[known], column[symbol], :ORACLE_HORIZONS]
-    return result

@@ -143,6 +143,17 @@ def test_end_gives_the_same_rows_as_the_whole_history(market):
         np.testing.assert_array_equal(getattr(part, name), getattr(whole, name)[whole.time <= last], err_msg=name)
 
 
+def test_a_panel_too_large_for_the_memory_is_the_same(market, monkeypatch):
+    from financial_model.datasets import write
+
+    expected = open_panel(prepare(market, CONFIG, quietly)).values.copy()
+    build_folder = Plan(market, CONFIG).folder
+    (build_folder / "panel.json").unlink()
+    monkeypatch.setattr(write, "memory", lambda: (1000, 1000))
+    np.testing.assert_array_equal(open_panel(prepare(market, CONFIG, quietly)).values, expected)
+    assert not [path for path in market.panels.iterdir() if path.name.startswith(".")]
+
+
 def test_short_stocks_are_left_out_and_remembered(market):
     path = prepare(market, with_universe(min_history=100), quietly)
     assert open_panel(path).symbols == ("600000.SH", "600001.SH") and open_panel(path).facts["left_out"] == 1

@@ -1,0 +1,110 @@
+"""What each row of a panel knows beyond its features: prices, trailing volatility, whether it could be traded, the demo market's truth.
+
+In: packed bars. Out: one array per fact, row by row. Causal: no row knows a later bar, not even in its last bit. It writes nothing.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from financial_model.datasets.panel import ORACLE_HORIZONS
+from financial_model.datasets.splits import iso
+from financial_model.errors import DataError
+from financial_model.features.labels import OPENS_AT_LIMIT_DOWN, OPENS_AT_LIMIT_UP, TRADES
+from financial_model.market.rules import price_limit, round_half_up
+from financial_model.market.symbols import board
+
+if TYPE_CHECKING:
+    from financial_model.market.bars import PackedBars
+
+VOLATILITY_BARS, VOLATILITY_FLOOR = 21, 0.002
+_FIRST_RETURNS, _TYPICAL_VOLATILITY = 5, 0.02
+
+
+def price_columns(bars: PackedBars) -> NDArray[np.float64]:
+    """[rows, 4] log adjusted close, log adjusted open, raw close, raw open. ``DataError`` for a price that is not positive and finite."""
+    adjusted = np.stack([bars.close * bars.factor, bars.open * bars.factor], 1)
+    wrong = ~(np.isfinite(adjusted) & (adjusted > 0)).all(1)
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        stock = int(np.searchsorted(bars.offsets, row, side="right")) - 1
+        raise DataError("panel.bad_price", symbol=bars.symbols[stock], date=iso(bars.time[row]), open=float(bars.open[row]),
+                        close=float(bars.close[row]), factor=float(bars.factor[row]))
+    return np.column_stack([np.log(adjusted), bars.close, bars.open])
+
+
+@numba.njit(cache=True, nogil=True)
+def trailing_volatility(log_close, offsets):
+    """[rows] float32 standard deviation of the last 21 log returns (of those there are; 0.02 before the fifth), at least 0.002.
+
+    Each row is summed on its own: later bars cannot change it, not even in the last bit.
+    """
+    result = np.empty(log_close.shape[0], np.float32)
+    for stock in range(offsets.shape[0] - 1):
+        first = offsets[stock]
+        for row in range(first, offsets[stock + 1]):
+            count = min(row - first, VOLATILITY_BARS)
+            if count < _FIRST_RETURNS:
+                result[row] = _TYPICAL_VOLATILITY
+                continue
+            mean = (log_close[row] - log_close[row - count]) / count
+            total = 0.0
+            for k in range(row - count + 1, row + 1):
+                distance = log_close[k] - log_close[k - 1] - mean
+                total += distance * distance
+            result[row] = max(np.sqrt(total / (count - 1)), VOLATILITY_FLOOR)
+    return result
+
+
+def tradable_flags(bars: PackedBars) -> NDArray[np.uint8]:
+    """[rows] TRADES where there was volume and no suspension, and whether the bar opened at its upper or lower price limit."""
+    trades = bars.volume > 0
+    if "tradable" in bars.extra:
+        trades &= ~(bars.extra["tradable"] == 0)
+    flags = np.zeros(len(trades), np.uint8)
+    flags[trades] = TRADES
+    for stock, symbol in enumerate(bars.symbols):
+        rows = slice(int(bars.offsets[stock]), int(bars.offsets[stock + 1]))
+        np.bitwise_or(flags[rows], _limit_flags(symbol, bars.time[rows], bars.open[rows], bars.close[rows], bars.factor[rows]), out=flags[rows])
+    return flags
+
+
+def _limit_flags(symbol: str, time: NDArray, opened: NDArray, close: NDArray, factor: NDArray) -> NDArray[np.uint8]:
+    flags = np.zeros(len(time), np.uint8)
+    if len(time) < 2:
+        return flags
+    reference = round_half_up(close[:-1] * factor[:-1] / factor[1:])  # on an ex-day the ex-reference price
+    kind, age = board(symbol), np.arange(2, len(time) + 1)
+    up = price_limit(kind, time[1:], listed_days=age, side="up")
+    if not np.isfinite(up).any():
+        return flags
+    down = price_limit(kind, time[1:], listed_days=age, side="down")
+    with np.errstate(invalid="ignore"):
+        flags[1:][np.isfinite(up) & (opened[1:] >= round_half_up(reference * (1 + up)) - 1e-6)] |= OPENS_AT_LIMIT_UP
+        flags[1:][np.isfinite(down) & (opened[1:] <= round_half_up(reference * (1 - down)) + 1e-6)] |= OPENS_AT_LIMIT_DOWN
+    return flags
+
+
+def oracle_rows(bars: PackedBars, truth: Path) -> NDArray[np.float32]:
+    """[rows, 10] the demo market's true expectations by symbol and date, NaN where it has none. ``DataError`` when the file cannot be read."""
+    try:
+        with np.load(truth, allow_pickle=False) as archive:
+            symbols, time, expected = archive["symbols"].astype(str), archive["time"].astype(np.int64), archive["expected"]
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise DataError("panel.bad_truth", path=str(truth), reason=str(error)[:200]) from error
+    column = {symbol: i for i, symbol in enumerate(symbols)}
+    result = np.full((len(bars.time), ORACLE_HORIZONS), np.nan, np.float32)
+    for stock, symbol in enumerate(bars.symbols):
+        if symbol not in column:
+            continue
+        rows = np.arange(bars.offsets[stock], bars.offsets[stock + 1])
+        day = np.minimum(np.searchsorted(time, bars.time[rows]), len(time) - 1)
+        known = time[day] == bars.time[rows]
+        result[rows[known]] = expected[day[known], column[symbol], :ORACLE_HORIZONS]
+    return result
