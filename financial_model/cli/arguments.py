@@ -84,6 +84,7 @@ def _data_commands(command: Any, words: _Words) -> None:
     parser.add_argument("--symbols", default="", metavar="A,B", help=words("flag.symbols"))
     parser.add_argument("--count", type=int, default=None, metavar="N", help=words("flag.count"))
     parser.add_argument("--start", default="", metavar="DATE", help=words("flag.start"))
+    parser.add_argument("--retry", action="store_true", help=words("flag.retry"))
     parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help=words("flag.option"))
 
     parser = command("import")

@@ -141,6 +141,8 @@ def serve(arguments: argparse.Namespace, output: Output) -> Answer:
     user, separator, password = arguments.auth.partition(":")
     if arguments.auth and not (separator and user and password):
         raise ConfigError("cli.serve.bad_auth")
+    if not 0 < arguments.port < 65536:
+        raise ConfigError("cli.serve.bad_port", port=arguments.port)
     served = launch(arguments.host, arguments.port, workspace=workspace_of(arguments), auth=(user, password) if arguments.auth else None,
                     language=arguments.language if arguments.language_given else None)
     if served.port != arguments.port:

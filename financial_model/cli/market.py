@@ -30,14 +30,21 @@ def download(arguments: argparse.Namespace, output: Output) -> Answer:
     symbols = tuple(part.strip() for part in arguments.symbols.split(",") if part.strip())
     with stopping(output) as stop, ProgressBar(output) as progress:
         result = fetch(workspace, arguments.source, symbols=symbols, count=arguments.count, start=arguments.start,
-                       options=_options(arguments.option), progress=progress, stop=stop)
+                       options=_options(arguments.option), retry=arguments.retry, progress=progress, stop=stop)
     return Answer(result, _download_lines(result, workspace, output))
 
 
 def _download_lines(result: dict[str, Any], workspace: Workspace, output: Output) -> list[str]:
-    summary = result["summary"]
-    return [output.word("cli.download.done", source=result["source"], stocks=f"{summary['stocks']:,}", rows=f"{summary['rows']:,}",
-                        first=summary["first"], last=summary["last"], folder=str(workspace.data_dir))]
+    summary, failed = result["summary"], result["failed"]
+    lines = [output.word("cli.download.done", source=result["source"], stored=len(result["stored"]), rows=f"{result['rows']:,}",
+                         current=result["current"], empty=len(result["empty"]), failed=len(failed))]
+    if summary["stocks"]:
+        lines.append(output.word("cli.download.store", folder=str(workspace.data_dir), stocks=f"{summary['stocks']:,}",
+                                 rows=f"{summary['rows']:,}", first=summary["first"], last=summary["last"]))
+    lines += [f"{entry['symbol']}: {translate(entry['key'], output.language, **entry['fields'])}" for entry in failed[:SHOWN]]
+    if result["halted"]:
+        lines.append(translate(result["halted"]["key"], output.language, **result["halted"]["fields"]))
+    return lines
 
 
 def make_demo_market(workspace: Workspace, *, count: int, seed: int, progress: Callable[..., None], stop: threading.Event) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from typing import Any
 from financial_model.errors import JobError, KairosError, NotFoundError, Stopped
 from financial_model.paths import Workspace
 from financial_model.serving.failures import error_id
-from financial_model.serving.runs import RunStore
+from financial_model.serving.runs import RunInfo, RunStore
 from financial_model.serving.tasks import TASKS, JobContext, Task
 from financial_model.text import translate
 
@@ -200,8 +200,9 @@ class JobService:
             logger.exception("%s failed unexpectedly (error %s)", job.kind, number)
             self._finish(job, "failed", "jobs.unexpected", {"id": number}, number=number)
         else:
-            stopped = getattr(result, "state", "") == "stopped"
-            job.result = result.to_json() if hasattr(result, "to_json") else result
+            run = result if isinstance(result, RunInfo) else None
+            stopped = run is not None and run.state == "stopped"
+            job.result = result if run is None else run.to_json()
             self._finish(job, "stopped" if stopped else "finished", "jobs.stopped" if stopped else "")
 
     def _progress(self, job: Job, stage: str, done: float, total: float) -> None:

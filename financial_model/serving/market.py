@@ -5,39 +5,50 @@ In: a workspace and what a user wants. Out: plain data about what was done. Read
 
 from __future__ import annotations
 
+import inspect
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from financial_model.errors import ConfigError
+from financial_model.errors import ConfigError, SourceError
 from financial_model.paths import Workspace
 
 ProgressCallback = Callable[..., None]
 
 
 def download(workspace: Workspace, source: str, *, symbols: Sequence[str] = (), count: int | None = None, start: str = "",
-             options: Mapping[str, Any] | None = None, progress: ProgressCallback | None = None,
+             options: Mapping[str, Any] | None = None, retry: bool = False, progress: ProgressCallback | None = None,
              stop: threading.Event | None = None) -> dict[str, Any]:
-    """Bars from a registered source into the store; what is there already is kept and only completed.
+    """Bars from a registered source into the store; what is there and current is left alone.
 
-    ``symbols`` win over ``count`` (None: the source's own default, 0: all). ``options``: settings of this source alone.
-    Raises ``NotFoundError`` for an unknown source, ``SourceError`` when it does not answer, ``Stopped`` on ``stop``.
+    ``symbols`` win over ``count`` (None: the usual number, 0: all). ``options``: settings of this source alone. ``retry``: only what failed before.
+    Returns the download's report and ``summary``, the store's totals. Raises ``NotFoundError`` for an unknown source, ``SourceError`` when it gave
+    nothing at all, ``Stopped`` on ``stop``: complete symbols stay.
     """
-    from financial_model.market.sources.base import open_source, source_class
+    from financial_model.market.download import download as fetch
+    from financial_model.market.sources.base import Query
     from financial_model.market.store import Store
 
-    kind: Any = source_class(source)
-    try:
-        opened: Any = open_source(source, **(options or {}))
-    except TypeError:
-        raise ConfigError("serving.source_options", source=source, options=", ".join(options or {})) from None
+    wanted: dict[str, Any] = {name: value for name, value in (("count", count), ("start", start or None)) if value is not None}
+    query = Query(symbols=tuple(symbols), options=_options(source, options or {}), **wanted)
     store = Store(workspace.data_dir)
-    if kind.capabilities.whole:
-        wanted = {} if count is None else {"stocks": count}
-        result = opened.write(store, **wanted, progress=_as_stage(progress, "download"), stop=stop)
-        return {"source": source, **result, "summary": store.summary()}
-    raise ConfigError("serving.source_options", source=source, options="-")
+    report = fetch(store, source, query, retry=retry, progress=_as_stage(progress, "download"), stop=stop)
+    if report.halted is not None and not report.stored and not report.current:
+        raise SourceError(report.halted.key, **report.halted.fields)
+    return {**report.to_dict(), "summary": store.summary()}
+
+
+def _options(source: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of one source, each known to it and of the kind of its default. ``ConfigError`` names the first that is not."""
+    from financial_model.market.sources.base import source_class
+
+    known = inspect.signature(source_class(source)).parameters
+    for name, value in given.items():
+        default = known[name].default if name in known else None
+        if name not in known or isinstance(default, int | float) and not isinstance(value, int | float):
+            raise ConfigError("serving.source_option", source=source, option=f"{name}={value}"[:60], known=", ".join(known) or "-")
+    return dict(given)
 
 
 def import_files(workspace: Workspace, paths: Sequence[str | Path], *, industry: str | Path | None = None, volume_unit: str = "auto",

@@ -122,6 +122,8 @@ class Predictor:
 
         if industry and industry not in INDUSTRIES:
             raise ConfigError("serving.condition_value", name="industry", value=industry[:40], choices=", ".join(INDUSTRIES))
+        if top < 0:
+            raise ConfigError("serving.top_negative", top=top)
         model = self.forecaster(run_id, checkpoint)
         asked = model.check_horizon(days)
         panel = self._panel(model, progress=progress, stop=stop)

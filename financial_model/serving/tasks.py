@@ -63,12 +63,12 @@ def rank(context: JobContext, run: str, **filters: Any) -> Any:
 
 
 def download(context: JobContext, source: str, *, symbols: Sequence[str] = (), count: int | None = None, stocks: int | None = None, start: str = "",
-             **options: Any) -> dict[str, Any]:
+             retry: bool = False, **options: Any) -> dict[str, Any]:
     """Bars from a source; ``stocks`` is another word for ``count``, ``options`` are the source's own."""
     from financial_model.serving.market import download as fetch
 
     return fetch(context.workspace, source, symbols=symbols, count=stocks if count is None else count, start=start, options=options,
-                 progress=context.progress, stop=context.stop)
+                 retry=retry, progress=context.progress, stop=context.stop)
 
 
 def import_files(context: JobContext, paths: Sequence[str], **options: Any) -> dict[str, Any]:
