@@ -1,6 +1,6 @@
 """The file of one symbol: UTF-8 CSV with ISO dates, oldest first, that people can open, copy and diff.
 
-In: a validated bar table, or a path. Out: bytes, or columns as arrays. Numbers are written with the fewest digits that read back the same.
+In: checked bars, or a path. Out: bytes, or columns as arrays. Numbers are written with the fewest digits that read back the same.
 It knows no database and no vendor.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -23,15 +23,13 @@ Columns = dict[str, NDArray]
 """``date`` int64 seconds, everything else float64, all of one length."""
 
 
-def encode(frame: pd.DataFrame) -> bytes:
-    """The CSV of a validated table; daily dates without a time."""
-    dates = frame["date"].to_numpy().astype("datetime64[s]")
-    daily = bool((dates == dates.astype("datetime64[D]")).all())
-    arrays = [pa.array(dates.astype("datetime64[D]")) if daily else pa.array(dates)]
-    for column in frame.columns[1:]:
-        values = frame[column].to_numpy(np.float64)
-        arrays.append(pa.array(values, mask=np.isnan(values)))
-    table = pa.table(arrays, names=[str(column) for column in frame.columns])
+def encode(columns: Mapping[str, NDArray]) -> bytes:
+    """The CSV of checked columns (``date`` datetime64[s], the others float64); daily dates without a time."""
+    dates = columns["date"]
+    days = dates.astype("datetime64[D]")
+    arrays = [pa.array(days if (dates == days).all() else dates)]
+    arrays += [pa.array(values, mask=np.isnan(values)) for name, values in columns.items() if name != "date"]
+    table = pa.table(arrays, names=["date", *(name for name in columns if name != "date")])
     stream = io.BytesIO()
     stream.write((",".join(table.column_names) + "\n").encode())
     pyarrow.csv.write_csv(table, stream, pyarrow.csv.WriteOptions(include_header=False, quoting_style="none", batch_size=16_384))

@@ -7,7 +7,7 @@ It knows neither files nor vendors; many symbols end to end are in ``packing``, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from financial_model.errors import DataError
 from financial_model.market.packing import PackedBars, pack
 
-__all__ = ["COLUMNS", "PRICES", "PackedBars", "adjusted", "interval", "pack", "validate"]
+__all__ = ["COLUMNS", "PRICES", "PackedBars", "adjusted", "check", "columns_of", "interval", "pack", "validate"]
 
 COLUMNS = ("date", "open", "high", "low", "close", "volume", "amount", "factor")
 """In this order in every bar file; extra numeric columns follow."""
@@ -34,23 +34,40 @@ def validate(frame: pd.DataFrame, name: str, *, lines: Sequence[int] | NDArray[n
     Missing ``amount`` becomes NaN, missing ``factor`` 1. A row with empty volume and one flat price is a suspended day: volume 0.
     Raises ``DataError`` (``bars.*``) with the first offending line.
     """
-    missing = [column for column in REQUIRED if column not in frame.columns]
-    if missing:
-        raise DataError("bars.missing_columns", name=name, missing=", ".join(missing), found=", ".join(map(str, frame.columns))[:200])
-    if not len(frame):
-        raise DataError("bars.empty", name=name)
+    return pd.DataFrame(columns_of(frame, name, lines=lines))
+
+
+def columns_of(frame: pd.DataFrame, name: str, *, lines: Sequence[int] | NDArray[np.int64] | None = None) -> dict[str, NDArray]:
+    """What :func:`validate` returns, as arrays by name: ``date`` datetime64[s], everything else float64."""
+    _require(frame.columns, len(frame), name)
     at = np.arange(2, len(frame) + 2) if lines is None else np.asarray(lines)
-    time = _dates(frame["date"], name, at)
-    columns = {column: _numbers(frame[column], column, name, at) for column in frame.columns if column != "date"}
-    columns.setdefault("amount", np.full(len(frame), np.nan))
-    columns.setdefault("factor", np.ones(len(frame)))
-    _check_prices(columns, name, at)
-    _check_volume(columns, name, at)
-    for column in columns.keys() - set(COLUMNS):
-        columns[column] = np.where(np.isinf(columns[column]), np.nan, columns[column])
-    order = _ascending(time, columns, name, at)
-    extra = [column for column in columns if column not in COLUMNS]
-    return pd.DataFrame({"date": time[order], **{column: columns[column][order] for column in (*COLUMNS[1:], *extra)}})
+    columns = {str(column): frame[column] for column in frame.columns}
+    time = _dates(columns.pop("date"), name, at)
+    return check(time, {column: _numbers(values, column, name, at) for column, values in columns.items()}, name, at)
+
+
+def check(time: NDArray[np.datetime64], columns: Mapping[str, NDArray[np.float64]], name: str, lines: NDArray[np.int64]) -> dict[str, NDArray]:
+    """:func:`columns_of` for columns that are arrays already, ``lines`` one per row."""
+    _require(("date", *columns), len(time), name)
+    _check_dates(time, name, lines, time)
+    checked = dict(columns)
+    checked.setdefault("amount", np.full(len(time), np.nan))
+    checked.setdefault("factor", np.ones(len(time)))
+    _check_prices(checked, name, lines)
+    _check_volume(checked, name, lines)
+    extra = [column for column in checked if column not in COLUMNS]
+    for column in extra:
+        checked[column] = np.where(np.isinf(checked[column]), np.nan, checked[column])
+    order = _ascending(time, checked, name, lines)
+    return {"date": time[order], **{column: checked[column][order] for column in (*COLUMNS[1:], *extra)}}
+
+
+def _require(found: Iterable[str], rows: int, name: str) -> None:
+    missing = [column for column in REQUIRED if column not in found]
+    if missing:
+        raise DataError("bars.missing_columns", name=name, missing=", ".join(missing), found=", ".join(map(str, found))[:200])
+    if not rows:
+        raise DataError("bars.empty", name=name)
 
 
 def adjusted(frame: pd.DataFrame) -> pd.DataFrame:
@@ -73,11 +90,15 @@ def _dates(column: pd.Series, name: str, at: NDArray) -> NDArray[np.datetime64]:
     else:
         parsed = column.dt.tz_localize(None) if column.dt.tz is not None else column
     time = parsed.to_numpy().astype("datetime64[s]")
+    _check_dates(time, name, at, column)
+    return time
+
+
+def _check_dates(time: NDArray[np.datetime64], name: str, at: NDArray, written: Sequence | pd.Series | NDArray) -> None:
     bad = np.isnat(time) | (time < _EARLIEST) | (time > _LATEST)
     if bad.any():
         row = int(bad.argmax())
-        raise DataError("bars.bad_date", name=name, line=int(at[row]), value=str(column.iloc[row])[:40])
-    return time
+        raise DataError("bars.bad_date", name=name, line=int(at[row]), value=str(np.asarray(written)[row])[:40])
 
 
 def _numbers(column: pd.Series, label: str, name: str, at: NDArray) -> NDArray[np.float64]:

@@ -19,7 +19,7 @@ import pandas as pd
 
 from financial_model.errors import DataError, NotFoundError, StorageError
 from financial_model.market import barfile, upkeep
-from financial_model.market.bars import validate
+from financial_model.market.bars import columns_of
 from financial_model.market.schema import CREATE, FACTS, TABLES, VERSION, one, put_entry, put_outcome
 from financial_model.market.symbols import kind as kind_of
 from financial_model.market.symbols import parse_symbol
@@ -106,8 +106,8 @@ class Store:
         would mix, ``StorageError`` when the disk is full; the old bars are then intact.
         """
         code = str(parse_symbol(symbol))
-        table = validate(frame, code)
-        content = barfile.encode(table)
+        columns = columns_of(frame, code)
+        content = barfile.encode(columns)
         path = self.path(code)
         with self.connect() as db:
             _refuse_mixture(db, source, self.data_dir)
@@ -118,7 +118,7 @@ class Store:
         if not same or name:
             with self.connect() as db:
                 db.execute("INSERT OR REPLACE INTO meta VALUES ('synthetic', ?)", (str(int(source == SYNTHETIC_SOURCE)),))
-                put_entry(db, upkeep.describe(code, table, content, path, source=source, prices=prices), name)
+                put_entry(db, upkeep.describe(code, columns["date"], content, path, source=source, prices=prices), name)
         return not same
 
     def read_bars(self, symbol: str) -> pd.DataFrame:

@@ -13,11 +13,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+import numpy as np
+from numpy.typing import NDArray
 
 from financial_model.errors import DataError
 from financial_model.market import barfile
-from financial_model.market.bars import interval, validate
+from financial_model.market.bars import columns_of, interval
 from financial_model.market.schema import Entry, now, put_entry, put_outcome
 from financial_model.market.symbols import parse_symbol
 from financial_model.paths import atomic_write
@@ -92,10 +93,10 @@ def rebuild(store: Store, *, full: bool = True) -> dict[str, Any]:
     return {"symbols": len(found) - len(damaged), "read": read, "damaged": damaged, "gone": gone}
 
 
-def describe(symbol: str, table: pd.DataFrame, content: bytes, path: Path, *, source: str, prices: str) -> Entry:
+def describe(symbol: str, time: NDArray[np.datetime64], content: bytes, path: Path, *, source: str, prices: str) -> Entry:
     """The database's row for a bar file just written or read."""
-    first, last = (str(table["date"].iloc[row]).removesuffix(" 00:00:00") for row in (0, -1))
-    return Entry(symbol=symbol, source=source, prices=prices, rows=len(table), first=first, last=last, interval=interval(table["date"]),
+    first, last = (str(time[row]).replace("T", " ").removesuffix(" 00:00:00") for row in (0, -1))
+    return Entry(symbol=symbol, source=source, prices=prices, rows=len(time), first=first, last=last, interval=interval(time),
                  hash=barfile.digest(content), bytes=len(content), mtime=path.stat().st_mtime_ns)
 
 
@@ -123,14 +124,14 @@ def _reread(store: Store, symbol: str, path: Path, row: dict[str, str], known: t
     content = path.read_bytes()
     source, prices = known[2:] if known else (row.get("source") or "files", row.get("prices") or "unknown")
     try:
-        table = validate(barfile.to_frame(barfile.decode(path)), symbol)
+        columns = columns_of(barfile.to_frame(barfile.decode(path)), symbol)
     except DataError as error:
         with store.connect() as db:
             db.execute("UPDATE symbols SET rows=0 WHERE symbol=?", (symbol,))
             put_outcome(db, symbol, "failed", error.key, error.fields, source)
         return False
     with store.connect() as db:
-        put_entry(db, describe(symbol, table, content, path, source=source, prices=prices), row.get("name", ""))
+        put_entry(db, describe(symbol, columns["date"], content, path, source=source, prices=prices), row.get("name", ""))
     return True
 
 

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 _ALIASES: dict[str, str] = {
     # our name: headers, compared without case, spaces, dots, dashes, underscores and brackets
@@ -108,6 +109,7 @@ def recognised(headers: Sequence[str]) -> int:
     return len({FIELD_OF[name] for name in map(plain, headers) if name in FIELD_OF})
 
 
+@lru_cache(maxsize=4096)
 def plain(header: str) -> str:
     """A header without case, spaces, punctuation and unit, as the aliases are written."""
     text = _UNITS.sub("", unicodedata.normalize("NFKC", str(header))).lower()

@@ -15,12 +15,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from financial_model.errors import DataError
-from financial_model.market.bars import PRICES, validate
+from financial_model.market.bars import PRICES, check
 from financial_model.market.rules import LIMITS, price_limit
 from financial_model.market.symbols import board
 
 VOLUME_UNITS = ("auto", "shares", "lots")
 PRICE_KINDS = ("auto", "raw", "adjusted")
+Bars = dict[str, np.ndarray]
 _HELPERS = ("preclose", "adj_close", "adjust_flag")
 _UNITS = {"shares": (1.0, 1.0, 1.0), "lots": (100.0, 100.0, 1.0), "lots_thousands": (0.1, 100.0, 1000.0)}
 """amount / volume / close -> what volume and amount are multiplied by. The last is tushare's: lots and thousands of yuan."""
@@ -66,16 +67,16 @@ def repair(symbol: str, time: NDArray[np.datetime64], columns: Mapping[str, NDAr
     time, lines = time[kept], lines[kept]
     table = {column: values[kept] for column, values in table.items()}
     _refuse_negative(symbol, table, time, lines)
-    bars = validate(pd.DataFrame({"date": time, **table}), symbol, lines=lines)
-    at = {stamp: line for stamp, line in zip(time[::-1], lines[::-1], strict=True)}
+    bars = check(time, table, symbol, lines)
     unit = _scale_volume(symbol, name, bars, options.volume_unit, scales, tushare, notes)
-    exact = _factor(symbol, bars, notes)
+    exact = _factor(bars, notes)
     kind = _kind_of_prices(name, bars, options.prices, exact, notes)
-    _refuse_mixture(symbol, name, bars, at)
+    _refuse_mixture(symbol, name, bars, time, lines)
     _note_moves(name, bars, notes)
-    if len(bars) == 1:
+    if len(bars["date"]) == 1:
         notes.append(("import.note_one_row", {}))
-    return Repaired(bars=bars.drop(columns=[column for column in _HELPERS if column in bars]), prices=kind, unit=unit, notes=notes)
+    kept_columns = {column: values for column, values in bars.items() if column not in _HELPERS}
+    return Repaired(bars=pd.DataFrame(kept_columns), prices=kind, unit=unit, notes=notes)
 
 
 def _without_empty_rows(table: dict[str, NDArray], notes: list) -> NDArray[np.bool_]:
@@ -101,7 +102,7 @@ def _refuse_negative(symbol: str, table: Mapping[str, NDArray], time: NDArray, l
 
 
 # ---------------------------------------------------------------- volume
-def _scale_volume(symbol: str, name: str, bars: pd.DataFrame, declared: str, scales: Mapping[str, float], tushare: bool, notes: list) -> str:
+def _scale_volume(symbol: str, name: str, bars: Bars, declared: str, scales: Mapping[str, float], tushare: bool, notes: list) -> str:
     """Volume to shares and amount to currency, in place; returns the unit found. What is declared holds where the data itself does not tell."""
     if "amount" in scales:
         bars["amount"] *= scales["amount"]
@@ -123,17 +124,18 @@ def _scale_volume(symbol: str, name: str, bars: pd.DataFrame, declared: str, sca
     return unit
 
 
-def _detect_unit(symbol: str, name: str, bars: pd.DataFrame, tushare: bool, declared: str) -> str:
+def _detect_unit(symbol: str, name: str, bars: Bars, tushare: bool, declared: str) -> str:
     """By amount / volume / close: near 1 shares, near 100 lots. Adjusted closes bend the ratio over time, so an exact end decides.
 
     Where that says nothing, the unit declared.
     """
-    traded = bars[(bars["volume"] > 0) & (bars["amount"] > 0)]
-    if not len(traded):
+    traded = (bars["volume"] > 0) & (bars["amount"] > 0)
+    if not traded.any():
         return "unknown" if declared == "auto" else declared
+    average = bars["amount"][traded] / bars["volume"][traded]
     if name == "index":  # index points are no price: an average share costs about 12 yuan, a lot 1,200
-        return "lots" if (traded["amount"] / traded["volume"]).median() > 120 else "shares"
-    ratio = (traded["amount"] / traded["volume"] / traded["close"]).to_numpy()
+        return "lots" if np.median(average) > 120 else "shares"
+    ratio = average / bars["close"][traded]
     units = {unit: expected for unit, (expected, *_) in _UNITS.items() if unit != "lots_thousands" or tushare}
 
     def near(value: float, factor: float) -> set[str]:
@@ -147,19 +149,19 @@ def _detect_unit(symbol: str, name: str, bars: pd.DataFrame, tushare: bool, decl
 
 
 # ---------------------------------------------------------------- adjustment
-def _factor(symbol: str, bars: pd.DataFrame, notes: list) -> bool:
+def _factor(bars: Bars, notes: list) -> bool:
     """Backward factor in place, from what the source says about it; True when it says anything."""
     if (bars["factor"] != 1).any():
         return True
-    close = bars["close"].to_numpy()
+    close = bars["close"]
     if "adj_close" in bars:
-        ratio = bars["adj_close"].to_numpy() / close
+        ratio = bars["adj_close"] / close
         if np.isfinite(ratio).all() and (ratio > 0).all():
             bars["factor"] = ratio / ratio[0]
             return True
         notes.append(("import.note_column_ignored", {"column": "adj_close"}))
     if "preclose" in bars:
-        reference = bars["preclose"].to_numpy()[1:]
+        reference = bars["preclose"][1:]
         known = np.isfinite(reference) & (reference > 0)
         step = np.where(known, close[:-1] / np.where(known, reference, 1.0), 1.0)
         same = np.abs(step - 1) < 1e-6
@@ -171,10 +173,10 @@ def _factor(symbol: str, bars: pd.DataFrame, notes: list) -> bool:
     return False
 
 
-def _kind_of_prices(name: str, bars: pd.DataFrame, declared: str, exact: bool, notes: list) -> str:
+def _kind_of_prices(name: str, bars: Bars, declared: str, exact: bool, notes: list) -> str:
     """raw, adjusted or unknown. A-shares trade in whole cents, so other prices are adjusted ones, whatever was declared."""
-    flag: set[float] = set(bars["adjust_flag"].dropna()) if "adjust_flag" in bars else set()
-    close = bars["close"].to_numpy()
+    flag: set[float] = set(bars["adjust_flag"][np.isfinite(bars["adjust_flag"])]) if "adjust_flag" in bars else set()
+    close = bars["close"]
     cents = np.abs(close - np.round(close, 2)) <= 1e-6 * close
     if len(flag) == 1:  # baostock: 1 backward, 2 forward, 3 none
         found = "raw" if flag == {3.0} else "adjusted"
@@ -187,10 +189,9 @@ def _kind_of_prices(name: str, bars: pd.DataFrame, declared: str, exact: bool, n
     return found
 
 
-def _refuse_mixture(symbol: str, name: str, bars: pd.DataFrame, lines: Mapping[np.datetime64, int]) -> None:
+def _refuse_mixture(symbol: str, name: str, bars: Bars, time: NDArray[np.datetime64], lines: NDArray[np.int64]) -> None:
     """Two neighbouring rows that cannot be on one scale: adjusted and unadjusted, or differently adjusted, in one file."""
-    adjusted = (bars["close"] * bars["factor"]).to_numpy()
-    days = bars["date"].to_numpy().astype("datetime64[s]")
+    adjusted, days = bars["close"] * bars["factor"], bars["date"]
     ratio = adjusted[1:] / adjusted[:-1]
     halted = np.diff(days) > np.timedelta64(10, "D")
     limited = name not in ("us", "other")
@@ -199,18 +200,16 @@ def _refuse_mixture(symbol: str, name: str, bars: pd.DataFrame, lines: Mapping[n
     bad = (ratio < low) | (ratio > high)
     if bad.any():
         row = int(bad.argmax()) + 1
-        raise DataError("import.mixed_adjustment", name=symbol, line=int(lines[days[row]]), date=str(days[row])[:10],
-                        before=f"{bars['close'].iloc[row - 1]:g}", after=f"{bars['close'].iloc[row]:g}")
+        raise DataError("import.mixed_adjustment", name=symbol, line=int(lines[(time == days[row]).argmax()]), date=str(days[row])[:10],
+                        before=f"{bars['close'][row - 1]:g}", after=f"{bars['close'][row]:g}")
 
 
-def _note_moves(name: str, bars: pd.DataFrame, notes: list) -> None:
+def _note_moves(name: str, bars: Bars, notes: list) -> None:
     """Count moves beyond the price limit of the day: raw prices without a factor, or an adjustment by subtraction, show here."""
-    adjusted = (bars["close"] * bars["factor"]).to_numpy()
-    days = bars["date"].to_numpy()
-    if len(days) < 7 or np.diff(days.astype("datetime64[s]")).min() < np.timedelta64(86_400, "s"):
+    adjusted, days = bars["close"] * bars["factor"], bars["date"]
+    if name not in LIMITS or len(days) < 7 or np.diff(days).min() < np.timedelta64(86_400, "s"):
         return
-    limit = price_limit(name, days.astype("datetime64[D]")[1:])
-    beyond = np.abs(adjusted[1:] / adjusted[:-1] - 1) > limit + 0.006
+    beyond = np.abs(adjusted[1:] / adjusted[:-1] - 1) > price_limit(name, days[1:]) + 0.006
     beyond[:5] = False  # first days after listing may have no limit, and a file may begin there
     if beyond.any():
         notes.append(("import.note_moves", {"rows": int(beyond.sum())}))
