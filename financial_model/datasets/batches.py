@@ -18,7 +18,7 @@ from torch import Tensor
 from financial_model.config import CONDITIONS, RANKS, RunConfig
 from financial_model.datasets import targets
 from financial_model.datasets.panel import LOG_CLOSE, Panel
-from financial_model.kernels import windows
+from financial_model.kernels import windows, windows_cpu
 
 Table = tuple[NDArray[np.float32], NDArray[np.float32]]
 UNKNOWN_LABEL = -1
@@ -111,7 +111,8 @@ class HostBatches:
         self._turn = (self._turn + 1) % len(self._sets)
         current.wait()
         current.fill(self.panel, self.spec, ends, self.threads)
-        batch = current.batch.map(lambda tensor: tensor[:len(ends)])
+        count = len(ends)
+        batch = current.batch if count == len(current.batch) else current.batch.map(lambda tensor: tensor[:count])
         if self.device.type == "cpu":
             return batch
         pinned = current.copied is not None  # only then may a copy go on behind our back
@@ -128,23 +129,24 @@ class _HostSet:
             return torch.empty(shape, dtype=dtype, pin_memory=pinned)
 
         columns, whole = len(panel.feature_names), torch.int64
-        self.out = windows.buffers(size, spec.context_length, columns, pinned=pinned)
         self.batch = Batch(
-            x=self.out[0], condition=new(size, len(CONDITIONS), dtype=whole), ranks=new(size, len(RANKS)), y=new(size, spec.horizon),
-            label=new(size, dtype=whole), unit=new(size, spec.horizon), end=new(size, dtype=whole), date=new(size, dtype=whole))
+            x=new(size, spec.context_length, columns), condition=new(size, len(CONDITIONS), dtype=whole), ranks=new(size, len(RANKS)),
+            y=new(size, spec.horizon), label=new(size, dtype=whole), unit=new(size, spec.horizon),
+            end=new(size, dtype=whole), date=new(size, dtype=whole))
         self.batch.y.fill_(torch.nan)
         self.batch.label.fill_(UNKNOWN_LABEL)
         if spec.fixed_unit is not None:
             self.batch.unit.copy_(torch.from_numpy(spec.fixed_unit))
         self.arrays = {entry.name: getattr(self.batch, entry.name).numpy() for entry in fields(Batch)}
+        self.statistics = np.empty((2, size, columns), np.float32)
         self.roots = targets.root_days(spec.horizon) if spec.fixed_unit is None else np.empty(0, np.float32)
         self.copied = torch.cuda.Event() if pinned else None
 
     def fill(self, panel: Panel, spec: Recipe, ends: NDArray[np.int64], threads: int) -> None:
         n, a = len(ends), self.arrays
-        windows.gather_windows(
+        windows_cpu.gather_windows(
             panel.values, ends, spec.context_length, spec.mode, center=spec.center, scale=spec.scale, clip=spec.clip, close=spec.close,
-            out=(self.out[0][:n], self.out[1][:n], self.out[2][:n]), threads=threads)
+            out=(a["x"][:n], self.statistics[0][:n], self.statistics[1][:n]), threads=threads or torch.get_num_threads())
         a["end"][:n] = ends
         targets.fill_facts(ends, panel.time, panel.conditions, panel.ranks, panel.volatility, self.roots,
                            a["date"], a["condition"], a["ranks"], a["unit"])

@@ -17,11 +17,10 @@ from financial_model.runtime import has_triton
 Buffers = tuple[Tensor, Tensor, Tensor]
 
 
-def buffers(count: int, context_length: int, columns: int, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32,
-            pinned: bool = False) -> Buffers:
+def buffers(count: int, context_length: int, columns: int, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> Buffers:
     """Output buffers for ``gather_windows``: x ``[count, context_length, columns]``, center and scale ``[count, columns]`` (float32)."""
-    x = torch.empty(count, context_length, columns, dtype=dtype, device=device, pin_memory=pinned)
-    center, scale = torch.empty(2, count, columns, device=device, pin_memory=pinned)
+    x = torch.empty(count, context_length, columns, dtype=dtype, device=device)
+    center, scale = torch.empty(2, count, columns, device=device)
     return x, center, scale
 
 
