@@ -6,7 +6,7 @@ In: a store, a source, a query. Out: a ``DownloadPlan`` with rough estimates. It
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 EMPTY_DAYS = 30
 """A symbol without data is not asked for again for so long."""
 BYTES_A_BAR = 80
-DEMO_STOCKS = 300
+USUAL_COUNT, USUAL_DEMO = 100, 300
+"""Stocks fetched when a user names no number; stocks of a market that is written whole."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,11 +66,12 @@ def plan_download(store: Store, source: Source, query: Query, *, retry: bool = F
     """
     store.check_source(source.name)
     if source.capabilities.whole:
-        stocks = query.count or DEMO_STOCKS
+        stocks = query.count or USUAL_DEMO
         bars = source.bars_of(stocks)  # type: ignore[attr-defined]
         return DownloadPlan(source=source.name, start=query.start, items=(), stocks=stocks, new=stocks, update=0, current=0, empty=0, bars=bars,
                             bytes=bars * BYTES_A_BAR, seconds=stocks * source.capabilities.seconds_per_symbol)
     start = _checked_start(query.start)
+    query = replace(query, count=USUAL_COUNT if query.count is None else query.count)
     known = store.symbols("all", status="all").set_index("symbol")
     asked = _asked(store)
     if retry:

@@ -128,4 +128,4 @@ def test_progress_and_stop(workspace):
 
     with pytest.raises(Stopped):
         write_demo(store, stocks=5, years=0.5, progress=progress, stop=stop)
-    assert told == [("demo", 1, 5), ("demo", 2, 5)] and store.synthetic
+    assert told == [("demo", 1, 5), ("demo", 2, 5)] and store.summary()["stocks"] == 0 and store.truth() is None

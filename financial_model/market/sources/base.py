@@ -48,8 +48,8 @@ class Query:
     """What a user wants. ``symbols`` win over ``count`` and ``boards``."""
 
     symbols: tuple[str, ...] = ()
-    count: int = 100
-    """0: all."""
+    count: int | None = None
+    """0: all. None: the usual number, filled in before a source sees it."""
     start: str = "1999-01-01"
     boards: tuple[str, ...] = ("main", "chinext", "star", "us")
     exclude_st: bool = False

@@ -47,7 +47,8 @@ def write_demo(store: Store, *, variant: str = "linear", stocks: int = 300, year
     """Fill ``store`` with a synthetic market. Returns variant, kappa, stocks, days, first, last.
 
     ``kappa``: strength of the planted signal (None: the variant's own, one-day oracle IC about 0.06). ``progress(stage, done, total)``.
-    A demo market already there is replaced. Raises ``DataError`` for impossible sizes or when the store holds real data, ``Stopped`` on ``stop``.
+    A demo market already there is replaced. Raises ``DataError`` for impossible sizes or when the store holds real data, ``Stopped`` on ``stop``:
+    half a market has no truth, so nothing of it stays.
     """
     plan = VARIANTS.get(variant)
     if plan is None:
@@ -67,6 +68,7 @@ def write_demo(store: Store, *, variant: str = "linear", stocks: int = 300, year
     names = _names(path.industry)
     for i, symbol in enumerate(symbols):
         if stop is not None and stop.is_set():
+            store.clear()
             raise Stopped()
         store.write_bars(symbol, book.frame(i), source="demo", name=names[i])
         if book.events[i]:

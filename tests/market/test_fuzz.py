@@ -1,0 +1,77 @@
+"""Damaged files in their hundreds: always bars that keep the schema, or a sentence, never a traceback. Seeded, so a failure can be repeated."""
+
+import io
+import random
+
+import pytest
+
+from financial_model.market.bars import validate
+from financial_model.market.sources.columns import map_columns
+from financial_model.market.sources.files import _bars, plan_import
+from financial_model.market.sources.repair import Options, Repaired
+from financial_model.market.sources.tables import read_table
+from tests.market.builders import bars
+
+TOKENS = [
+    b",", b"\n", b'"', b"\x00", b"-", b"1e400", b"nan", b"inf", b"abc", b"\r\n", b"2020-13-45", b"9" * 30, b"\xff\xfe", b";", b"\t", "日期".encode(),
+    b"date", b"0", b"{x}", b"%s", b"-1", b"'", b"=1+1", b"1,5",
+]  # fmt: skip
+
+
+def samples():
+    base = bars(40)
+    chinese = base.rename(
+        columns={"date": "日期", "open": "开盘", "high": "最高", "low": "最低", "close": "收盘", "volume": "成交量", "amount": "成交额"}
+    )
+    slashed = base.assign(date=base["date"].dt.strftime("%Y/%m/%d"))
+    sheet, columns = io.BytesIO(), io.BytesIO()
+    base.head(10).to_excel(sheet, index=False)
+    base.to_parquet(columns)
+    return [
+        ("600519.csv", base.to_csv(index=False).encode()), ("600519.csv", chinese.to_csv(index=False).encode("gbk")),
+        ("600519.csv", base.assign(symbol="600519").to_csv(index=False).encode()), ("600519.csv", slashed.to_csv(index=False, sep=";").encode("utf-16")),
+        ("600519.xlsx", sheet.getvalue()), ("600519.parquet", columns.getvalue()),
+    ]  # fmt: skip
+
+
+def damaged(data: bytes, chance: random.Random) -> bytes:
+    content = bytearray(data)
+    for _ in range(chance.randint(1, 3)):
+        position = chance.randrange(len(content) + 1)
+        what = chance.randrange(6)
+        if what == 0:
+            content[position : position + 1] = chance.choice(TOKENS)
+        elif what == 1:
+            content[position:position] = chance.choice(TOKENS)
+        elif what == 2:
+            content[position : position + chance.randint(1, 30)] = b""
+        elif what == 3:
+            content = content[:position]
+        elif what == 4 and position < len(content):
+            content[position] = chance.randrange(256)
+        else:
+            lines = bytes(content).split(b"\n")
+            chance.shuffle(lines)
+            content = bytearray(b"\n".join(lines))
+    return bytes(content)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_damaged_files_give_bars_or_a_sentence(tmp_path, seed):
+    chance, known = random.Random(seed), samples()
+    outcomes = set()
+    for _ in range(120):
+        name, data = chance.choice(known)
+        path = tmp_path / name
+        path.write_bytes(damaged(data, chance))
+        (plan,) = plan_import([path]).files
+        for problem in plan.problems:
+            assert problem.message("en") and problem.message("zh")
+            outcomes.add(problem.key)
+        if plan.count:
+            outcomes.add("read")
+            table = read_table(path)
+            for _, outcome in _bars(table, map_columns(table.headers), Options()):
+                if isinstance(outcome, Repaired):
+                    validate(outcome.bars, name)
+    assert "read" in outcomes and len(outcomes) > 5  # the damage was neither harmless nor total
