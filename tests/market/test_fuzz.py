@@ -29,7 +29,8 @@ def samples():
     base.to_parquet(columns)
     return [
         ("600519.csv", base.to_csv(index=False).encode()), ("600519.csv", chinese.to_csv(index=False).encode("gbk")),
-        ("600519.csv", base.assign(symbol="600519").to_csv(index=False).encode()), ("600519.csv", slashed.to_csv(index=False, sep=";").encode("utf-16")),
+        ("600519.csv", base.assign(symbol="600519").to_csv(index=False).encode()),
+        ("600519.csv", slashed.to_csv(index=False, sep=";").encode("utf-16")),
         ("600519.xlsx", sheet.getvalue()), ("600519.parquet", columns.getvalue()),
     ]  # fmt: skip
 
