@@ -37,7 +37,7 @@ def samples():
 
 def damaged(data: bytes, chance: random.Random) -> bytes:
     content = bytearray(data)
-    for _ in range(chance.randint(1, 3)):
+    for _ in range(chance.randint(1, 2)):
         position = chance.randrange(len(content) + 1)
         what = chance.randrange(6)
         if what == 0:
@@ -59,9 +59,10 @@ def damaged(data: bytes, chance: random.Random) -> bytes:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_damaged_files_give_bars_or_a_sentence(tmp_path, seed):
-    chance, known = random.Random(seed), samples()
+    known = samples()
     outcomes = set()
-    for _ in range(120):
+    for turn in range(120):
+        chance = random.Random(1000 * seed + turn)  # one each: a sheet's bytes hold the time of day, and must not move the others
         name, data = chance.choice(known)
         path = tmp_path / name
         path.write_bytes(damaged(data, chance))
