@@ -49,6 +49,7 @@ def build_parser(language: str = "en") -> Parser:
 
     _data_commands(command, words)
     _run_commands(command, words)
+    _measuring_commands(command, words)
     _forecast_commands(command, words)
     _machine_commands(command, words)
     return parser
@@ -101,11 +102,7 @@ def _run_commands(command: Any, words: _Words) -> None:
     parser = command("train")
     parser.add_argument("--preset", choices=tuple(config.PRESETS), default="standard", help=words("flag.preset"))
     parser.add_argument("--resume", default="", metavar="RUN", help=words("flag.resume"))
-    sections: dict[str, Any] = {}
-    for entry in config.fields():
-        title = words(f"section.{entry.section or 'run'}")
-        group = sections.setdefault(title, parser.add_argument_group(title) if title not in sections else None)
-        _add_setting(group, entry, words)
+    _settings(parser, words)
 
     parser = command("evaluate")
     parser.add_argument("run", metavar="RUN", help=words("flag.run"))
@@ -117,6 +114,15 @@ def _run_commands(command: Any, words: _Words) -> None:
     parser.add_argument("run", metavar="RUN", help=words("flag.run"))
     parser.add_argument("file", metavar="FILE", help=words("flag.export_file"))
     parser.add_argument("--checkpoint", default="", metavar="KIND", help=words("flag.checkpoint"))
+
+
+def _measuring_commands(command: Any, words: _Words) -> None:
+    parser = command("recover")
+    parser.add_argument("--quick", action="store_true", help=words("flag.quick"))
+    parser.add_argument("--seeds", type=int, default=1, metavar="N", help=words("flag.seeds"))
+    parser.add_argument("--variants", default="", metavar="A,B", help=words("flag.variants"))
+    parser.add_argument("--preset", choices=tuple(config.PRESETS), default=None, help=words("flag.recover_preset"))
+    _settings(parser, words)
 
 
 def _forecast_commands(command: Any, words: _Words) -> None:
@@ -149,6 +155,15 @@ def _machine_commands(command: Any, words: _Words) -> None:
     parser.add_argument("--host", default="127.0.0.1", metavar="HOST", help=words("flag.host"))
     parser.add_argument("--port", type=int, default=7860, metavar="PORT", help=words("flag.port"))
     parser.add_argument("--auth", default="", metavar="USER:PASS", help=words("flag.auth"))
+
+
+def _settings(parser: Parser, words: _Words) -> None:
+    """Every setting of a run as a flag, by section."""
+    sections: dict[str, Any] = {}
+    for entry in config.fields():
+        title = words(f"section.{entry.section or 'run'}")
+        group = sections.setdefault(title, parser.add_argument_group(title) if title not in sections else None)
+        _add_setting(group, entry, words)
 
 
 def _add_setting(group: Any, entry: config.FieldSpec, words: _Words) -> None:

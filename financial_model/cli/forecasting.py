@@ -6,6 +6,7 @@ In: parsed arguments. Out: an :class:`Answer`. The figures come from ``serving.p
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,9 @@ def forecast_lines(found: dict[str, Any], output: Output) -> list[str]:
     rows = []
     for place, day in enumerate(found["table"]):
         low, high = (found["fan"]["80"][side][place] for side in ("low", "high")) if "80" in found["fan"] else (None, None)
+        later = figure(truth[place], 2) if place < len(truth) else "–"
         rows.append([day["day"], day["date"], figure(day["price"], 2), f"{figure(low, 2)} – {figure(high, 2)}",
-                     percent(day["expected_return"], signed=True), percent(day["p_up"], 1), figure(truth[place], 2) if place < len(truth) else "–"])
+                     percent(math.expm1(day["expected_return"]), signed=True), percent(day["p_up"], 1), later])
     head = [output.word(f"cli.predict.{name}") for name in ("day", "date", "median", "range", "expected", "p_up", "truth")]
     odds = output.word("serving.class_line", **found["class_line"])
     return [title, "", *table(head, rows), "", output.word("cli.predict.odds", days=found["class_horizon"], odds=odds),
@@ -57,7 +59,7 @@ def rank(arguments: argparse.Namespace, output: Output) -> Answer:
 
 def pool_table(found: Any, output: Output) -> list[str]:
     rows = [[row.rank, row.symbol, row.name, row.industry, f"{row.size}/{row.value}/{row.volatility_class}/{row.momentum}", figure(row.price, 2),
-             percent(row.expected_return, signed=True), percent(row.p_up, 1), percent(row.volatility), _flags(row, output)]
+             percent(math.expm1(row.expected_return), signed=True), percent(row.p_up, 1), percent(row.volatility), _flags(row, output)]
             for row in found.itertuples(index=False, name="Stock")]
     columns = ("place", "symbol", "name", "industry", "style", "price", "expected", "p_up", "volatility", "flags")
     return table([output.word(f"cli.rank.{name}") for name in columns], rows)

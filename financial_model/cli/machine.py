@@ -6,6 +6,8 @@ In: parsed arguments. Out: an :class:`Answer`.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import sys
 import time
 from typing import Any
 
@@ -143,15 +145,16 @@ def serve(arguments: argparse.Namespace, output: Output) -> Answer:
         raise ConfigError("cli.serve.bad_auth")
     if not 0 < arguments.port < 65536:
         raise ConfigError("cli.serve.bad_port", port=arguments.port)
-    served = launch(arguments.host, arguments.port, workspace=workspace_of(arguments), auth=(user, password) if arguments.auth else None,
-                    language=arguments.language if arguments.language_given else None)
-    if served.port != arguments.port:
-        output.note(output.word("cli.serve.other_port", wanted=arguments.port, port=served.port))
-    output.note(output.word("cli.serve.open", url=served.url))
-    try:
-        with stopping(output) as stop:
-            while not stop.is_set():
-                time.sleep(0.2)
-    finally:
-        served.close()
+    with contextlib.redirect_stdout(sys.stderr):  # gradio talks when it closes, and standard output holds our answer alone
+        served = launch(arguments.host, arguments.port, workspace=workspace_of(arguments), auth=(user, password) if arguments.auth else None,
+                        language=arguments.language if arguments.language_given else None)
+        if served.port != arguments.port:
+            output.note(output.word("cli.serve.other_port", wanted=arguments.port, port=served.port))
+        output.note(output.word("cli.serve.open", url=served.url))
+        try:
+            with stopping(output) as stop:
+                while not stop.is_set():
+                    time.sleep(0.2)
+        finally:
+            served.close()
     return Answer({"url": served.url, "port": served.port}, [output.word("cli.serve.closed")])

@@ -19,6 +19,7 @@ from financial_model.serving.failures import error_id
 COMMANDS: dict[str, tuple[str, str]] = {
     "download": ("market", "download"), "import": ("market", "import_files"), "analyze": ("market", "analyze"), "sources": ("market", "sources"),
     "train": ("training", "train"), "evaluate": ("training", "evaluate"), "runs": ("training", "runs"), "export": ("training", "export"),
+    "recover": ("recovery", "recover"),
     "predict": ("forecasting", "predict"), "rank": ("forecasting", "rank"),
     "models": ("machine", "models"), "features": ("machine", "features"), "doctor": ("machine", "doctor"), "serve": ("machine", "serve"),
     "demo": ("demo", "demo"),

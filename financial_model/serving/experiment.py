@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from financial_model.config import RunConfig, check
+from financial_model.config import RunConfig, check, resolve
 from financial_model.errors import DataError, JobError, KairosError, Stopped
 from financial_model.paths import Workspace, atomic_write
 from financial_model.serving.failures import error_id
@@ -49,6 +49,13 @@ def run_training(workspace: Workspace, config: RunConfig, *, run: RunInfo | None
     with _log_file(run.path / "log.txt"), _outcome(runs, run.id), WatchedEvents(run.path / "events.jsonl", progress) as events:
         Experiment(workspace, runs, run, config, events, stop or threading.Event(), progress).perform(resume)
     return runs.info(run.id)
+
+
+def names_per_date(panel: Panel) -> float:
+    """Stocks that share a date, in the middle of the dates."""
+    import numpy as np
+
+    return float(np.median(np.unique(panel.time, return_counts=True)[1]))
 
 
 def require_data(workspace: Workspace) -> None:
@@ -89,6 +96,8 @@ class Experiment:
 
         self._stage("panel")
         panel = self._panel(resume)
+        self.config = resolve(self.config, names_per_date(panel))
+        self.run = self.runs.set_config(self.run.id, self.config)
         self.runs.set_state(self.run.id, "running")
         self._stage("train")
         result = train(self.config, panel, self.run.path, stop=self.stop, events=self.events, score=self._score, resume=resume)
@@ -135,13 +144,14 @@ class Experiment:
         update_header(checkpoint, {"extras": {**header["extras"], "rank_reference": reference}})
 
     def _judge(self, panel: Panel, checkpoint: Path) -> None:
-        """Open the test part, for the first and only time, and put what it said into every place that shows it."""
-        from financial_model.serving.judging import judge, publish
+        """Open the test part, once, and put what it said into every place that shows it. Who looked before the end is counted."""
+        from financial_model.serving.judging import judge, publish, stored
 
+        before = stored(self.run)
         self._stage("evaluate")
         result = judge(checkpoint, panel, progress=self.progress, stop=self.stop)
         self._stage("report")
-        publish(self.run, self.runs, {**result, "test_opened": 1})
+        publish(self.run, self.runs, {**result, "test_opened": 1 if before is None else int(before["test_opened"]) + 1})
         logger.info("test: %s", ", ".join(f"{name} {result['metrics'][name]}" for name in ("ic", "rank_ic", "direction", "mae_percent")))
 
     def _stage(self, name: str) -> None:

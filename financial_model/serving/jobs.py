@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 LANES = {"train": "device", "resume": "device", "evaluate": "forecast", "rank": "forecast", "download": "data", "import": "data", "analyze": "data"}
 """Which queue a kind waits in."""
 DONE = frozenset({"finished", "stopped", "failed"})
-KEEP = 200
+KEEP = 50
 """Finished jobs remembered; runs and data are on disk anyway."""
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from financial_model.errors import DataError
 from financial_model.paths import atomic_write
-from financial_model.serving.runs import RunInfo, RunStore
+from financial_model.serving.runs import METRICS, RunInfo, RunStore
 from financial_model.training.plain import plain
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def judge(checkpoint: Path, panel: Panel, *, progress: Callable[..., None], stop
     if not len(test):
         raise DataError("serving.no_test_windows", first=split["test"]["first"], last=split["test"]["last"])
     prediction = forecaster.predict_panel(panel, test, stop=stop, progress=lambda done, total: progress("evaluate", done, total))
-    rivals = _baselines(panel, config, train, test, names=BASELINES, progress=progress, stop=stop)
+    rivals = baselines(panel, config, train, test, names=BASELINES, progress=progress, stop=stop)
     result = evaluate(prediction, panel, config, rivals)
     facts = {"stocks": len(panel.symbols), "rows": panel.rows, "first": iso(int(panel.time.min())), "last": iso(int(panel.time.max())),
              "fingerprint": panel.fingerprint, "market": panel.market}
@@ -72,7 +72,7 @@ def _ends(panel: Panel, config: RunConfig, part: Mapping[str, Any]) -> Any:
                        entry=config.label.entry)
 
 
-def _baselines(panel: Panel, config: RunConfig, train: Any, test: Any, *, names: tuple[str, ...], progress: Callable[..., None],
+def baselines(panel: Panel, config: RunConfig, train: Any, test: Any, *, names: tuple[str, ...], progress: Callable[..., None],
                stop: threading.Event | None) -> dict[str, Prediction]:
     """The forecasts any model must beat, for the same windows."""
     from financial_model.errors import Stopped
@@ -105,7 +105,8 @@ def publish(run: RunInfo, runs: RunStore, result: Mapping[str, Any]) -> None:
     from financial_model.training.checkpoint import update_header
 
     update_header(run.path / result["checkpoint"], {"metrics": result["metrics"], "test_opened": result["test_opened"]})
-    atomic_write(run.path / EVALUATION, json.dumps(plain(result), ensure_ascii=False, allow_nan=False))
+    for name, content in ((EVALUATION, result), (METRICS, result["metrics"])):
+        atomic_write(run.path / name, json.dumps(plain(content), ensure_ascii=False, allow_nan=False))
     report(run, runs, result, run.path / REPORT)
 
 

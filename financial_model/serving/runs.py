@@ -35,8 +35,11 @@ ACTIVE = frozenset({"queued", "preparing", "running", "stopping"})
 RESUMABLE = frozenset({"stopped", "failed", "interrupted"})
 PREFERENCE = ("final", "best", "stopped", "last")
 """Which checkpoint forecasts when none is named: the finished one, else the best known."""
-NAME_LENGTH = 60
+NAME_LENGTH = 40
+"""With time, kind and suffix a downloaded checkpoint still has a name that every system takes."""
 TRASH = ".trash"
+METRICS = "metrics.json"
+"""The headline of a run's test, apart from the whole evaluation: a list of a hundred runs is read every second."""
 
 _CHECKPOINT = re.compile(r"(best|last|final|stopped|epoch\d{1,6})\.safetensors")
 _ID = re.compile(r"(?P<name>.+)_(?P<stamp>\d{8}_\d{6}(?:-\d+)?)")
@@ -124,6 +127,13 @@ class RunStore:
         self._write_state(folder, {"state": state, "created": now.isoformat(timespec="microseconds"), **_owner()})
         return self.info(run_id)
 
+    def set_config(self, run_id: str, config: RunConfig) -> RunInfo:
+        """What the run works with, once ``auto`` is decided."""
+        folder = resolve_inside(self.root, run_id)
+        data = {**settings.to_dict(config), "name": _read_json(folder / "config.json")["name"]}
+        atomic_write(folder / "config.json", json.dumps(data, ensure_ascii=False, indent=2))
+        return self.info(run_id)
+
     def list(self) -> list[RunInfo]:
         """All runs, newest first. A folder that is not a run is left out; one that cannot be read is named in the log."""
         found = []
@@ -151,7 +161,7 @@ class RunStore:
         """The record of one run, from disk."""
         folder = self._folder(run_id)
         state, config = _read_json(folder / "state.json"), _read_json(folder / "config.json")
-        outcome = folder / "evaluation.json"
+        outcome = folder / METRICS
         shown, key, fields = state["state"], state.get("message_key", ""), state.get("message_fields", {})
         if shown in ACTIVE and not alive(state):
             shown, key, fields = "interrupted", "runs.interrupted", {}
@@ -159,7 +169,7 @@ class RunStore:
         return RunInfo(
             id=run_id, name=match["name"] if match else run_id, path=folder, state=shown, created=state.get("created", ""),
             updated=state.get("updated", ""), config=config, message_key=key, message_fields=fields,
-            metrics=_read_json(outcome).get("metrics", {}) if outcome.is_file() else {}, checkpoints=_checkpoints(folder))
+            metrics=_read_json(outcome) if outcome.is_file() else {}, checkpoints=_checkpoints(folder))
 
     def _folder(self, run_id: str) -> Path:
         try:

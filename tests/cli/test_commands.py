@@ -228,6 +228,26 @@ def test_ctrl_c_stops_a_training_so_that_it_can_be_resumed(copy):
     assert "keeps its settings" in refused
 
 
+def test_serve_opens_the_page_on_the_next_free_port_and_closes_on_ctrl_c(demo):
+    import signal
+    import socket
+    import urllib.request
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        child = python("serve", "--port", port, "--data-dir", demo.folder / "data", "--checkpoint-dir", demo.folder / "runs", "--json")
+        said = [child.stderr.readline() for _ in range(2)]
+        assert f"Port {port} is taken" in said[0], said
+        url = next(word for word in said[1].split() if word.startswith("http"))
+        with urllib.request.urlopen(url, timeout=30) as page:
+            assert page.status == 200 and b"Kairos" in page.read()
+        child.send_signal(signal.SIGINT)
+        out, _ = child.communicate(timeout=60)
+    assert child.returncode == 0 and json.loads(out)["url"] == url
+
+
 def test_a_pipe_that_closes_early_is_no_error(demo):
     child = python("features", "--data-dir", demo.folder / "data")
     child.stdout.close()

@@ -155,6 +155,19 @@ def test_no_memory_is_a_sentence(filled, monkeypatch):
     assert RunStore(filled.checkpoint_dir).list()[0].state == "failed"
 
 
+def test_an_abort_leaves_an_interrupted_run(filled, monkeypatch):
+    from financial_model.training import trainer
+
+    def abort(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(trainer, "train", abort)
+    with pytest.raises(KeyboardInterrupt):
+        run_training(filled, tiny())
+    run = RunStore(filled.checkpoint_dir).list()[0]
+    assert run.state == "interrupted" and run.resumable
+
+
 # ---------------------------------------------------------------- stopping and resuming
 class StopAt(threading.Event):
     """Set as soon as the training has made so many steps."""
@@ -176,6 +189,14 @@ def test_a_stopped_run_can_be_resumed_to_its_end(filled):
     assert done.id == stopped.id and done.state == "finished" and done.metrics["rows"] > 0
     steps = RunStore(filled.checkpoint_dir).curves(done.id)["series"]["train/loss"]["step"]
     assert steps == sorted(set(steps))
+
+
+def test_who_looks_at_the_test_before_the_end_is_counted(filled):
+    stop = StopAt(12)
+    run = run_training(filled, tiny(epochs=2), stop=stop, progress=stop)
+    assert evaluate_run(filled, run.id)["test_opened"] == 1
+    run_training(filled, run.run_config(), run=run, resume=True)
+    assert evaluate_run(filled, run.id)["test_opened"] == 2
 
 
 def test_stopping_before_the_training_leaves_a_run_to_resume(filled):
