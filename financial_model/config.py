@@ -102,8 +102,9 @@ class LabelConfig:
     """Days ahead: cumulative log returns 1..horizon."""
     entry: str = option("close", choices=("close", "next_open", "next_close"))
     """Price the return starts from: the close of the last bar of the window, or a price of the bar after it."""
-    unit: str = option("volatility", choices=("volatility", "return"), advanced=True)
-    """Unit the objective works in: the stock's own trailing volatility times sqrt(days), or the training spread per horizon."""
+    unit: str = option("auto", choices=("auto", "volatility", "return", "rank"), advanced=True)
+    """What the objective sees: the return in units of the stock's own volatility times sqrt(days), or of the training spread per horizon,
+    or the stock's place among all stocks of its date. auto: see :func:`resolve`; volatility until then."""
     up: float = option(0.03, low=0.0, high=0.5, step=0.005)
     """Class up: return at class_horizon of at least this (simple return, not percent)."""
     down: float = option(-0.02, low=-0.5, high=0.0, step=0.005)
@@ -327,6 +328,19 @@ def from_dict(data: Mapping[str, Any]) -> RunConfig:
     return build(flat, base=RunConfig())
 
 
+RANK_NAMES = 20
+"""Stocks a date needs, in the middle of the dates, for places among them to mean something."""
+
+
+def resolve(config: RunConfig, names_per_date: float) -> RunConfig:
+    """What ``auto`` means once the data are known: a run that leaves head, objective and unit open learns each stock's place among the stocks
+    of its date where there are enough of them (the market's own move is then no noise), and quantiles of the return otherwise."""
+    open_ = config.model.head == config.training.objective == config.label.unit == "auto"
+    if open_ and names_per_date >= RANK_NAMES:
+        return build({"head": "point", "objective": "mse", "unit": "rank"}, base=config)
+    return build({"unit": "volatility"}, base=config) if config.label.unit == "auto" else config
+
+
 # ---------------------------------------------------------------- before a start
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Problem:
@@ -352,6 +366,8 @@ def problems(config: RunConfig) -> list[Problem]:
         error("heads", "config.heads_divide", heads=shape["heads"], hidden=shape["hidden"], good=", ".join(map(str, good)))
     if model.head != "auto" and training.objective != "auto" and OBJECTIVES[training.objective] != model.head:
         error("objective", "config.objective_needs_head", objective=training.objective, needs=OBJECTIVES[training.objective], head=model.head)
+    if label.unit == "rank" and config.head() != "point":
+        error("unit", "config.rank_needs_point", head=config.head())
     levels = model.quantile_levels
     if len(levels) < 3 or list(levels) != sorted(set(levels)) or not all(0 < level < 1 for level in levels) or 0.5 not in levels:
         error("quantile_levels", "config.quantile_levels", levels=", ".join(map(str, levels)))

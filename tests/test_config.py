@@ -72,3 +72,22 @@ def test_any_text_is_a_value_or_one_clear_error(text, name):
         c.build({name: text})
     except ConfigError as error:
         assert str(error)
+
+
+def test_auto_learns_places_where_enough_stocks_share_a_date():
+    many, few = c.resolve(c.RunConfig(), 300), c.resolve(c.RunConfig(), 3)
+    assert (many.head(), many.objective(), many.label.unit) == ("point", "mse", "rank")
+    assert (few.head(), few.objective(), few.label.unit) == ("quantile", "quantile", "volatility")
+    assert not c.problems(many) and not c.problems(few)
+
+
+def test_what_a_user_chose_is_never_resolved_away():
+    for values in ({"head": "quantile"}, {"objective": "huber"}, {"unit": "return"}):
+        config = c.build(values)
+        resolved = c.resolve(config, 300)
+        assert all(c.flatten(resolved)[name] == value for name, value in values.items())
+        assert resolved.label.unit != "rank"
+
+
+def test_places_need_a_point():
+    assert c.problems(c.build({"unit": "rank", "head": "quantile"}))[0].key == "config.rank_needs_point"

@@ -38,8 +38,12 @@ class Batch:
     """[B, H] cumulative log returns, not percent; NaN when not labelled."""
     label: Tensor
     """[B] int64 index into CLASSES; -1 when not labelled."""
+    z: Tensor
+    """[B, H] what an objective sees: y in units, or the place among the stocks of the date; NaN when not labelled."""
     unit: Tensor
-    """[B, H] what y is divided by before an objective sees it."""
+    """[B, H] log return of one unit of a model's output."""
+    spread: Tensor
+    """[B, H] the stock's usual move: trailing volatility times sqrt(days)."""
     end: Tensor
     """[B] int64 row of the panel."""
     date: Tensor
@@ -70,6 +74,9 @@ class Recipe:
     up: float
     down: float
     fixed_unit: NDArray[np.float32] | None
+    """[H]; None: the spread is the unit."""
+    places: NDArray[np.float32] | None
+    """[rows, H] targets of the unit ``rank``."""
     labelled: bool
 
 
@@ -83,14 +90,16 @@ def recipe(panel: Panel, config: RunConfig, table: Table | None, label_scale: ND
         raise ValueError(f"normalisation {kind} needs a table fitted on training rows")
     if mode == "last_close" and scale is None:
         scale = np.ones(columns, np.float32)
-    if config.label.unit == "return" and label_scale is None:
-        raise ValueError("unit return needs label_scale (fit_label_scale)")
+    fixed = config.label.unit in ("return", "rank")
+    if fixed and label_scale is None:
+        raise ValueError("units return and rank need label_scale (fit_label_scale)")
     wait, price = targets.entry_of(config.label.entry)
     class_column, up, down = targets.class_bounds(config.label)
     return Recipe(
         context_length=config.features.context_length, horizon=config.label.horizon, mode=mode, center=center, scale=scale, clip=config.features.clip,
         close=-1, wait=wait, price=price, class_column=class_column, up=up, down=down, labelled=labelled,
-        fixed_unit=np.asarray(label_scale, np.float32) if config.label.unit == "return" else None)
+        fixed_unit=np.asarray(label_scale, np.float32) if fixed else None,
+        places=targets.label_places(panel, config.label) if labelled and config.label.unit == "rank" else None)
 
 
 class HostBatches:
@@ -131,15 +140,16 @@ class _HostSet:
         columns, whole = len(panel.feature_names), torch.int64
         self.batch = Batch(
             x=new(size, spec.context_length, columns), condition=new(size, len(CONDITIONS), dtype=whole), ranks=new(size, len(RANKS)),
-            y=new(size, spec.horizon), label=new(size, dtype=whole), unit=new(size, spec.horizon),
-            end=new(size, dtype=whole), date=new(size, dtype=whole))
+            y=new(size, spec.horizon), label=new(size, dtype=whole), z=new(size, spec.horizon), unit=new(size, spec.horizon),
+            spread=new(size, spec.horizon), end=new(size, dtype=whole), date=new(size, dtype=whole))
         self.batch.y.fill_(torch.nan)
+        self.batch.z.fill_(torch.nan)
         self.batch.label.fill_(UNKNOWN_LABEL)
         if spec.fixed_unit is not None:
             self.batch.unit.copy_(torch.from_numpy(spec.fixed_unit))
         self.arrays = {entry.name: getattr(self.batch, entry.name).numpy() for entry in fields(Batch)}
         self.statistics = np.empty((2, size, columns), np.float32)
-        self.roots = targets.root_days(spec.horizon) if spec.fixed_unit is None else np.empty(0, np.float32)
+        self.roots = targets.root_days(spec.horizon)
         self.copied = torch.cuda.Event() if pinned else None
 
     def fill(self, panel: Panel, spec: Recipe, ends: NDArray[np.int64], threads: int) -> None:
@@ -149,10 +159,16 @@ class _HostSet:
             out=(a["x"][:n], self.statistics[0][:n], self.statistics[1][:n]), threads=threads or torch.get_num_threads())
         a["end"][:n] = ends
         targets.fill_facts(ends, panel.time, panel.conditions, panel.ranks, panel.volatility, self.roots,
-                           a["date"], a["condition"], a["ranks"], a["unit"])
+                           a["date"], a["condition"], a["ranks"], a["spread"])
+        if spec.fixed_unit is None:
+            a["unit"][:n] = a["spread"][:n]
         if spec.labelled:
             targets.fill_returns(panel.prices, ends, spec.wait, spec.price, a["y"])
             targets.fill_classes(a["y"][:n], spec.class_column, spec.up, spec.down, targets.CODES, a["label"][:n])
+            if spec.places is None:
+                np.divide(a["y"][:n], a["unit"][:n], out=a["z"][:n])
+            else:
+                np.take(spec.places, ends, axis=0, out=a["z"][:n])
 
     def wait(self) -> None:
         if self.copied is not None:
@@ -172,7 +188,8 @@ class DeviceBatches:
                         for name in ("values", "time", "conditions", "ranks", "prices", "volatility")}
         self._center, self._scale = (None if part is None else torch.tensor(part, device=device) for part in (spec.center, spec.scale))
         self._out = windows.buffers(batch_size, spec.context_length, len(panel.feature_names), device=device)
-        self._unit = torch.tensor(targets.root_days(spec.horizon) if spec.fixed_unit is None else spec.fixed_unit, device=device)
+        self._roots = torch.tensor(targets.root_days(spec.horizon), device=device)
+        self._unit, self._places = (None if part is None else torch.tensor(part, device=device) for part in (spec.fixed_unit, spec.places))
         self._ahead = torch.arange(1, spec.horizon + 1, device=device) + spec.wait
 
     def begin(self, order: NDArray[np.int64]) -> Callable[[int, int], Batch]:
@@ -185,9 +202,12 @@ class DeviceBatches:
         x, _, _ = windows.gather_windows(
             a["values"], ends, spec.context_length, spec.mode, center=self._center, scale=self._scale, clip=spec.clip, close=spec.close,
             out=(self._out[0][:n], self._out[1][:n], self._out[2][:n]))
-        unit = self._unit.expand(n, -1) if spec.fixed_unit is not None else a["volatility"][ends][:, None] * self._unit
+        spread = a["volatility"][ends][:, None] * self._roots
+        unit = spread if self._unit is None else self._unit.expand(n, -1)
         y, label = self._labels(ends) if spec.labelled else (x.new_full((n, spec.horizon), torch.nan), ends.new_full((n,), UNKNOWN_LABEL))
-        return Batch(x=x, condition=a["conditions"][ends].long(), ranks=a["ranks"][ends], y=y, label=label, unit=unit, end=ends, date=a["time"][ends])
+        return Batch(
+            x=x, condition=a["conditions"][ends].long(), ranks=a["ranks"][ends], y=y, label=label, unit=unit, spread=spread,
+            z=y / unit if self._places is None else self._places[ends], end=ends, date=a["time"][ends])
 
     def _labels(self, ends: Tensor) -> tuple[Tensor, Tensor]:
         prices, spec = self._arrays["prices"], self.spec

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from financial_model.config import CLASSES, LabelConfig, RunConfig
 from financial_model.datasets.panel import LOG_CLOSE, LOG_OPEN, Panel
+from financial_model.features.cross_section import rank_by_date
 from financial_model.features.labels import entry_wait
 
 CODES = UP, FLAT, DOWN = (CLASSES.index("up"), CLASSES.index("flat"), CLASSES.index("down"))
@@ -44,11 +45,31 @@ def label_classes(returns: NDArray[np.float32], config: LabelConfig) -> NDArray[
 
 def label_unit(panel: Panel, ends: NDArray[np.int64], config: LabelConfig, label_scale: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
     """Unit ``[n, horizon]`` of log returns: the stock's trailing volatility times sqrt(days), or ``label_scale`` for every window."""
-    if config.unit == "return":
+    if config.unit in ("return", "rank"):
         if label_scale is None:
-            raise ValueError("unit return needs label_scale (fit_label_scale)")
+            raise ValueError("units return and rank need label_scale (fit_label_scale)")
         return np.broadcast_to(np.asarray(label_scale, np.float32), (len(ends), config.horizon)).copy()
-    return panel.volatility[ends][:, None] * root_days(config.horizon)
+    return label_spread(panel, ends, config.horizon)
+
+
+def label_spread(panel: Panel, ends: NDArray[np.int64], horizon: int) -> NDArray[np.float32]:
+    """The stock's usual move ``[n, horizon]`` in log return: its trailing volatility times sqrt(days)."""
+    return panel.volatility[ends][:, None] * root_days(horizon)
+
+
+def label_places(panel: Panel, config: LabelConfig) -> NDArray[np.float32]:
+    """Place of every row's label among the labels of its date ``[rows, horizon]``, -1.73 (worst) to 1.73 (best) with a spread of one;
+    0 where a row has no label or its date too few. A place compares stocks on one date only, so it carries no date into another."""
+    wait, column = entry_of(config.entry)
+    last = np.repeat(panel.offsets[1:] - 1, np.diff(panel.offsets))
+    rows = np.flatnonzero(np.arange(len(last)) + wait + config.horizon <= last)
+    returns = np.empty((len(rows), config.horizon), np.float32)
+    fill_returns(panel.prices, rows, wait, column, returns)
+    places = np.zeros((len(last), config.horizon), np.float32)
+    time = np.asarray(panel.time)[rows]
+    for day in range(config.horizon):
+        places[rows, day] = math.sqrt(12) * np.nan_to_num(rank_by_date(returns[:, day], time))
+    return places
 
 
 def fit_label_scale(panel: Panel, ends: NDArray[np.int64], config: RunConfig) -> NDArray[np.float32]:
@@ -90,8 +111,8 @@ def fill_classes(returns, column, up, down, codes, out):
 
 
 @numba.njit(cache=True, nogil=True)
-def fill_facts(ends, time, conditions, ranks, volatility, roots, date, condition, rank, unit):
-    """What else a batch knows about its windows; ``roots`` empty: the unit is fixed and stays as it is."""
+def fill_facts(ends, time, conditions, ranks, volatility, roots, date, condition, rank, spread):
+    """What else a batch knows about its windows."""
     for i in range(ends.shape[0]):
         row = ends[i]
         date[i] = time[row]
@@ -100,4 +121,4 @@ def fill_facts(ends, time, conditions, ranks, volatility, roots, date, condition
         for c in range(rank.shape[1]):
             rank[i, c] = ranks[row, c]
         for h in range(roots.shape[0]):
-            unit[i, h] = volatility[row] * roots[h]
+            spread[i, h] = volatility[row] * roots[h]

@@ -47,12 +47,12 @@ def predict(model: Forecaster, loader: Iterable[Any], *, extras: Mapping[str, An
             stop: threading.Event | None = None) -> Prediction:
     """Forecast every window of ``loader``, in its order. The model's mode (training or evaluation) is restored; ``Stopped`` on stop.
 
-    ``extras`` is what training measured and stored in the checkpoint, in units: ``residual_quantiles`` [H, Q] (target minus expected)
-    gives a point or classes head its quantiles, ``class_means`` [H, 3] gives a classes head its expected return.
+    ``extras`` is what training measured and stored in the checkpoint: ``residual_quantiles`` [H, Q] (return minus expected, in spreads)
+    gives a point or classes head its quantiles, ``class_means`` [H, 3] in units gives a classes head its expected return.
     """
     import torch
 
-    kept: dict[str, list[Any]] = {"output": [], "unit": [], "end": []}
+    kept: dict[str, list[Any]] = {"output": [], "unit": [], "spread": [], "end": []}
     was_training = model.training
     model.eval()
     try:
@@ -63,26 +63,27 @@ def predict(model: Forecaster, loader: Iterable[Any], *, extras: Mapping[str, An
                 (output,) = model(batch.x, batch.condition, batch.ranks).values()
                 kept["output"].append(output)
                 kept["unit"].append(batch.unit.clone())  # the loader reuses its buffers
+                kept["spread"].append(batch.spread.clone())
                 kept["end"].append(batch.end.clone())
     finally:
         model.train(was_training)
     if not kept["end"]:
-        return _decode(model, np.zeros((0, *_output_shape(model)), np.float32), np.zeros((0, model.horizon), np.float32),
-                       np.zeros(0, np.int64), extras or {})
+        nothing = np.zeros((0, model.horizon), np.float32)
+        return _decode(model, np.zeros((0, *_output_shape(model)), np.float32), nothing, nothing, np.zeros(0, np.int64), extras or {})
     # one transfer at the end: on a GPU nothing waits inside the loop
     arrays = {name: torch.cat(parts).cpu().numpy() for name, parts in kept.items()}
-    return _decode(model, arrays["output"], arrays["unit"], arrays["end"], extras or {})
+    return _decode(model, arrays["output"], arrays["unit"], arrays["spread"], arrays["end"], extras or {})
 
 
 def _output_shape(model: Forecaster) -> tuple[int, ...]:
     return {"point": (model.horizon,), "quantile": (model.horizon, len(model.levels)), "classes": (3,)}[model.head_name]
 
 
-def _decode(model: Forecaster, output: NDArray, unit: NDArray, end: NDArray, extras: Mapping[str, Any]) -> Prediction:
-    """A head's numbers [n, ...] in units and the size of a unit [n, H] -> log returns."""
+def _decode(model: Forecaster, output: NDArray, unit: NDArray, spread: NDArray, end: NDArray, extras: Mapping[str, Any]) -> Prediction:
+    """A head's numbers [n, ...] in units, the size of a unit and of a spread [n, H] -> log returns."""
     probabilities, quantiles = None, None
     if model.head_name == "quantile":
-        quantiles, expected = output, expected_from_quantiles(model.levels, output)
+        quantiles, expected = output * unit[..., None], expected_from_quantiles(model.levels, output)
     elif model.head_name == "point":
         expected = output
     else:
@@ -90,7 +91,7 @@ def _decode(model: Forecaster, output: NDArray, unit: NDArray, end: NDArray, ext
         probabilities = weights / weights.sum(axis=1, keepdims=True)
         expected = expected_from_classes(probabilities, extras.get("class_means"), model.horizon)
     if quantiles is None and extras.get("residual_quantiles") is not None:
-        quantiles = expected[..., None] + np.asarray(extras["residual_quantiles"], np.float32)
+        quantiles = (expected * unit)[..., None] + np.asarray(extras["residual_quantiles"], np.float32) * spread[..., None]
     return Prediction(
         end=end.astype(np.int64), expected=(expected * unit).astype(np.float32), levels=model.levels if quantiles is not None else (),
-        quantiles=None if quantiles is None else (quantiles * unit[..., None]).astype(np.float32), probabilities=probabilities)
+        quantiles=None if quantiles is None else quantiles.astype(np.float32), probabilities=probabilities)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from financial_model.datasets.panel import Panel
 from financial_model.datasets.splits import label_bars
-from financial_model.datasets.targets import label_returns
+from financial_model.datasets.targets import label_places, label_returns
 from financial_model.features.scaling import apply_table, fit_table
 from financial_model.models.rules import Baseline, Ends, thin
 
@@ -46,7 +46,9 @@ class Regression(Baseline):
         return np.concatenate((x, panel.ranks[ends]), axis=1, dtype=np.float32)
 
     def targets(self, panel: Panel, ends: Ends) -> NDArray[np.float32]:
-        """[n, H] in units."""
+        """[n, H] what the model's objective sees: in units, or the place among the stocks of the date."""
+        if self.config.label.unit == "rank":
+            return label_places(panel, self.config.label)[ends]
         return label_returns(panel, ends, self.config.label) / self.unit(panel, ends)
 
     def held_out(self, panel: Panel, ends: Ends) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

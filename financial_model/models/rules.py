@@ -3,7 +3,7 @@
 In: a panel, end rows of windows and a configuration. Out: :class:`Prediction` in log return. A rule sees prices up to the end row, and labels
 of the windows it is fitted on; it knows no feature and no network.
 
-Every baseline gives quantiles too: its expectation plus the quantiles of its residuals on training windows, in units of the label (so the
+Every baseline gives quantiles too: its expectation plus the quantiles of its residuals on training windows, in spreads (so the
 interval of a quiet stock is narrower). Beating the plain one of ``zero`` is the least a fan has to do.
 """
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from financial_model.config import RunConfig
 from financial_model.datasets.panel import LOG_CLOSE, Panel
-from financial_model.datasets.targets import fit_label_scale, label_returns, label_unit
+from financial_model.datasets.targets import fit_label_scale, label_returns, label_spread, label_unit
 from financial_model.errors import ConfigError
 from financial_model.models.prediction import Prediction
 
@@ -44,7 +44,7 @@ class Baseline:
         self.label_scale = fit_label_scale(panel, thin(ends), config)
         self.learn(panel, ends)
         sample = thin(ends)
-        residual = (label_returns(panel, sample, config.label) - self.expect(panel, sample)) / self.unit(panel, sample)
+        residual = (label_returns(panel, sample, config.label) - self.expect(panel, sample)) / label_spread(panel, sample, config.label.horizon)
         self.residual_quantiles = np.quantile(residual, config.model.quantile_levels, axis=0).T.astype(np.float32)  # [H, Q]
         return self
 
@@ -52,7 +52,7 @@ class Baseline:
         """Forecasts for any windows, in the order of ``ends``."""
         ends = np.asarray(ends, np.int64)
         expected = self.expect(panel, ends).astype(np.float32)
-        quantiles = expected[..., None] + self.residual_quantiles * self.unit(panel, ends)[..., None]
+        quantiles = expected[..., None] + self.residual_quantiles * label_spread(panel, ends, self.config.label.horizon)[..., None]
         return Prediction(end=ends, expected=expected, levels=self.config.model.quantile_levels, quantiles=quantiles)
 
     def unit(self, panel: Panel, ends: Ends) -> NDArray[np.float32]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from financial_model.config import RunConfig
 from financial_model.datasets.splits import Span, Split, date_split, iso
-from financial_model.datasets.targets import fit_label_scale, label_classes, label_returns, label_unit
+from financial_model.datasets.targets import fit_label_scale, label_classes, label_places, label_returns, label_unit
 from financial_model.datasets.windows import window_ends
 from financial_model.errors import DataError
 from financial_model.features.scaling import fit_table
@@ -57,7 +57,9 @@ def prepare(config: RunConfig, panel: Panel) -> Preparation:
 def targets(config: RunConfig, panel: Panel, ends: NDArray[np.int64], label_scale: NDArray[np.float32]) -> tuple[NDArray, NDArray]:
     """What an objective compares with: z [n, H] in units and the class [n] of the windows ending at ``ends``."""
     returns = label_returns(panel, ends, config.label)
-    return returns / label_unit(panel, ends, config.label, label_scale), label_classes(returns, config.label)
+    ranked = config.label.unit == "rank"
+    z = label_places(panel, config.label)[ends] if ranked else returns / label_unit(panel, ends, config.label, label_scale)
+    return z, label_classes(returns, config.label)
 
 
 def _ends(config: RunConfig, panel: Panel, part: str, span: Span) -> NDArray[np.int64]:

@@ -90,7 +90,7 @@ class TrainingStep:
             weight = len(part["label"]) / len(batch.label)
             with self.autocast():
                 outputs = self._forward(part["x"], part["condition"], part["ranks"])
-            loss = self.objective({name: output.float() for name, output in outputs.items()}, part["y"] / part["unit"], part["label"])
+            loss = self.objective({name: output.float() for name, output in outputs.items()}, part["z"], part["label"])
             if self.device.type == "cpu" and not torch.isfinite(loss):
                 raise NotFiniteError("loss")
             self.scaler.scale(loss * (share * weight)).backward()
@@ -161,6 +161,6 @@ def _first_line(error: BaseException) -> str:
 
 def _parts(batch: Batch, rows: int) -> Iterator[dict[str, torch.Tensor]]:
     """The batch in pieces of at most ``rows`` windows."""
-    names = ("x", "condition", "ranks", "y", "unit", "label")
+    names = ("x", "condition", "ranks", "z", "label")
     for start in range(0, len(batch.label), rows):
         yield {name: getattr(batch, name)[start:start + rows] for name in names}

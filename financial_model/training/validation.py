@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from financial_model.config import CLASSES, RunConfig
-from financial_model.datasets.targets import label_unit
+from financial_model.datasets.targets import label_returns, label_spread, label_unit
 from financial_model.models.decode import expected_from_classes
 from financial_model.models.forecaster import Forecaster, Prediction, predict
 from financial_model.training.constants import mean_loss
@@ -32,7 +32,7 @@ class Evaluation:
     loss: float
     prediction: Prediction
     extras: dict[str, Any]
-    """``residual_quantiles`` [H, Q] and ``class_means`` [H, 3] in units, where the head needs them to give quantiles and returns."""
+    """``residual_quantiles`` [H, Q] in spreads and ``class_means`` [H, 3] in units, where the head needs them to give quantiles and returns."""
 
 
 def evaluate(model: Forecaster, loader: WindowLoader, objective: Callable[..., torch.Tensor], config: RunConfig,
@@ -40,11 +40,13 @@ def evaluate(model: Forecaster, loader: WindowLoader, objective: Callable[..., t
     """Forecast every window of ``loader`` and score it. Raises ``Stopped`` on ``stop``."""
     prediction = predict(model, loader, extras={}, stop=stop)
     z, label = targets(config, loader.panel, prediction.end, label_scale)
+    returns = label_returns(loader.panel, prediction.end, config.label)
     unit = label_unit(loader.panel, prediction.end, config.label, label_scale)
+    spread = label_spread(loader.panel, prediction.end, config.label.horizon)
     outputs = in_units(config.head(), prediction, unit)
     return Evaluation(
         loss=mean_loss(objective, outputs, z, label, loader.batch_size), prediction=prediction,
-        extras=fit_extras(outputs, z, label, config.model.quantile_levels))
+        extras=fit_extras(outputs, returns, unit, spread, label, config.model.quantile_levels))
 
 
 def in_units(head: str, prediction: Prediction, unit: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
@@ -58,15 +60,17 @@ def in_units(head: str, prediction: Prediction, unit: NDArray[np.float32]) -> di
     return {"logits": np.log(np.maximum(prediction.probabilities, 1e-30)).astype(np.float32)}  # equal to the logits up to a constant per window
 
 
-def fit_extras(outputs: dict[str, NDArray], z: NDArray, label: NDArray, levels: Sequence[float]) -> dict[str, Any]:
-    """How far and in which classes the truth lay around these forecasts. A quantile head says so itself and needs nothing."""
+def fit_extras(outputs: dict[str, NDArray], returns: NDArray, unit: NDArray, spread: NDArray, label: NDArray,
+               levels: Sequence[float]) -> dict[str, Any]:
+    """How far and in which classes the truth (log ``returns`` [n, H]) lay around these forecasts. A quantile head says so itself."""
     if "quantiles" in outputs:
         return {}
     if "point" in outputs:
-        return {"residual_quantiles": _residual_quantiles(z - outputs["point"], levels)}
+        return {"residual_quantiles": _residual_quantiles((returns - outputs["point"] * unit) / spread, levels)}
+    z = returns / unit
     means = np.stack([z[label == name].mean(0) if (label == name).any() else np.zeros(z.shape[1]) for name in range(len(CLASSES))], axis=1)
     expected = expected_from_classes(np.exp(outputs["logits"]), means, z.shape[1])
-    return {"class_means": means, "residual_quantiles": _residual_quantiles(z - expected, levels)}
+    return {"class_means": means, "residual_quantiles": _residual_quantiles((returns - expected * unit) / spread, levels)}
 
 
 def _residual_quantiles(residual: NDArray, levels: Sequence[float]) -> NDArray:

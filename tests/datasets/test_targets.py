@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from financial_model.config import CLASSES, LabelConfig, RunConfig
-from financial_model.datasets.targets import fit_label_scale, label_classes, label_returns, label_unit
+from financial_model.datasets.targets import fit_label_scale, label_classes, label_places, label_returns, label_unit
 from financial_model.features import labels
-from tests.datasets.builders import make_bars, make_panel
+from tests.datasets.builders import make_bars, make_panel, with_values
 
 CLOSES = [10.0, 11.0, 12.0, 9.0, 10.0, 20.0]
 OPENS = [10.0, 10.5, 11.5, 12.5, 9.5, 10.0]
@@ -88,3 +88,24 @@ def test_shifting_future_prices_shifts_labels_and_only_them(tmp_path):
     bars.close[:30] *= 2
     again = label_returns(make_panel(tmp_path / "c", bars, warm_up=0), np.array([30]), LabelConfig())
     np.testing.assert_array_equal(again, after)
+
+
+def test_places_compare_the_stocks_of_one_date_and_nothing_else(tmp_path):
+    panel = make_panel(tmp_path / "panel", make_bars((60,) * 8))
+    label = LabelConfig(horizon=3, unit="rank")
+    places = label_places(panel, label)
+    ends = np.concatenate([np.arange(first, last - 3) for first, last in zip(panel.offsets[:-1], panel.offsets[1:], strict=True)])
+    returns = label_returns(panel, ends, label)
+    for date in np.unique(panel.time[ends]):
+        mine = panel.time[ends] == date
+        assert np.array_equal(np.argsort(places[ends[mine], 2]), np.argsort(returns[mine, 2]))
+        assert abs(places[ends[mine]].mean()) < 1e-6
+    assert abs(places[ends].std() - 1) < 0.2 and np.abs(places).max() < np.sqrt(3)
+
+
+def test_a_market_wide_move_changes_no_place_and_a_row_without_label_has_none(tmp_path):
+    panel = make_panel(tmp_path / "panel", make_bars((60,) * 8))
+    label = LabelConfig(horizon=3, unit="rank")
+    crash = np.where(panel.time >= np.unique(panel.time)[40], -0.3, 0.0)[:, None] * np.array([1.0, 1.0, 0.0, 0.0])
+    assert np.allclose(label_places(with_values(panel, prices=panel.prices + crash), label), label_places(panel, label), atol=1e-6)
+    assert not label_places(panel, label)[panel.offsets[1:] - 1].any()

@@ -97,12 +97,13 @@ def test_the_interval_is_as_wide_as_the_stock_is_restless(market):
     assert np.allclose(fitted.predict(restless, test).quantiles, 2 * fitted.predict(panel, test).quantiles)
 
 
-def test_the_training_spread_can_be_the_unit(market):
+@pytest.mark.parametrize("unit", ["auto", "return", "rank"])
+def test_a_restless_stock_has_a_wider_fan_whatever_the_objective_sees(market, unit):
     panel, train, test = market
-    config = RunConfig(label=LabelConfig(horizon=3, unit="return"))
+    config = RunConfig(label=LabelConfig(horizon=3, unit=unit))
     restless = type(panel)(**{**vars(panel), "volatility": panel.volatility * 2})
     fitted = Zero().fit(panel, train, config)
-    assert np.array_equal(fitted.predict(restless, test).quantiles, fitted.predict(panel, test).quantiles)
+    assert np.allclose(fitted.predict(restless, test).quantiles, 2 * fitted.predict(panel, test).quantiles, rtol=1e-5)
 
 
 def test_no_windows(market):

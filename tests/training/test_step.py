@@ -26,8 +26,9 @@ def make_batch(windows=32, seed=0):
     def normal(*shape):
         return torch.randn(*shape, generator=random)
 
-    return Batch(x=normal(windows, 6, 3), condition=torch.ones(windows, 6, dtype=torch.int64), ranks=torch.zeros(windows, 4), y=normal(windows, 2),
-                 label=torch.zeros(windows, dtype=torch.int64), unit=torch.full((windows, 2), 0.5), end=torch.arange(windows),
+    return Batch(x=normal(windows, 6, 3), condition=torch.ones(windows, 6, dtype=torch.int64), ranks=torch.zeros(windows, 4), z=normal(windows, 2),
+                 y=torch.zeros(windows, 2), spread=torch.ones(windows, 2), unit=torch.ones(windows, 2),
+                 label=torch.zeros(windows, dtype=torch.int64), end=torch.arange(windows),
                  date=torch.zeros(windows, dtype=torch.int64))
 
 
@@ -52,12 +53,12 @@ def piece(batch, start, stop):
 
 
 # ---------------------------------------------------------------- what a step is
-def test_the_loss_is_in_units():
+def test_the_loss_compares_with_what_the_batch_asks():
     step, batch = make_step(), make_batch()
     loss = step.backward(batch, 1.0, 0)
     with torch.no_grad():
         forecast = step.model(batch.x, batch.condition, batch.ranks)["point"]
-    assert float(loss) == pytest.approx(float((forecast - batch.y / 0.5).square().mean()))
+    assert float(loss) == pytest.approx(float((forecast - batch.z).square().mean()))
 
 
 def test_shares_add_up_to_the_gradient_of_the_whole():
@@ -153,7 +154,7 @@ def test_fp16_leaves_out_a_step_whose_gradient_overflows():
 # ---------------------------------------------------------------- not a number
 def test_a_loss_that_is_not_a_number_leaves_the_weights_alone():
     step, batch = make_step(), make_batch()
-    batch.y[3] = math.nan
+    batch.z[3] = math.nan
     with pytest.raises(NotFiniteError, match="loss"):
         step.backward(batch, 1.0, 0)
 

@@ -80,7 +80,7 @@ def test_class_means_are_the_mean_returns_of_the_classes(panel):
 
 def test_a_class_that_never_came_has_the_mean_zero():
     z = np.ones((4, 2), np.float32)
-    extras = fit_extras({"logits": np.zeros((4, 3), np.float32)}, z, np.array([0, 0, 1, 1]), (0.1, 0.5, 0.9))
+    extras = fit_extras({"logits": np.zeros((4, 3), np.float32)}, z, z, z, np.array([0, 0, 1, 1]), (0.1, 0.5, 0.9))
     np.testing.assert_array_equal(extras["class_means"], [[1, 1, 0], [1, 1, 0]])
     assert np.isfinite(extras["residual_quantiles"]).all()
 
