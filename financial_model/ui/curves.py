@@ -20,11 +20,11 @@ BASELINE_COLOURS = (GOLD, GREY, "#b8527f", "#5b8c3e")
 COLUMNS = ("epoch", "loss", "series")
 
 
-def loss_rows(curves: Mapping[str, Any], view: View, *, smoothing: float = 0.0, logarithmic: bool = False, epochs: int | None = None) -> pd.DataFrame:
+def loss_rows(curves: Mapping[str, Any], view: View, *, smoothing: float = 0.0, logarithmic: bool = False, end: float | None = None) -> pd.DataFrame:
     """Rows of the loss chart: train, validation, one level line per baseline, and an upright line at the best epoch.
 
     ``smoothing`` (0..0.99) is the weight of the past in an exponential mean of the training loss; ``logarithmic`` gives log10 of each value;
-    ``epochs`` is how far the baselines reach while a run is still going.
+    ``end`` is the epoch the axis reaches while a run is still going (see :func:`axis_end`).
     """
     import numpy as np
     import pandas as pd
@@ -42,7 +42,7 @@ def loss_rows(curves: Mapping[str, Any], view: View, *, smoothing: float = 0.0, 
         low, high = min(y for _, y, _ in rows), max(y for _, y, _ in rows)
         rows += [(best["epoch"], y, view.word("ui.curve.best")) for y in (low, high)]
     if reached:
-        ends = (0.0, float(epochs)) if epochs else (min(reached), max(reached))
+        ends = (0.0, end) if end else (min(reached), max(reached))
         for name, metrics in curves.get("baselines", {}).items():
             if known(metrics.get("loss")):
                 rows += [(x, metrics["loss"], view.term("baseline", name)) for x in ends]
@@ -80,6 +80,11 @@ def limits(rows: pd.DataFrame) -> list[float] | None:
 def epoch_reached(curves: Mapping[str, Any]) -> float | None:
     ends = [points["epoch"][-1] for points in curves.get("series", {}).values() if points["epoch"]]
     return max(ends) if ends else None
+
+
+def axis_end(curves: Mapping[str, Any], epochs: int) -> float:
+    """How far the axis reaches while a run goes on: room for as much again, but not beyond the last epoch planned."""
+    return float(min(epochs, max(1.0, 2 * (epoch_reached(curves) or 0.0))))
 
 
 def latest(curves: Mapping[str, Any], name: str) -> float | None:

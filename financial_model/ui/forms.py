@@ -27,18 +27,17 @@ SECTIONS = (
 """Accordions below the essentials, in order; every setting that is listed nowhere stands in a last one."""
 
 
-def control(words: Words, spec: FieldSpec, value: Any, *, placeholder: str = "") -> Any:
+def control(words: Words, spec: FieldSpec, value: Any, *, elem_id: str = "", placeholder: str = "") -> Any:
     """The component for one setting: a box to tick, a list, a number within its range, or a line of text."""
     text: dict[str, Any] = {"label": f"form.{spec.name}.label", "info": f"form.{spec.name}.help"}
     if placeholder:
         text["placeholder"] = placeholder
-    kind = "industry" if spec.name == "industry" else spec.name
     if spec.choices:
-        text["choices"] = [(f"ui.term.{kind}.{choice}", choice) for choice in spec.choices]
+        text["choices"] = [(f"ui.term.{spec.name}.{choice}", choice) for choice in spec.choices]
         many = spec.kind is tuple
-        return words(gr.Dropdown, text, value=list(value) if many else value, multiselect=many, filterable=many, min_width=150)
+        return words(gr.Dropdown, text, value=list(value) if many else value, multiselect=many, filterable=many, min_width=150, elem_id=elem_id)
     if spec.kind is bool:
-        return words(gr.Checkbox, text, value=value, min_width=150)
+        return words(gr.Checkbox, text, value=value, min_width=150, elem_id=elem_id)
     if spec.kind in (int, float):
         return words(
             gr.Number,
@@ -49,9 +48,10 @@ def control(words: Words, spec: FieldSpec, value: Any, *, placeholder: str = "")
             maximum=spec.high,
             step=spec.step or (1 if spec.kind is int else None),
             min_width=130,
+            elem_id=elem_id,
         )
     shown = ", ".join(map(str, value)) if spec.kind is tuple else value
-    return words(gr.Textbox, text, value=shown, max_lines=1, min_width=150)
+    return words(gr.Textbox, text, value=shown, max_lines=1, min_width=150, elem_id=elem_id)
 
 
 class Form:
@@ -61,6 +61,7 @@ class Form:
         self,
         words: Words,
         *,
+        name: str = "form",
         essentials: Sequence[Sequence[str]],
         fixed: Mapping[str, Any],
         preset: str = "quick",
@@ -68,7 +69,7 @@ class Form:
     ) -> None:
         self.fixed = dict(fixed)
         self.controls: dict[str, Any] = {}
-        self._words = words
+        self._words, self._name = words, name
         self._specs = {spec.name: spec for spec in settings.fields()}
         self._start = {**settings.flatten(settings.build(preset=preset)), **(values or {})}
         hidden = set(self.fixed)
@@ -98,7 +99,9 @@ class Form:
                     "train_end": "ui.form.date",
                     "validation_end": "ui.form.date",
                 }.get(name, "")
-                self.controls[name] = control(self._words, self._specs[name], self._start[name], placeholder=placeholder)
+                self.controls[name] = control(
+                    self._words, self._specs[name], self._start[name], placeholder=placeholder, elem_id=f"{self._name}-{name}"
+                )
 
     def _accordion(self, section: str, names: Sequence[str]) -> None:
         if not names:

@@ -6,12 +6,14 @@ written from the ranking itself.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 import numpy as np
 
 from financial_model.config import INDUSTRIES
+from financial_model.errors import ConfigError
 from financial_model.ui import components, downloads
 from financial_model.ui.choosing import asked, pick, usable
 from financial_model.ui.page import Page, Snapshot
@@ -23,6 +25,20 @@ if TYPE_CHECKING:
 COLUMNS = ("rank", "symbol", "name", "industry", "style", "regime", "price", "expected", "range", "p_up", "volatility", "flags")
 STYLES = (("size", "size"), ("value", "value"), ("volatility", "volatility_class"), ("momentum", "momentum"))
 FLAGS = ("suspended", "limit_up", "limit_down")
+
+
+def least_gain(text: str | None) -> float | None:
+    """Percent as written by a person -> share of 1; ``None`` for nothing. ``ConfigError`` for anything that is no number."""
+    written = (text or "").strip().rstrip("%％").strip()
+    if not written:
+        return None
+    try:
+        value = float(written)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ConfigError("ui.pool.bad_gain", value=str(text)[:20])
+    return value / 100
 
 
 def head(view: View, table: pd.DataFrame) -> str:
@@ -68,7 +84,7 @@ class PoolView:
         self.page, words = page, page.words
         with gr.Group(), gr.Row(equal_height=True):
             self.top = words(gr.Number, {"label": "ui.pool.top", "info": "ui.pool.top_info"}, value=20, precision=0, minimum=0, maximum=10_000)
-            self.gain = words(gr.Number, {"label": "ui.pool.gain", "info": "ui.pool.gain_info"}, value=None)
+            self.gain = words(gr.Textbox, {"label": "ui.pool.gain", "info": "ui.pool.gain_info", "placeholder": "ui.pool.gain_any"}, max_lines=1)
             self.industry = words(
                 gr.Dropdown,
                 {
@@ -96,14 +112,14 @@ class PoolView:
         page.on_and_refresh(self.ask.click, self._rank, [picker, self.top, self.gain, self.industry, self.as_of], trigger_mode="once")
         page.live("pool", [self.status, self.table, self.csv], self._version, self._draw, [picker])
 
-    def _rank(self, view: View, wanted: str | None, top: float | None, gain: float | None, industry: str, as_of: str) -> None:
+    def _rank(self, view: View, wanted: str | None, top: float | None, gain: str, industry: str, as_of: str) -> None:
         services = self.page.services
         services.jobs.submit(
             "rank",
             run=asked(services.snapshot(), wanted).id,
             top=int(top or 0),
             as_of=(as_of or "").strip() or None,
-            min_gain=None if gain is None else gain / 100,
+            min_gain=least_gain(gain),
             industry=None if industry == "all" else industry,
         )
 

@@ -40,7 +40,7 @@ class TrainingForm:
         self, page: Page, panel: TrainingPanel, name: str, *, essentials: Sequence[Sequence[str]], fixed: Mapping[str, Any], values: Mapping[str, Any]
     ) -> None:
         self.page, self.panel, self.name = page, panel, name
-        self.form = forms.Form(page.words, essentials=essentials, fixed=fixed, values=values)
+        self.form = forms.Form(page.words, name=name, essentials=essentials, fixed=fixed, values=values)
         self.problems = gr.HTML(elem_id=f"{name}-problems")
         self.start = page.words(gr.Button, {"value": "ui.train.start"}, variant="primary", elem_id=f"{name}-start")
         with page.words(gr.Accordion, {"label": "ui.form.command"}, open=False):

@@ -14,7 +14,7 @@ from financial_model.serving.runs import RunInfo
 from financial_model.ui import components, curves, downloads, results
 from financial_model.ui.choosing import pick, run_choices
 from financial_model.ui.page import Page, Snapshot
-from financial_model.ui.text import DASH, View, duration, known, number
+from financial_model.ui.text import DASH, View, known, number
 
 SMOOTHING = (0.0, 0.95)
 LOG_LINES = 120
@@ -120,26 +120,26 @@ class TrainingPanel:
         if run is None:
             return [gr.update(visible=False), "", gr.update(visible=False)]
         series = self.page.services.runs.curves(run.id)
-        epochs = run.run_config().training.epochs if run.active else None
-        rows = curves.loss_rows(series, view, smoothing=smoothing, logarithmic=scale == "log", epochs=epochs)
+        end = curves.axis_end(series, run.run_config().training.epochs) if run.active else None
+        rows = curves.loss_rows(series, view, smoothing=smoothing, logarithmic=scale == "log", end=end)
         shown = not rows.empty
         plot = gr.update(
             visible=shown,
             value=rows,
             color_map=curves.series_colours(series, view),
-            x_lim=[0, epochs] if epochs else None,
+            x_lim=[0, end] if end else None,
             y_lim=curves.limits(rows),
             x_title=view.word("ui.curve.epoch"),
             y_title=view.word("ui.curve.log_loss" if scale == "log" else "ui.curve.loss"),
         )
-        tiles = components.tiles(self._figures(view, series, snapshot.job_of(run.id))) if shown else ""
+        tiles = components.tiles(self._figures(view, series)) if shown else ""
         return [plot, tiles, gr.update(visible=shown)]
 
     @staticmethod
-    def _figures(view: View, series: dict[str, Any], job: dict[str, Any] | None) -> list[tuple[str, str, str]]:
+    def _figures(view: View, series: dict[str, Any]) -> list[tuple[str, str, str]]:
         best = series["best"]
         rate = curves.latest(series, "train/windows_per_second")
-        figures = [
+        return [
             (view.word("ui.curve.epoch"), number(curves.epoch_reached(series), 1), ""),
             (
                 view.word("ui.curve.best_loss"),
@@ -150,9 +150,6 @@ class TrainingPanel:
             (view.word("ui.curve.grad_norm"), number(curves.latest(series, "train/grad_norm"), 2), ""),
             (view.word("ui.curve.speed"), f"{rate:,.0f}" if known(rate) else DASH, view.word("ui.curve.windows_per_second")),
         ]
-        if job is not None and job["state"] in ("preparing", "running"):
-            figures.append((view.word("ui.curve.left"), duration(job["eta"]), ""))
-        return figures
 
     def _result_version(self, snapshot: Snapshot, wanted: str | None) -> Any:
         run = self.shown(snapshot, wanted)

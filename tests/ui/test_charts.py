@@ -67,14 +67,19 @@ def test_scatter_and_styles_name_their_groups():
 
 
 def test_calibration_shows_classes_and_intervals():
-    found = {"reliability": {"up": [{"predicted": 0.2, "observed": 0.25, "count": 10}]}, "coverage": [{"level": 0.8, "covered": 0.77, "interval": None}]}
+    found = {
+        "reliability": {"up": [{"predicted": 0.2, "observed": 0.25, "count": 10}]},
+        "coverage": [{"level": 0.8, "covered": 0.77, "interval": None}],
+    }
     figure = charts.calibration(found, ENGLISH)
     assert {"up", "50, 80, 95 % intervals"} <= set(names(figure))
 
 
 def test_groups_without_a_figure_are_left_out():
-    groups = {"finance": {"rank_ic": 0.05, "rank_ic_interval": [0.01, 0.1], "rows": 5, "names": 2},
-              "energy": {"rank_ic": None, "rank_ic_interval": None, "rows": 1, "names": 1}}
+    groups = {
+        "finance": {"rank_ic": 0.05, "rank_ic_interval": [0.01, 0.1], "rows": 5, "names": 2},
+        "energy": {"rank_ic": None, "rank_ic_interval": None, "rows": 1, "names": 1},
+    }
     bar = charts.group_bars(groups, "industry", ENGLISH).data[0]
     assert list(bar.x) == ["Finance"] and bar.error_y.array[0] == pytest.approx(0.05)
 
@@ -82,8 +87,15 @@ def test_groups_without_a_figure_are_left_out():
 @pytest.mark.parametrize("view", [ENGLISH, CHINESE])
 def test_empty_data_draws_an_empty_figure_not_an_error(view):
     nothing = stocks(0)
-    for figure in (charts.treemap({}, nothing, view), charts.regime_ribbon([], [], [], view), charts.risk_scatter(nothing, view),
-                   charts.style_bars({}, view), charts.calibration({}, view), charts.ic_series([], [], view), charts.group_bars({}, "size", view)):
+    for figure in (
+        charts.treemap({}, nothing, view),
+        charts.regime_ribbon([], [], [], view),
+        charts.risk_scatter(nothing, view),
+        charts.style_bars({}, view),
+        charts.calibration({}, view),
+        charts.ic_series([], [], view),
+        charts.group_bars({}, "size", view),
+    ):
         json.loads(figure.to_json())
 
 

@@ -10,12 +10,28 @@ from tests.ui.builders import CHINESE, ENGLISH, forecast, metrics
 
 
 def job(**changes):
-    return {"id": "1", "kind": "train", "run": "r_20240101_000000", "state": "running", "stage": "train", "done": 30.0, "total": 120.0, "eta": 65.0,
-            "position": 0, "message": "", "message_key": "", "message_fields": {}, "result": None, **changes}
+    return {
+        "id": "1",
+        "kind": "train",
+        "run": "r_20240101_000000",
+        "state": "running",
+        "stage": "train",
+        "done": 30.0,
+        "total": 120.0,
+        "eta": 65.0,
+        "position": 0,
+        "message": "",
+        "message_key": "",
+        "message_fields": {},
+        "result": None,
+        **changes,
+    }
 
 
 def run(state="running", **changes):
-    return RunInfo(id="r_20240101_000000", name="r", path=Path("."), state=state, created=datetime.now().isoformat(), updated="", config={}, **changes)
+    return RunInfo(
+        id="r_20240101_000000", name="r", path=Path("."), state=state, created=datetime.now().isoformat(), updated="", config={}, **changes
+    )
 
 
 def test_the_model_never_stands_alone():
@@ -31,7 +47,9 @@ def test_an_unknown_figure_is_a_dash_and_an_unknown_metric_no_row():
 
 
 def test_sentences_name_baselines_in_the_readers_words_and_the_rest_can_be_unfolded():
-    items = [{"key": "evaluation.verdict.baseline_rank_ic_above", "level": "good", "fields": {"name": "ridge", "value": 0.01, "low": 0.001, "high": 0.02}}] * 3
+    items = [
+        {"key": "evaluation.verdict.baseline_rank_ic_above", "level": "good", "fields": {"name": "ridge", "value": 0.01, "low": 0.001, "high": 0.02}}
+    ] * 3
     shown = components.verdict(CHINESE, items)
     assert "岭回归" in shown and "ridge" not in shown and "k-note good" in shown and "<details" in shown
     assert "<details" not in components.verdict(CHINESE, items[:1]) and components.verdict(CHINESE, []) == ""

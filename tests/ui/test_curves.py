@@ -2,7 +2,7 @@
 
 import pytest
 
-from financial_model.ui.curves import epoch_reached, latest, limits, loss_rows, series_colours, smoothed
+from financial_model.ui.curves import axis_end, epoch_reached, latest, limits, loss_rows, series_colours, smoothed
 from tests.ui.builders import CHINESE, ENGLISH, curves
 
 
@@ -16,8 +16,12 @@ def test_the_chart_speaks_chinese():
     assert {"训练", "验证", "零收益"} <= set(loss_rows(curves(), CHINESE)["series"])
 
 
-def test_baselines_are_level_and_reach_to_the_last_epoch_planned():
-    rows = loss_rows(curves(), ENGLISH, epochs=10)
+def test_the_axis_leaves_room_but_never_beyond_the_plan():
+    assert [axis_end(curves(), epochs) for epochs in (3, 5, 100)] == [3.0, 5.0, 6.0] and axis_end({}, 100) == 1.0
+
+
+def test_baselines_are_level_and_reach_across_the_axis():
+    rows = loss_rows(curves(), ENGLISH, end=10.0)
     level = rows[rows["series"] == "Zero return"]
     assert level["epoch"].tolist() == [0.0, 10.0] and level["loss"].nunique() == 1
 
@@ -48,7 +52,7 @@ def test_a_logarithmic_chart_leaves_out_what_has_no_logarithm():
 
 def test_nothing_yet_is_an_empty_chart_with_numeric_axes():
     rows = loss_rows({}, ENGLISH)
-    assert rows.empty and rows.dtypes["epoch"] == float and rows.dtypes["loss"] == float
+    assert rows.empty and rows.dtypes["epoch"].kind == rows.dtypes["loss"].kind == "f"
     assert limits(rows) is None and epoch_reached({}) is None and latest({}, "train/loss") is None
 
 

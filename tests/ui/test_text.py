@@ -18,9 +18,21 @@ FOLDER = Path(text.__file__).parent
 
 
 # ---------------------------------------------------------------- which language, which colours
-@pytest.mark.parametrize(("stored", "accept", "forced", "expected"), [
-    ("", "zh-CN,zh;q=0.9,en;q=0.8", None, "zh"), ("", "en-US,en;q=0.9", None, "en"), ("", "zh", None, "zh"), ("", "fr-FR,zh;q=0.5", None, "zh"),
-    ("", "fr-FR", None, "en"), ("en", "zh-CN", None, "en"), ("", "en-US", "zh", "zh"), ("en", "zh", "zh", "en"), ("nonsense", "zh", None, "zh"), ("", "", None, "en")])
+@pytest.mark.parametrize(
+    ("stored", "accept", "forced", "expected"),
+    [
+        ("", "zh-CN,zh;q=0.9,en;q=0.8", None, "zh"),
+        ("", "en-US,en;q=0.9", None, "en"),
+        ("", "zh", None, "zh"),
+        ("", "fr-FR,zh;q=0.5", None, "zh"),
+        ("", "fr-FR", None, "en"),
+        ("en", "zh-CN", None, "en"),
+        ("", "en-US", "zh", "zh"),
+        ("en", "zh", "zh", "en"),
+        ("nonsense", "zh", None, "zh"),
+        ("", "", None, "en"),
+    ],
+)
 def test_the_language_is_the_chosen_one_else_the_servers_else_the_browsers(stored, accept, forced, expected):
     assert preferred_language(stored, accept, forced) == expected
 
@@ -35,7 +47,9 @@ def test_one_loop_changes_the_language_of_everything():
     words = Words("en")
     with gr.Blocks():
         button = words(gr.Button, {"value": "ui.train.start"})
-        choice = words(gr.Dropdown, {"label": "form.entry.label", "choices": [("ui.term.entry.close", "close"), ("no.such.key", "other")]}, value="close")
+        choice = words(
+            gr.Dropdown, {"label": "form.entry.label", "choices": [("ui.term.entry.close", "close"), ("no.such.key", "other")]}, value="close"
+        )
     assert button.value == "Start training" and choice.choices == [("Last close", "close"), ("other", "other")]
     updates = words.updates("zh")
     assert updates[button]["value"] == "开始训练"
@@ -50,7 +64,9 @@ def test_controls_are_enabled_even_when_no_event_writes_to_them():
 
 # ---------------------------------------------------------------- no text outside the catalogue
 def test_every_choice_of_the_form_has_words():
-    missing = [f"ui.term.{spec.name}.{choice}" for spec in config.fields() for choice in spec.choices or () if not has(f"ui.term.{spec.name}.{choice}")]
+    missing = [
+        f"ui.term.{spec.name}.{choice}" for spec in config.fields() for choice in spec.choices or () if not has(f"ui.term.{spec.name}.{choice}")
+    ]
     assert not missing
 
 
@@ -86,7 +102,9 @@ def test_visible_properties_are_never_literals(path):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and getattr(node.func.value, "id", "") in ("gr", "go"):
             for keyword in node.keywords:
                 if keyword.arg in visible and isinstance(keyword.value, ast.Constant) and isinstance(keyword.value.value, str):
-                    assert not re.search(r"[a-z]{2,}", keyword.value.value) or keyword.value.value == "Kairos", f"{path.name}:{node.lineno}: {keyword.value.value!r}"
+                    assert not re.search(r"[a-z]{2,}", keyword.value.value) or keyword.value.value == "Kairos", (
+                        f"{path.name}:{node.lineno}: {keyword.value.value!r}"
+                    )
 
 
 def used_keys():

@@ -72,10 +72,15 @@ def make_zip(folder: Path, members: dict[str, bytes], name: str = "bars.zip") ->
 
 
 def test_a_zip_gives_its_tables_flat_wherever_it_says_they_belong(gradio_folder):
-    path = make_zip(gradio_folder, {"a/600519.csv": b"1", "../../600000.csv": b"2", "b/600519.csv": b"3", "run.exe": b"x", "__MACOSX/._600519.csv": b"y"})
+    path = make_zip(
+        gradio_folder, {"a/600519.csv": b"1", "../../600000.csv": b"2", "b/600519.csv": b"3", "run.exe": b"x", "__MACOSX/._600519.csv": b"y"}
+    )
     found = uploads.tables([path])
     assert sorted(entry.name for entry in found) == ["1_600000.csv", "2_600519.csv", "600519.csv"] or sorted(entry.name for entry in found) == [
-        "2_600519.csv", "600000.csv", "600519.csv"]
+        "2_600519.csv",
+        "600000.csv",
+        "600519.csv",
+    ]
     assert all(entry.is_relative_to(gradio_folder) for entry in found) and len({entry.parent for entry in found}) == 1
 
 

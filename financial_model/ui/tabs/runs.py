@@ -28,36 +28,32 @@ class RunsTab:
     """The list on the left, the chosen run on the right."""
 
     def __init__(self, page: Page) -> None:
-        self.page, words = page, page.words
+        self.page = page
         with frame.tab(page, "runs"):
             self.empty = gr.HTML()
-            with gr.Row() as self.whole:
-                with gr.Column(scale=7, min_width=420):
-                    self.table = gr.Dataframe(
-                        value=None,
-                        interactive=False,
-                        show_label=False,
-                        max_height=560,
-                        wrap=False,
-                        elem_id="runs-table",
-                        buttons=[],
-                        pinned_columns=1,
-                    )
-                with gr.Column(scale=5, min_width=360):
-                    self.picker = words(gr.Dropdown, {"label": "ui.runs.pick"}, choices=[], value=None, filterable=False, elem_id="runs-pick")
-                    self.card = gr.HTML(elem_id="runs-card")
-                    with gr.Row(equal_height=True):
-                        self.kind = words(gr.Dropdown, {"label": "ui.runs.kind"}, choices=[], value=None, filterable=False, min_width=120)
-                        self.download = words(
-                            gr.DownloadButton, {"label": "ui.runs.download"}, value=None, variant="primary", elem_id="runs-download"
-                        )
-                    with gr.Row():
-                        self.config = words(gr.DownloadButton, {"label": "ui.runs.config"}, size="sm", elem_id="runs-config")
-                        self.report = words(gr.DownloadButton, {"label": "ui.runs.report"}, size="sm", elem_id="runs-report")
-                        self.resume = words(gr.Button, {"value": "ui.train.resume"}, size="sm", elem_id="runs-resume")
-                        self.delete = words(gr.Button, {"value": "ui.runs.delete"}, variant="stop", size="sm", elem_id="runs-delete")
-                    self._build_dialogs()
+            with gr.Column() as self.whole:
+                self.table = gr.Dataframe(
+                    value=None, interactive=False, show_label=False, max_height=320, elem_id="runs-table", buttons=[], pinned_columns=1
+                )
+                with gr.Row():
+                    with gr.Column(scale=8, min_width=420):
+                        self.card = gr.HTML(elem_id="runs-card")
+                    with gr.Column(scale=4, min_width=320):
+                        self._build_actions()
         self._connect()
+
+    def _build_actions(self) -> None:
+        words = self.page.words
+        self.picker = words(gr.Dropdown, {"label": "ui.runs.pick"}, choices=[], value=None, filterable=False, elem_id="runs-pick")
+        self.kind = words(gr.Dropdown, {"label": "ui.runs.kind"}, choices=[], value=None, filterable=False, elem_id="runs-kind")
+        self.download = words(gr.DownloadButton, {"label": "ui.runs.download"}, value=None, variant="primary", elem_id="runs-download")
+        with gr.Row():
+            self.config = words(gr.DownloadButton, {"label": "ui.runs.config"}, size="sm", elem_id="runs-config")
+            self.report = words(gr.DownloadButton, {"label": "ui.runs.report"}, size="sm", elem_id="runs-report")
+        with gr.Row():
+            self.resume = words(gr.Button, {"value": "ui.train.resume"}, size="sm", elem_id="runs-resume")
+            self.delete = words(gr.Button, {"value": "ui.runs.delete"}, variant="stop", size="sm", elem_id="runs-delete")
+        self._build_dialogs()
 
     def _build_dialogs(self) -> None:
         words = self.page.words
@@ -85,8 +81,8 @@ class RunsTab:
             [self.picker],
         )
         page.on_select(self.table, self._select, [self.picker])
-        page.refresh_on(self.picker.input)
-        page.on([self.kind.change, self.picker.change], self._prepare, [self.picker, self.kind], [self.download], trigger_mode="always_last")
+        page.refresh_on(self.picker.input, self.kind.input)
+        page.live("runs.download", [self.download], _download_version, self._draw_download, [self.picker, self.kind])
         page.on_and_refresh(self.resume.click, self._resume, [self.picker])
         page.on(self.delete.click, self._ask, [self.picker], [self.confirm, self.question])
         page.on(self.keep.click, lambda view: gr.update(visible=False), [], [self.confirm])
@@ -121,12 +117,13 @@ class RunsTab:
             run.config,
         ]
 
-    def _prepare(self, view: View, wanted: str | None, kind: str | None) -> Any:
+    def _draw_download(self, view: View, snapshot: Snapshot, wanted: str | None, kind: str | None) -> list[Any]:
         """The checkpoint is made ready when the choice changes, so that one click downloads it."""
-        run = self.page.services.snapshot().run(wanted)
-        if run is None or kind not in run.checkpoints:
-            return gr.update(value=None, interactive=False)
-        return gr.update(value=downloads.checkpoint(self.page.services.runs, run.id, kind))
+        run = pick(snapshot.runs, wanted)
+        if run is None or not run.checkpoints:
+            return [gr.update(value=None, interactive=False)]
+        chosen = kind if kind in run.checkpoints else run.checkpoints[0]
+        return [gr.update(value=downloads.checkpoint(self.page.services.runs, run.id, chosen), interactive=True)]
 
     # ------------------------------------------------------------ acting
     def _select(self, view: View, row: list[Any]) -> Any:
@@ -168,6 +165,13 @@ def _list_version(snapshot: Snapshot, wanted: str | None) -> Any:
 def _card_version(snapshot: Snapshot, wanted: str | None) -> Any:
     run = pick(snapshot.runs, wanted)
     return (results.version(run), run.state, run.updated, run.checkpoints) if run else None
+
+
+def _download_version(snapshot: Snapshot, wanted: str | None, kind: str | None) -> Any:
+    run = pick(snapshot.runs, wanted)
+    if run is None or run.active:
+        return run and run.id
+    return run.id, kind, tuple(downloads.file_stamp(run.path / f"{name}.safetensors") for name in run.checkpoints)
 
 
 def _row(run: RunInfo, view: View) -> list[str]:

@@ -1,0 +1,106 @@
+"""A real Chromium and a real server, for the tests that look at the page as a person does."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+ROOT = Path(__file__).resolve().parents[2]
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+ABORTED = ("AbortError", "Connection errored out", "queue/data", "heartbeat", "net::ERR_ABORTED", "net::ERR_INCOMPLETE_CHUNKED_ENCODING")
+"""What a reload cuts off in mid-flight is no error of the page; at any other moment it is."""
+
+
+def chromium() -> str | None:
+    """The browser that is installed; KAIROS_CHROMIUM names another one."""
+    return os.environ.get("KAIROS_CHROMIUM") or next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def server(folder: Path, *arguments: str, seconds: float = 120) -> Iterator[str]:
+    """``app.py`` as a child process with its data under ``folder``; yields its address."""
+    port = free_port()
+    command = [
+        sys.executable,
+        str(ROOT / "app.py"),
+        "--port",
+        str(port),
+        "--data-dir",
+        str(folder / "data"),
+        "--checkpoint-dir",
+        str(folder / "checkpoints"),
+    ]
+    environment = {**os.environ, "GRADIO_TEMP_DIR": str(folder / "gradio"), "PYTHONUTF8": "1"}
+    with (folder / "server.log").open("wb") as log:
+        process = subprocess.Popen([*command, *arguments], cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        address, deadline = f"http://127.0.0.1:{port}", time.monotonic() + seconds
+        while not _answers(address):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError((folder / "server.log").read_text("utf-8", errors="replace")[-3000:])
+            time.sleep(0.2)
+        yield address
+    finally:
+        process.terminate()
+        try:
+            process.wait(40)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(address, timeout=5) as reply:
+            return reply.status == 200
+    except OSError:
+        return False
+
+
+class Watcher:
+    """Everything a page did that it should not have done."""
+
+    def __init__(self, page: Any, address: str) -> None:
+        self.page = page
+        self.errors: list[str] = []
+        self.strangers: list[str] = []
+        self._reloading = False
+        own = urlparse(address).netloc
+        page.on("pageerror", lambda error: self._say(str(error)))
+        page.on("console", lambda message: message.type == "error" and self._say(message.text))
+        page.on("request", lambda request: urlparse(request.url).netloc not in (own, "") and self.strangers.append(request.url))
+
+    def _say(self, text: str) -> None:
+        if not (self._reloading and any(word in text for word in ABORTED)):
+            self.errors.append(text)
+
+    @contextmanager
+    def reload(self) -> Iterator[None]:
+        """Load the page again; the body of the ``with`` waits until it is there."""
+        self._reloading = True
+        self.page.reload()
+        yield
+        self._reloading = False

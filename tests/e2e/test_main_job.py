@@ -1,0 +1,156 @@
+"""The main job as a person does it, in a real browser: demo market, training, reload, stop, resume, download, forecast, other language.
+
+One long story on purpose: each step needs what the one before has left behind, as it would for a person.
+"""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from financial_model.training.checkpoint import read_header
+from tests.e2e.browser import Watcher
+
+pytestmark = pytest.mark.browser
+SECOND = 1000
+SLOW = 90 * SECOND
+POINTS = (
+    """id => [...document.querySelectorAll(`#${id} svg path`)].reduce((sum, path) => sum + (path.getAttribute('d') || '').split('L').length - 1, 0)"""
+)
+
+
+class Person:
+    """What someone does with the page, in words of the page."""
+
+    def __init__(self, page) -> None:
+        self.page = page
+
+    def open(self, address: str) -> None:
+        self.page.goto(address)
+        self.ready()
+
+    def ready(self) -> None:
+        self.page.get_by_role("tab").first.wait_for(timeout=SLOW)
+        self.page.locator("#k-status .k-status").wait_for(timeout=SLOW)
+
+    def tab(self, name: str) -> None:
+        self.page.get_by_role("tab", name=name, exact=True).click()
+
+    def fill(self, box: str, value: object) -> None:
+        field = self.page.locator(f"#{box} input[type=number]").first
+        field.fill(str(value))
+        field.press("Enter")
+
+    def press(self, button: str) -> None:
+        self.page.locator(f"#{button}:not([disabled])").click(timeout=SLOW)
+
+    def see(self, place: str, text: str, timeout: float = SLOW) -> None:
+        self.page.locator(f"#{place}").get_by_text(re.compile(text)).locator("visible=true").first.wait_for(timeout=timeout)
+
+    def points(self, chart: str = "basic-curve") -> int:
+        return int(self.page.evaluate(POINTS, chart))
+
+    def until(self, condition: str, argument: object = None) -> None:
+        self.page.wait_for_function(condition, arg=argument, timeout=SLOW)
+
+
+@pytest.fixture(scope="module")
+def visit(chromium, address):
+    context = chromium.new_context(locale="zh-CN", viewport={"width": 1360, "height": 900}, accept_downloads=True)
+    page = context.new_page()
+    watcher = Watcher(page, address)
+    yield Person(page), watcher
+    context.close()
+
+
+def test_the_main_job(visit, address, tmp_path):
+    person, watcher = visit
+    page = person.page
+    person.open(address)
+    page.get_by_role("tab", name="数据下载").wait_for()
+    person.see("data-card", "还没有数据")  # an empty page says what to do next
+    person.see("data-card", "一键创建演示市场")
+
+    # the demo market, small, with one click
+    person.fill("demo-stocks", 40)
+    person.fill("demo-years", 2)
+    person.press("demo-create")
+    person.see("data-card", "合成数据")
+    person.see("data-table", "模拟")
+
+    # train, and watch the curve grow
+    person.tab("基础训练")
+    page.locator("#basic-epochs input").fill("900")  # long enough on any machine: it is stopped by hand
+    person.press("basic-start")
+    person.until(f"() => ({POINTS})('basic-curve') > 3")
+    before = person.points()
+    person.until(f"before => ({POINTS})('basic-curve') > before", before)
+    person.see("basic-curve", "零收益|训练均值|训练分位数")  # the baseline stands on the same chart
+
+    # reload: everything is there again, and the training did not notice
+    grown = person.points()
+    with watcher.reload():
+        person.ready()
+    person.tab("基础训练")
+    person.until(f"grown => ({POINTS})('basic-curve') >= grown", grown)
+
+    # stop, go on, stop again
+    person.press("basic-stop")
+    person.see("basic-progress", "已停止")
+    stopped = person.points()
+    person.press("basic-resume")
+    person.see("basic-progress", "训练中")
+    person.until(f"stopped => ({POINTS})('basic-curve') > stopped", stopped)
+    person.press("basic-stop")
+    person.see("basic-progress", "已停止")
+
+    # what it is worth: the test is opened, the baselines stand beside the model
+    person.tab("推理")
+    person.tab("评估")
+    person.press("evaluation-ask")
+    person.see("evaluation-card", "岭回归")
+    person.see("evaluation-card", "RankIC")
+
+    # the checkpoint in one click, and it is ours
+    person.tab("模型")
+    with page.expect_download(timeout=SLOW) as waiting:
+        page.locator("#runs-download:not([disabled])").click(timeout=SLOW)
+    path = tmp_path / waiting.value.suggested_filename
+    waiting.value.save_as(path)
+    header = read_header(path)
+    assert path.name.startswith("basic_") and path.suffix == ".safetensors" and header["config"]["model"]["backbone"] == "lstm"
+    assert header["metrics"]["baselines"], "the header carries what the test said"
+
+    # one stock
+    person.tab("推理")
+    person.tab("单只股票")
+    person.press("stock-ask")
+    page.locator("#stock-plot .js-plotly-plot").wait_for(timeout=SLOW)
+    person.see("stock-head", "涨 \\d+%.*平 \\d+%.*跌 \\d+%")
+    person.see("stock-table", "80 %")
+
+    # the other language: tabs, figures, numbers already on screen; and it sticks
+    page.locator("#k-language label", has_text="English").click()
+    page.get_by_role("tab", name="Inference", exact=True).wait_for(timeout=SLOW)
+    person.see("stock-head", "up \\d+%")
+    with watcher.reload():
+        person.ready()
+    person.tab("Runs")
+    person.see("runs-card", "Stopped")
+    assert page.evaluate("document.documentElement.lang") == "en"
+
+    assert not watcher.errors
+    assert not watcher.strangers, "the page asks nobody but us"
+
+
+def test_a_second_browser_sees_the_same(chromium, address, visit):
+    context = chromium.new_context(locale="en-US")
+    page = context.new_page()
+    try:
+        Person(page).open(address)
+        Person(page).tab("Basic training")
+        page.locator("#basic-progress").get_by_text("Stopped", exact=True).wait_for(timeout=SLOW)
+        page.wait_for_function(f"() => ({POINTS})('basic-curve') > 3", timeout=SLOW)
+    finally:
+        context.close()
