@@ -1,0 +1,59 @@
+"""The whole pipeline on markets whose truth is known: nothing is found where nothing is, and most of what is there is found."""
+
+import pytest
+import torch
+
+from financial_model.config import BACKBONES
+from tests.canaries.markets import evaluation, market, standard_error
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def null_market(tmp_path_factory):
+    """No signal, no drift: every edge reported here is a leak."""
+    return market(tmp_path_factory.mktemp("null"), variant="null")
+
+
+@pytest.fixture(scope="module")
+def planted_market(tmp_path_factory):
+    """A linear signal twice as strong as the demo's, so that a small market shows it above the noise."""
+    return market(tmp_path_factory.mktemp("planted"), variant="linear", kappa=0.12)
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_no_model_finds_anything_where_nothing_is(null_market, backbone):
+    result = evaluation(null_market, backbone=backbone, condition="concat")
+    assert abs(result["ic"]) < 3 * standard_error(result, "ic"), "an edge on a random walk is a leak"
+    assert abs(result["rank_ic"]) < 3 * standard_error(result, "rank_ic")
+    low, high = result["direction_interval"]
+    assert low <= result["direction_base_rate"] <= high or result["direction"] < result["direction_base_rate"]
+    assert result.get("recovery") is None, "there is nothing to recover"
+
+
+@pytest.mark.parametrize("settings", [{"head": "quantile"}, {"head": "classes"}, {"objective": "trend_aware"}, {"normalisation": "zscore"}],
+                         ids=["quantile", "classes", "trend_aware", "zscore"])
+def test_no_head_objective_or_scaling_does_either(null_market, settings):
+    result = evaluation(null_market, backbone="gru", **settings)
+    assert abs(result["ic"]) < 3 * standard_error(result, "ic")
+
+
+def test_the_baselines_find_nothing_either(null_market):
+    result = evaluation(null_market, backbone="mlp")
+    for name, figures in result["baselines"].items():
+        if figures["ic"] is not None:
+            assert abs(figures["ic"]) < 3 * standard_error(figures, "ic"), name
+
+
+def test_most_of_a_planted_signal_is_recovered_in_the_quick_setting(planted_market):
+    result = evaluation(planted_market, condition="concat")
+    assert result["oracle_ic"] > 3 * standard_error(result, "oracle_ic"), "the market has no signal to find: the test would prove nothing"
+    assert result["ic"] > 3 * standard_error(result, "ic")
+    assert result["recovery"] >= 0.5
+    assert 0.72 < result["coverage_80"] < 0.88
