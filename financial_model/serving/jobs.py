@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import itertools
 import logging
+import re
 import sys
 import threading
 import time
@@ -29,8 +30,10 @@ from financial_model.text import translate
 
 logger = logging.getLogger(__name__)
 
-LANES = {"train": "device", "resume": "device", "evaluate": "forecast", "rank": "forecast", "download": "data", "import": "data", "analyze": "data"}
-"""Which queue a kind waits in."""
+LANES = {"train": "device", "resume": "device", "evaluate": "forecast", "rank": "forecast", "download": "data", "import": "data", "analyze": "data",
+         "integrity": "data"}
+"""Which queue a kind waits in; a training on a second GPU waits in that one's own."""
+_FURTHER_GPU = re.compile(r"cuda:[1-9]\d*")
 DONE = frozenset({"finished", "stopped", "failed"})
 KEEP = 50
 """Finished jobs remembered; runs and data are on disk anyway."""
@@ -44,6 +47,7 @@ class Job:
     kind: str
     parameters: dict[str, Any]
     number: int
+    lane: str
     run_id: str = ""
     state: str = "queued"
     stage: str = ""
@@ -70,7 +74,7 @@ class JobService:
         self.runs = RunStore(workspace.checkpoint_dir)
         self._tasks = dict(TASKS if tasks is None else tasks)
         self._jobs: dict[str, Job] = {}
-        self._queues: dict[str, deque[Job]] = {lane: deque() for lane in dict.fromkeys(LANES.values())}
+        self._queues: dict[str, deque[Job]] = {}
         self._workers: dict[str, threading.Thread] = {}
         self._changed = threading.Condition()
         self._numbers = itertools.count(1)
@@ -84,7 +88,7 @@ class JobService:
         """
         if kind not in self._tasks or kind not in LANES:
             raise NotFoundError("jobs.unknown_kind", kind=kind, known=", ".join(self._tasks))
-        job = Job(id=uuid.uuid4().hex[:12], kind=kind, parameters=parameters, number=next(self._numbers),
+        job = Job(id=uuid.uuid4().hex[:12], kind=kind, parameters=parameters, number=next(self._numbers), lane=LANES[kind],
                   created=datetime.now().isoformat(timespec="seconds"))
         with self._changed:
             if self._closed:
@@ -93,23 +97,29 @@ class JobService:
                 job.run_id = self.runs.create(parameters["config"]).id
             elif "run" in parameters:
                 job.run_id = self.runs.get(parameters["run"]).id
+            if job.lane == "device":
+                device = self.runs.info(job.run_id).run_config().training.device
+                job.lane = device if _FURTHER_GPU.fullmatch(device) else job.lane
             if kind == "resume":
                 self.runs.claim(job.run_id, "queued")
-            self._jobs[job.id] = job
-            lane = LANES[kind]
-            self._queues[lane].append(job)
-            if lane not in self._workers:
-                self._workers[lane] = threading.Thread(target=self._work, args=(lane,), name=f"jobs-{lane}", daemon=True)
-                self._workers[lane].start()
-            self._changed.notify_all()
+            self._enqueue(job)
         return job
+
+    def _enqueue(self, job: Job) -> None:
+        """Into its queue, whose worker is started by its first job."""
+        self._jobs[job.id] = job
+        self._queues.setdefault(job.lane, deque()).append(job)
+        if job.lane not in self._workers:
+            self._workers[job.lane] = threading.Thread(target=self._work, args=(job.lane,), name=f"jobs-{job.lane}", daemon=True)
+            self._workers[job.lane].start()
+        self._changed.notify_all()
 
     def stop(self, job_id: str) -> None:
         """Ask a job to stop. A queued one leaves its queue at once; a running one stops at its next step; a done one is left alone."""
         with self._changed:
             job = self._job(job_id)
             if job.state == "queued":
-                self._queues[LANES[job.kind]].remove(job)
+                self._queues[job.lane].remove(job)
                 self._withdraw(job)
                 self._end(job, "stopped", "jobs.withdrawn")
             elif job.state not in DONE:
@@ -131,7 +141,7 @@ class JobService:
             job = self._job(job_id)
             elapsed = time.monotonic() - job.began if job.began and job.state not in DONE else 0.0
             rate = (job.done - job.first) / elapsed if elapsed > 0 else 0.0
-            ahead = [other for other in self._queues[LANES[job.kind]] if other.number < job.number]
+            ahead = [other for other in self._queues[job.lane] if other.number < job.number]
             return {
                 "id": job.id, "kind": job.kind, "run": job.run_id, "state": job.state, "stage": job.stage, "done": job.done, "total": job.total,
                 "rate": rate, "eta": (job.total - job.done) / rate if rate > 0 and job.total else None,

@@ -72,6 +72,14 @@ def test_data_does_not_wait_for_a_training(service, gate):
     assert service.snapshot(data.id)["state"] == service.snapshot(forecast.id)["state"] == "running"
 
 
+def test_a_second_gpu_has_a_queue_of_its_own(service, gate):
+    jobs = [service.submit("train", config=settings.build({"name": name, "device": device}))
+            for name, device in (("a", "auto"), ("b", "cuda:1"), ("c", "cuda:0"), ("d", "cuda:1"))]
+    gate.wait_begun()
+    gate.wait_begun()
+    assert [service.snapshot(job.id)["state"] for job in jobs] == ["running", "running", "queued", "queued"]
+
+
 def test_a_queued_job_is_taken_out_at_once_and_never_begins(service, gate):
     first, second = service.submit("download", tag="first"), service.submit("download", tag="second")
     gate.wait_begun()
