@@ -85,7 +85,13 @@ def _data_commands(command: Any, words: _Words) -> None:
     parser.add_argument("--symbols", default="", metavar="A,B", help=words("flag.symbols"))
     parser.add_argument("--count", type=int, default=None, metavar="N", help=words("flag.count"))
     parser.add_argument("--start", default="", metavar="DATE", help=words("flag.start"))
+    parser.add_argument("--boards", default="", metavar="A,B", help=words("flag.boards"))
+    parser.add_argument("--exclude-st", action="store_true", help=words("flag.exclude_st"))
+    parser.add_argument("--server", default="", metavar="HOST:PORT", help=words("flag.server"))
+    parser.add_argument("--packets", default="", metavar="DIGITS", help=words("flag.packets"))
+    parser.add_argument("--interval", default="", metavar="LENGTH", help=words("flag.interval"))
     parser.add_argument("--retry", action="store_true", help=words("flag.retry"))
+    parser.add_argument("--plan", action="store_true", help=words("flag.plan"))
     parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help=words("flag.option"))
 
     parser = command("import")
@@ -95,6 +101,11 @@ def _data_commands(command: Any, words: _Words) -> None:
     parser.add_argument("--prices", choices=("auto", "raw", "adjusted"), default="auto", help=words("flag.prices"))
 
     command("analyze")
+
+    parser = command("integrity")
+    parser.add_argument("symbols", nargs="*", metavar="SYMBOL", help=words("flag.integrity_symbols"))
+    parser.add_argument("--csv", default="", metavar="FILE", help=words("flag.integrity_csv"))
+
     command("sources")
 
 
@@ -121,6 +132,8 @@ def _measuring_commands(command: Any, words: _Words) -> None:
     parser.add_argument("--quick", action="store_true", help=words("flag.quick"))
     parser.add_argument("--seeds", type=int, default=1, metavar="N", help=words("flag.seeds"))
     parser.add_argument("--variants", default="", metavar="A,B", help=words("flag.variants"))
+    parser.add_argument("--stocks", type=int, default=None, metavar="N", help=words("flag.stocks"))
+    parser.add_argument("--years", type=float, default=None, metavar="X", help=words("flag.years"))
     parser.add_argument("--preset", choices=tuple(config.PRESETS), default=None, help=words("flag.recover_preset"))
     _settings(parser, words)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from financial_model.cli.arguments import settings_of
@@ -20,9 +21,10 @@ def recover(arguments: argparse.Namespace, output: Output) -> Answer:
 
     variants = tuple(part.strip() for part in arguments.variants.split(",") if part.strip()) or recovery.ORDER
     config = recovery.settings(settings_of(arguments), preset=arguments.preset or ("quick" if arguments.quick else "standard"))
+    given = {name: getattr(arguments, name) for name in ("stocks", "years") if getattr(arguments, name) is not None}
+    size = replace(recovery.QUICK if arguments.quick else recovery.Size(), **given)
     with stopping(output) as stop, ProgressBar(output) as progress:
-        found = recovery.recover(config, variants=variants, seeds=arguments.seeds, size=recovery.QUICK if arguments.quick else recovery.Size(),
-                                 progress=progress, stop=stop)
+        found = recovery.recover(config, variants=variants, seeds=arguments.seeds, size=size, progress=progress, stop=stop)
     return Answer(found, recovery_lines(found, output))
 
 

@@ -19,6 +19,7 @@ from financial_model.errors import DataError
 from financial_model.evaluation import classification, metrics, significance, verdict
 from financial_model.evaluation.metrics import DateStatistic
 from financial_model.evaluation.sample import Sample, aligned, build_sample
+from financial_model.evaluation.truth import truth_statistics
 from financial_model.training.plain import plain
 
 if TYPE_CHECKING:
@@ -224,20 +225,9 @@ def _calibration(judged: Judged, sample: Sample, bootstrap: significance.DateBoo
 
 def _oracle(judged: Judged, sample: Sample, bootstrap: significance.DateBootstrap | None) -> dict[str, Any]:
     """``oracle_ic recovery`` where the market's truth is known at this horizon: what a perfect forecaster scores, and the share of it reached."""
-    if sample.oracle is None or sample.oracle.shape[1] < sample.horizon:
-        return {}
-    expectation = sample.oracle[:, sample.horizon - 1]
-    known = np.isfinite(expectation)
-    day, actual = sample.day[known], sample.actual[known, -1]
-    truth = metrics.daily_ic(day, sample.days, expectation[known], actual)
-    model = metrics.daily_ic(day, sample.days, judged.expected[known, -1], actual)
-    both = np.isfinite(truth) & np.isfinite(model)
-    columns = np.stack([np.where(both, model, 0.0), np.where(both, truth, 0.0)], axis=1)
-    recovery = DateStatistic(columns, lambda s: s[..., 0] / np.where(s[..., 1] > 0, s[..., 1], np.nan))
-    oracle = metrics.series_mean(truth)
-    found = {"oracle_ic": oracle.value(), "oracle_ic_interval": None, "recovery": recovery.value(), "recovery_interval": None}
-    if bootstrap is not None:
-        found |= {"oracle_ic_interval": bootstrap.interval(oracle), "recovery_interval": bootstrap.interval(recovery)}  # type: ignore[dict-item]
+    found: dict[str, Any] = {}
+    for name, statistic in truth_statistics(sample, judged.expected[:, -1]).items():
+        found |= {name: statistic.value(), f"{name}_interval": None if bootstrap is None else bootstrap.interval(statistic)}
     return found
 
 
