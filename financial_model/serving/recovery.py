@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from financial_model.config import RunConfig, SplitConfig, UniverseConfig, build, check, flatten
+from financial_model.config import RunConfig, SplitConfig, UniverseConfig, build, check, flatten, resolve
 from financial_model.errors import ConfigError, Stopped
 from financial_model.paths import Workspace
 
@@ -96,19 +96,19 @@ def one_market(config: RunConfig, variant: str, size: Size, seed: int, progress:
     from financial_model.evaluation.truth import measure
 
     with tempfile.TemporaryDirectory(prefix="kairos-recover-") as folder:
-        panel, forecasts = trained(config, variant, size, seed, Path(folder), progress, stop)
+        panel, config, forecasts = trained(config, variant, size, seed, Path(folder), progress, stop)
         return measure(forecasts, panel, config)
 
 
 def trained(config: RunConfig, variant: str, size: Size, seed: int, folder: Path, progress: Progress,
-            stop: threading.Event) -> tuple[Panel, dict[str, Prediction]]:
-    """(panel, forecasts of the test part by model and rivals), the model first. ``Stopped`` on ``stop``."""
+            stop: threading.Event) -> tuple[Panel, RunConfig, dict[str, Prediction]]:
+    """(panel, settings once ``auto`` was decided, forecasts of the test part by model and rivals), the model first. ``Stopped`` on ``stop``."""
     from financial_model.datasets.panel import build_panel, open_panel
     from financial_model.datasets.splits import date_split
     from financial_model.datasets.windows import window_ends
     from financial_model.market.sources.demo import write_demo
     from financial_model.market.store import Store
-    from financial_model.serving.experiment import WatchedEvents
+    from financial_model.serving.experiment import WatchedEvents, names_per_date
     from financial_model.serving.forecaster import load
     from financial_model.serving.judging import baselines
     from financial_model.training.trainer import train
@@ -116,6 +116,7 @@ def trained(config: RunConfig, variant: str, size: Size, seed: int, folder: Path
     workspace, run = Workspace(data_dir=folder / "data", checkpoint_dir=folder), folder / "run"
     write_demo(Store(workspace.data_dir), variant=variant, stocks=size.stocks, years=size.years, seed=seed, stop=stop)
     panel = open_panel(build_panel(workspace, config, progress=progress, stop=stop))
+    config = resolve(config, names_per_date(panel))
     with WatchedEvents(run / "events.jsonl", progress) as events:
         result = train(config, panel, run, stop=stop, events=events)
     if result.state == "stopped":
@@ -124,7 +125,7 @@ def trained(config: RunConfig, variant: str, size: Size, seed: int, folder: Path
     split = date_split(panel.time, config.split, label.horizon, label.entry)
     known, asked = (window_ends(panel, *split.part(part), context, label.horizon, entry=label.entry) for part in ("train", "test"))
     model = load(result.checkpoint).predict_panel(panel, asked, stop=stop, progress=lambda done, total: progress("evaluate", done, total))
-    return panel, {"model": model, **baselines(panel, config, known, asked, names=RIVALS, progress=progress, stop=stop)}
+    return panel, config, {"model": model, **baselines(panel, config, known, asked, names=RIVALS, progress=progress, stop=stop)}
 
 
 class _Watch:
