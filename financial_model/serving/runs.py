@@ -224,10 +224,11 @@ class RunStore:
     def checkpoint(self, run: str, kind: str = "") -> Path:
         """The file of one checkpoint: ``best``, ``last``, ``final``, ``stopped`` or ``epochN``; without a kind the one that forecasts."""
         info = self.get(run)
-        if not kind:
-            kind = next((name for name in PREFERENCE if name in info.checkpoints), "")
+        kind = kind or next((name for name in PREFERENCE if name in info.checkpoints), "")
+        if not info.checkpoints:
+            raise NotFoundError("runs.no_checkpoint_yet", run=info.id, state=info.state)
         if kind not in info.checkpoints:
-            raise NotFoundError("runs.no_checkpoint", run=info.id, kind=kind[:40] or "-", known=", ".join(info.checkpoints) or "-")
+            raise NotFoundError("runs.no_checkpoint", run=info.id, kind=kind[:40], known=", ".join(info.checkpoints))
         return resolve_inside(info.path, f"{kind}.safetensors")
 
     def log_tail(self, run: str, lines: int = 200) -> str:

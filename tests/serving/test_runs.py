@@ -115,6 +115,12 @@ def test_only_checkpoints_are_checkpoints(store, kind):
         store.checkpoint(run.id, kind)
 
 
+def test_a_run_without_any_checkpoint_says_what_to_do(store):
+    run = store.create(config())
+    with pytest.raises(NotFoundError, match="first evaluation"):
+        store.checkpoint(run.id)
+
+
 def test_without_a_kind_the_finished_checkpoint_is_chosen(store):
     run = store.create(config())
     for kind in ("last", "epoch10", "epoch2", "best"):
