@@ -18,6 +18,7 @@ from financial_model.serving.failures import error_id
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "download": ("market", "download"), "import": ("market", "import_files"), "analyze": ("market", "analyze"), "sources": ("market", "sources"),
+    "integrity": ("checking", "integrity"),
     "train": ("training", "train"), "evaluate": ("training", "evaluate"), "runs": ("training", "runs"), "export": ("training", "export"),
     "recover": ("recovery", "recover"),
     "predict": ("forecasting", "predict"), "rank": ("forecasting", "rank"),

@@ -23,15 +23,31 @@ SHOWN = 20
 
 
 def download(arguments: argparse.Namespace, output: Output) -> Answer:
-    """Bars from a registered source."""
+    """Bars from a registered source; with ``--plan`` only what would be done."""
     from financial_model.serving.market import download as fetch
+    from financial_model.serving.market import plan_download
 
     workspace = workspace_of(arguments)
-    symbols = tuple(part.strip() for part in arguments.symbols.split(",") if part.strip())
+    own = {name: getattr(arguments, name) for name in ("server", "packets", "interval") if getattr(arguments, name)}
+    wishes: dict[str, Any] = {
+        "symbols": _parts(arguments.symbols), "count": arguments.count, "start": arguments.start, "boards": _parts(arguments.boards),
+        "exclude_st": arguments.exclude_st, "options": {**_options(arguments.option), **own}, "retry": arguments.retry}
+    if arguments.plan:
+        plan = plan_download(workspace, arguments.source, **wishes)
+        return Answer(plan, _plan_lines(plan, output))
     with stopping(output) as stop, ProgressBar(output) as progress:
-        result = fetch(workspace, arguments.source, symbols=symbols, count=arguments.count, start=arguments.start,
-                       options=_options(arguments.option), retry=arguments.retry, progress=progress, stop=stop)
+        result = fetch(workspace, arguments.source, **wishes, progress=progress, stop=stop)
     return Answer(result, _download_lines(result, workspace, output))
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _plan_lines(plan: dict[str, Any], output: Output) -> list[str]:
+    counts = {name: f"{plan[name]:,}" for name in ("stocks", "new", "update", "current", "empty", "bars")}
+    return [output.word("cli.download.plan", source=plan["source"], **counts, megabytes=f"{plan['bytes'] / 1e6:,.0f}",
+                        minutes=f"{plan['seconds'] / 60:,.1f}")]
 
 
 def _download_lines(result: dict[str, Any], workspace: Workspace, output: Output) -> list[str]:
@@ -42,6 +58,8 @@ def _download_lines(result: dict[str, Any], workspace: Workspace, output: Output
         lines.append(output.word("cli.download.store", folder=str(workspace.data_dir), stocks=f"{summary['stocks']:,}",
                                  rows=f"{summary['rows']:,}", first=summary["first"], last=summary["last"]))
     lines += [f"{entry['symbol']}: {translate(entry['key'], output.language, **entry['fields'])}" for entry in failed[:SHOWN]]
+    if len(failed) > SHOWN:
+        lines.append(output.word("cli.download.more_failed", count=len(failed) - SHOWN))
     if result["halted"]:
         lines.append(translate(result["halted"]["key"], output.language, **result["halted"]["fields"]))
     return lines

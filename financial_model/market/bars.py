@@ -79,9 +79,9 @@ def adjusted(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def interval(time: NDArray[np.datetime64] | pd.Series) -> int:
-    """Seconds between neighbouring bars (the median), at most 86,400: the value of daily bars; 0 for a single row."""
-    steps = np.diff(np.asarray(time, "datetime64[s]").astype(np.int64))
-    return 0 if not len(steps) else min(int(np.median(steps)), 86_400)
+    """Seconds between neighbouring bars (the step met most often), at most 86,400: the value of daily bars; 0 for a single row."""
+    steps, counts = np.unique(np.diff(np.asarray(time, "datetime64[s]").astype(np.int64)), return_counts=True)
+    return 0 if not len(steps) else min(int(steps[counts.argmax()]), 86_400)
 
 
 def _dates(column: pd.Series, name: str, at: NDArray) -> NDArray[np.datetime64]:

@@ -7,11 +7,12 @@ It knows the interface of a source, never one of them.
 
 from __future__ import annotations
 
+import inspect
 import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +22,9 @@ from financial_model.errors import KairosError, RateLimitError, SourceError, Sto
 from financial_model.market.merging import OVERLAP, differs, finished, merged
 from financial_model.market.planning import DownloadPlan, PlanItem, plan_download
 from financial_model.market.schema import FACTS
-from financial_model.market.sources.base import Query, Reply, Source, open_source
+from financial_model.market.sources.base import Query, Reply, Source, open_source, source_class
 from financial_model.market.symbols import parse_symbol
+from financial_model.market.upkeep import sweep
 from financial_model.text import translate
 
 if TYPE_CHECKING:
@@ -87,14 +89,21 @@ class DownloadReport:
         return data
 
 
-__all__ = ["DownloadPlan", "DownloadReport", "Failure", "PlanItem", "SymbolProgress", "download", "plan_download", "run_download"]
+__all__ = ["DownloadPlan", "DownloadReport", "Failure", "PlanItem", "SymbolProgress", "download", "open_for", "plan_download", "run_download"]
 
 
 def download(store: Store, name: str, query: Query, *, retry: bool = False, workers: int = 0,
              progress: Callable[[str, float, float], None] | None = None, stop: threading.Event | None = None) -> DownloadReport:
     """Open the source ``name`` with ``query.options``, plan and run: the whole job. ``NotFoundError`` for an unknown source."""
-    source = open_source(name, **query.options)
+    source = open_for(store, name, query.options)
     return run_download(store, source, plan_download(store, source, query, retry=retry), workers=workers, progress=progress, stop=stop)
+
+
+def open_for(store: Store, name: str, options: Mapping[str, Any]) -> Source:
+    """The source ``name`` with its own ``options``; what its client keeps on disk goes into the store's folder."""
+    if "cache_dir" in inspect.signature(source_class(name)).parameters:
+        options = {"cache_dir": str(store.data_dir / ".cache" / name), **options}
+    return open_source(name, **options)
 
 
 def run_download(store: Store, source: Source, plan: DownloadPlan, *, workers: int = 0, progress: Callable[[str, float, float], None] | None = None,
@@ -104,6 +113,7 @@ def run_download(store: Store, source: Source, plan: DownloadPlan, *, workers: i
     Symbols that fail do not stop the others. Raises ``StorageError`` when the disk is full, ``Stopped`` on ``stop``: complete symbols stay.
     """
     began = time.monotonic()
+    sweep(store.data_dir)
     report = DownloadReport(source=source.name, current=plan.current)
     if source.capabilities.whole:
         report.details = source.write(store, plan.stocks, progress=progress, stop=stop)  # type: ignore[attr-defined]
@@ -145,7 +155,8 @@ class _Job:
             raise self.error
         if self.stop is not None and self.stop.is_set():
             raise Stopped()
-        self._industries()
+        if not self.halt.is_set():
+            self._labels()
 
     def _work(self) -> None:
         worker = _Worker(self.store, self.source, self.plan.start)
@@ -203,20 +214,29 @@ class _Job:
                 self.each(SymbolProgress(symbol=item.symbol, outcome=outcome, done=done, total=total, rows=rows, rate=rate,
                                          eta=(total - done) / rate))
 
-    def _industries(self) -> None:
-        """Industries of new symbols, once, at the end; their absence costs nothing but the label."""
-        if not self.source.capabilities.industries or not self.report.stored or self.halt.is_set():
-            return
+    def _labels(self) -> None:
+        """Names and industries no reply carried, of every stored symbol of this source: a job that was killed left its own to this one.
+
+        Their absence costs nothing but the label.
+        """
+        stored = self.store.symbols("all")
+        mine = stored[stored["source"] == self.source.name]
         known = self.store.industries()
-        wanted = [symbol for symbol in self.report.stored if symbol not in known]
+        nameless = list(mine.loc[mine["name"] == "", "symbol"])
+        homeless = [symbol for symbol in mine.loc[mine["kind"] == "stock", "symbol"] if symbol not in known]
         try:
-            found = self.source.industries(wanted) if wanted else {}
+            if nameless:
+                self.store.set_names(self.source.names(nameless))
+            if homeless and self.source.capabilities.industries:
+                _store_industries(self.store, self.source, self.source.industries(homeless))
         except SourceError as error:
-            self.report.details["industries"] = str(error)
-            return
-        today = str(np.datetime64("today", "D"))
-        self.store.set_industries({symbol: entry[0] for symbol, entry in found.items()}, source=self.source.name, as_of=today,
-                                  labels={symbol: entry[1] for symbol, entry in found.items()})
+            log.warning("%s", error)
+            self.report.details["labels"] = str(error)
+
+
+def _store_industries(store: Store, source: Source, found: Mapping[str, tuple[str, str]]) -> None:
+    store.set_industries({symbol: entry[0] for symbol, entry in found.items()}, source=source.name, as_of=str(np.datetime64("today", "D")),
+                         labels={symbol: entry[1] for symbol, entry in found.items()})
 
 
 class _Worker:
@@ -279,3 +299,5 @@ class _Worker:
         for name in ("shares", "book"):
             if getattr(reply, name) is not None:
                 self.store.add_facts(name, symbol, getattr(reply, name), source=self.source.name)
+        if reply.industry is not None:
+            _store_industries(self.store, self.source, {symbol: reply.industry})

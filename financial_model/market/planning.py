@@ -12,17 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from financial_model.errors import DataError
+from financial_model.errors import ConfigError, DataError
 from financial_model.market.calendar import exchange, sessions
 from financial_model.market.sources.base import Query, Source
 from financial_model.market.sources.session_end import last_complete_day
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from financial_model.market.store import Store
 
+DAY, SESSION = 86_400, 240 * 60
+"""Seconds of a calendar day, and of trading in a Chinese one."""
 EMPTY_DAYS = 30
 """A symbol without data is not asked for again for so long."""
 BYTES_A_BAR = 80
+BOARDS = ("main", "chinext", "star", "bse", "us")
 USUAL_COUNT, USUAL_DEMO = 100, 300
 """Stocks fetched when a user names no number; stocks of a market that is written whole."""
 
@@ -62,9 +67,13 @@ class DownloadPlan:
 def plan_download(store: Store, source: Source, query: Query, *, retry: bool = False) -> DownloadPlan:
     """What ``query`` means for this store. ``retry``: only symbols that failed or were empty before, asked again now.
 
-    Raises ``DataError`` when synthetic and real data would mix, ``SourceError`` when the source cannot list anything.
+    Raises ``DataError`` when synthetic and real data, or bars of two lengths, would mix, ``ConfigError`` for an unknown board,
+    ``SourceError`` when the source cannot list anything.
     """
     store.check_source(source.name)
+    for name in query.boards:
+        if name not in BOARDS:
+            raise ConfigError("config.not_a_choice", name="boards", value=str(name)[:40], choices=", ".join(BOARDS))
     if source.capabilities.whole:
         stocks = query.count or USUAL_DEMO
         bars = source.bars_of(stocks)  # type: ignore[attr-defined]
@@ -73,11 +82,13 @@ def plan_download(store: Store, source: Source, query: Query, *, retry: bool = F
     start = _checked_start(query.start)
     query = replace(query, count=USUAL_COUNT if query.count is None else query.count)
     known = store.symbols("all", status="all").set_index("symbol")
+    _refuse_other_lengths(known, source.bar_seconds)
     asked = _asked(store)
+    per_day = 1 if source.bar_seconds >= DAY else max(1, SESSION // source.bar_seconds)
     if retry:
         again = known[known["status"].isin(("failed", "empty")) & (known["source"] == source.name)]
         items = [PlanItem(symbol=str(symbol), name=row["name"]) for symbol, row in again.iterrows()]
-        return _plan(source, start, items, current=0, empty=0, bars=_sessions_since(items, {}, start))
+        return _plan(source, start, items, current=0, empty=0, bars=per_day * _sessions_since(items, {}, start))
     items, last, current, empty = [], {}, 0, 0
     for listing in source.listings(query):
         row = known.loc[listing.symbol] if listing.symbol in known.index else None
@@ -90,7 +101,7 @@ def plan_download(store: Store, source: Source, query: Query, *, retry: bool = F
         else:
             items.append(PlanItem(symbol=listing.symbol, name=listing.name, action="update"))
             last[listing.symbol] = str(row["last"])[:10]
-    return _plan(source, start, items, current=current, empty=empty, bars=_sessions_since(items, last, start))
+    return _plan(source, start, items, current=current, empty=empty, bars=per_day * _sessions_since(items, last, start))
 
 
 def _plan(source: Source, start: str, items: Sequence[PlanItem], *, current: int, empty: int, bars: int) -> DownloadPlan:
@@ -98,6 +109,13 @@ def _plan(source: Source, start: str, items: Sequence[PlanItem], *, current: int
     cost = source.capabilities.seconds_per_symbol * (new + 0.2 * (len(items) - new))
     return DownloadPlan(source=source.name, start=start, items=tuple(items), stocks=len(items), new=new, update=len(items) - new, current=current,
                         empty=empty, bars=bars, bytes=bars * BYTES_A_BAR, seconds=cost / max(source.capabilities.connections, 1))
+
+
+def _refuse_other_lengths(known: pd.DataFrame, seconds: int) -> None:
+    """A store holds bars of one length: a download of minute bars would replace daily ones, symbol by symbol."""
+    stored = known[(known["status"] == "ok") & (known["interval"] > 0) & (known["interval"] != seconds)]
+    if len(stored):
+        raise DataError("download.other_length", symbol=str(stored.index[0]), stored=int(stored["interval"].iloc[0]) // 60, asked=seconds // 60)
 
 
 def _checked_start(start: str) -> str:

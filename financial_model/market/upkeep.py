@@ -5,6 +5,7 @@ In: a store, its files. Out: totals, ``metadata.json``, ``symbols.csv``, a datab
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -26,6 +27,8 @@ from financial_model.paths import atomic_write
 if TYPE_CHECKING:
     from financial_model.market.store import Store
 
+LEFTOVER_SECONDS = 60
+"""A temporary file this old is nobody's: a symbol is written in milliseconds."""
 _TABLE = ("symbol", "name", "industry", "label", "source", "prices")
 
 
@@ -91,6 +94,16 @@ def rebuild(store: Store, *, full: bool = True) -> dict[str, Any]:
             db.executemany("INSERT OR REPLACE INTO industry VALUES (?,?,?,?,?)", [
                 (symbol, row["industry"], row["label"], row["source"], "") for symbol, row in table.items() if row["industry"]])
     return {"symbols": len(found) - len(damaged), "read": read, "damaged": damaged, "gone": gone}
+
+
+def sweep(data_dir: Path) -> None:
+    """Remove what killed writers left behind: temporary files that no living one can still be writing."""
+    limit = time.time() - LEFTOVER_SECONDS
+    for folder in (data_dir, data_dir / "training_data", data_dir / "index_data"):
+        for path in folder.glob(".*.tmp"):
+            with contextlib.suppress(FileNotFoundError):  # another process sweeps too
+                if path.stat().st_mtime < limit:
+                    path.unlink()
 
 
 def describe(symbol: str, time: NDArray[np.datetime64], content: bytes, path: Path, *, source: str, prices: str) -> Entry:

@@ -9,34 +9,57 @@ import inspect
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from financial_model.errors import ConfigError, SourceError
 from financial_model.paths import Workspace
+
+if TYPE_CHECKING:
+    from financial_model.market.sources.base import Query
 
 ProgressCallback = Callable[..., None]
 
 
 def download(workspace: Workspace, source: str, *, symbols: Sequence[str] = (), count: int | None = None, start: str = "",
-             options: Mapping[str, Any] | None = None, retry: bool = False, progress: ProgressCallback | None = None,
-             stop: threading.Event | None = None) -> dict[str, Any]:
+             boards: Sequence[str] = (), exclude_st: bool = False, options: Mapping[str, Any] | None = None, retry: bool = False,
+             progress: ProgressCallback | None = None, stop: threading.Event | None = None) -> dict[str, Any]:
     """Bars from a registered source into the store; what is there and current is left alone.
 
-    ``symbols`` win over ``count`` (None: the usual number, 0: all). ``options``: settings of this source alone. ``retry``: only what failed before.
+    ``symbols`` win over ``count`` (None: the usual number, 0: all) and ``boards`` (none: all but Beijing). ``options``: settings of this source
+    alone. ``retry``: only what failed before.
     Returns the download's report and ``summary``, the store's totals. Raises ``NotFoundError`` for an unknown source, ``SourceError`` when it gave
     nothing at all, ``Stopped`` on ``stop``: complete symbols stay.
     """
     from financial_model.market.download import download as fetch
-    from financial_model.market.sources.base import Query
     from financial_model.market.store import Store
 
-    wanted: dict[str, Any] = {name: value for name, value in (("count", count), ("start", start or None)) if value is not None}
-    query = Query(symbols=tuple(symbols), options=_options(source, options or {}), **wanted)
-    store = Store(workspace.data_dir)
+    store, query = Store(workspace.data_dir), _query(source, symbols, count, start, boards, exclude_st, options)
     report = fetch(store, source, query, retry=retry, progress=_as_stage(progress, "download"), stop=stop)
     if report.halted is not None and not report.stored and not report.current:
         raise SourceError(report.halted.key, **report.halted.fields)
     return {**report.to_dict(), "summary": store.summary()}
+
+
+def plan_download(workspace: Workspace, source: str, *, symbols: Sequence[str] = (), count: int | None = None, start: str = "",
+                  boards: Sequence[str] = (), exclude_st: bool = False, options: Mapping[str, Any] | None = None,
+                  retry: bool = False) -> dict[str, Any]:
+    """What :func:`download` with the same wishes would do, as plain data: ``stocks``, ``new``, ``update``, ``current``, ``empty``, and rough
+    ``bars``, ``bytes``, ``seconds``. Asks the source what it lists, fetches no bars."""
+    from financial_model.market.download import open_for
+    from financial_model.market.download import plan_download as plan
+    from financial_model.market.store import Store
+
+    store, query = Store(workspace.data_dir), _query(source, symbols, count, start, boards, exclude_st, options)
+    return plan(store, open_for(store, source, query.options), query, retry=retry).to_dict()
+
+
+def _query(source: str, symbols: Sequence[str], count: int | None, start: str, boards: Sequence[str], exclude_st: bool,
+           options: Mapping[str, Any] | None) -> Query:
+    from financial_model.market.sources.base import Query
+
+    wanted: dict[str, Any] = {"count": count, "start": start or None, "boards": tuple(boards) or None}
+    return Query(symbols=tuple(symbols), exclude_st=exclude_st, options=_options(source, options or {}),
+                 **{name: value for name, value in wanted.items() if value is not None})
 
 
 def _options(source: str, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -44,11 +67,13 @@ def _options(source: str, given: Mapping[str, Any]) -> dict[str, Any]:
     from financial_model.market.sources.base import source_class
 
     known = inspect.signature(source_class(source)).parameters
+    typed: dict[str, Any] = {}
     for name, value in given.items():
         default = known[name].default if name in known else None
         if name not in known or isinstance(default, int | float) and not isinstance(value, int | float):
             raise ConfigError("serving.source_option", source=source, option=f"{name}={value}"[:60], known=", ".join(known) or "-")
-    return dict(given)
+        typed[name] = str(value) if isinstance(default, str) else value  # packets=12 was typed as a text
+    return typed
 
 
 def import_files(workspace: Workspace, paths: Sequence[str | Path], *, industry: str | Path | None = None, volume_unit: str = "auto",
@@ -76,6 +101,24 @@ def analyze(workspace: Workspace, *, progress: ProgressCallback | None = None) -
     require_data(workspace)
     report = None if progress is None else lambda done, total: progress("analyze", done, total)
     return look(Store(workspace.data_dir), progress=report).to_dict()
+
+
+def check_integrity(workspace: Workspace, symbols: Sequence[str] = (), *, progress: ProgressCallback | None = None,
+                    stop: threading.Event | None = None) -> dict[str, Any]:
+    """What is doubtful in the stored bars (``market.integrity``) as plain data: ``totals``, ``symbols``, ``findings``, and ``csv``, the table of
+    symbols as text for a spreadsheet. ``symbols``: none means all. Raises ``NotFoundError`` for a symbol that is not stored, ``Stopped``."""
+    from financial_model.market.integrity import check_integrity as check
+    from financial_model.market.store import Store
+    from financial_model.market.symbols import parse_symbol
+    from financial_model.serving.experiment import require_data
+
+    require_data(workspace)
+    store = Store(workspace.data_dir)
+    chosen = [str(parse_symbol(symbol)) for symbol in symbols]
+    for symbol in chosen:
+        store.bar_path(symbol)
+    report = check(store, chosen or None, progress=_as_stage(progress, "integrity"), stop=stop)
+    return {**report.to_dict(), "csv": report.to_csv().decode("utf-8-sig")}
 
 
 def _as_stage(progress: ProgressCallback | None, stage: str) -> Callable[[str, float, float], None] | None:

@@ -63,12 +63,12 @@ def rank(context: JobContext, run: str, **filters: Any) -> Any:
 
 
 def download(context: JobContext, source: str, *, symbols: Sequence[str] = (), count: int | None = None, stocks: int | None = None, start: str = "",
-             retry: bool = False, **options: Any) -> dict[str, Any]:
+             boards: Sequence[str] = (), exclude_st: bool = False, retry: bool = False, **options: Any) -> dict[str, Any]:
     """Bars from a source; ``stocks`` is another word for ``count``, ``options`` are the source's own."""
     from financial_model.serving.market import download as fetch
 
-    return fetch(context.workspace, source, symbols=symbols, count=stocks if count is None else count, start=start, options=options,
-                 retry=retry, progress=context.progress, stop=context.stop)
+    return fetch(context.workspace, source, symbols=symbols, count=stocks if count is None else count, start=start, boards=boards,
+                 exclude_st=exclude_st, options=options, retry=retry, progress=context.progress, stop=context.stop)
 
 
 def import_files(context: JobContext, paths: Sequence[str], **options: Any) -> dict[str, Any]:
@@ -85,6 +85,14 @@ def analyze(context: JobContext) -> dict[str, Any]:
     return look(context.workspace, progress=context.progress)
 
 
+def integrity(context: JobContext, symbols: Sequence[str] = ()) -> dict[str, Any]:
+    """What is doubtful in the stored bars, as plain data."""
+    from financial_model.serving.market import check_integrity
+
+    return check_integrity(context.workspace, symbols, progress=context.progress, stop=context.stop)
+
+
 TASKS: Mapping[str, Task] = {
     "train": train, "resume": resume, "evaluate": evaluate, "rank": rank, "download": download, "import": import_files, "analyze": analyze,
+    "integrity": integrity,
 }

@@ -2,14 +2,15 @@
 
 import os
 import threading
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from financial_model.errors import DataError, NotFoundError, RateLimitError, SourceError, Stopped, StorageError
+from financial_model.errors import ConfigError, DataError, NotFoundError, RateLimitError, SourceError, Stopped, StorageError
 from financial_model.market.adjustment import ExRights
-from financial_model.market.download import IN_A_ROW, download, plan_download, run_download
+from financial_model.market.download import IN_A_ROW, download, open_for, plan_download, run_download
 from financial_model.market.sources.base import Capabilities, Listing, Query, Reply, open_source, sources
 from financial_model.market.store import Store
 from tests.market.builders import bars
@@ -21,11 +22,13 @@ class FakeSource:
     """A source that knows ``symbols`` up to day ``until`` and misbehaves as told, symbol by symbol."""
 
     name = "fake"
+    bar_seconds = 86_400
     capabilities = Capabilities(connections=3, industries=True, seconds_per_symbol=0.1)
 
     def __init__(self, symbols=("600519.SH", "000001.SZ", "600000.SH"), until=DAYS):
         self.symbols, self.until = list(symbols), until
-        self.trouble, self.asked, self.open = {}, [], 0
+        self.trouble, self.asked, self.open, self.labelled = {}, [], 0, []
+        self.replies = {}
         self.lock = threading.Lock()
         self.restated = 1.0
 
@@ -39,7 +42,11 @@ class FakeSource:
         return FakeLine(self)
 
     def industries(self, symbols):
+        self.labelled += [symbol for symbol in symbols]
         return {symbol: ("finance", "银行") for symbol in symbols}
+
+    def names(self, symbols):
+        return {symbol: f"listed {symbol}" for symbol in symbols}
 
     def history(self, symbol):
         frame = bars(DAYS, seed=sum(symbol.encode()))
@@ -67,7 +74,8 @@ class FakeLine:
         frame = self.source.history(symbol)
         frame = frame[frame["date"] >= pd.Timestamp(since or start)].reset_index(drop=True)
         event = ExRights(date=np.datetime64("2020-02-03"), cash=0.5)
-        return Reply(bars=frame, events=[event], shares=[("2019-01-01", 1e9, 5e8)], name=f"name {symbol}")
+        said = {"name": f"name {symbol}", **self.source.replies}
+        return Reply(bars=frame, events=[event], shares=[("2019-01-01", 1e9, 5e8)], **said)
 
     def close(self):
         with self.source.lock:
@@ -93,6 +101,58 @@ def test_everything_that_can_be_had_is_stored_complete(store):
     assert store.facts("events", "600519")["cash"].tolist() == [0.5]
     assert store.names()["600519.SH"] == "name 600519.SH" and store.industries()["600519.SH"] == "finance"
     assert (store.data_dir / "metadata.json").is_file() and store.symbols()["source"].unique().tolist() == ["fake"]
+
+
+def test_an_industry_may_come_with_the_reply_and_is_then_not_asked_for(store):
+    source = FakeSource()
+    source.replies = {"industry": ("energy", "煤炭")}
+    go(store, source)
+    assert store.industries()["600519.SH"] == "energy" and store.industry_labels()["600519.SH"] == "煤炭" and source.labelled == []
+
+
+def test_labels_a_killed_job_left_out_come_with_the_next_one(store):
+    source = FakeSource()
+    source.industries = lambda symbols: {}  # the job dies before it asks
+    go(store, source)
+    assert store.industries() == {}
+    del source.industries
+    go(store, source)
+    assert sorted(source.labelled) == sorted(source.symbols) and len(store.industries()) == 3
+
+
+def test_a_symbol_that_came_without_a_name_gets_the_listed_one(store):
+    source = FakeSource(["600519.SH"])
+    source.replies = {"name": ""}
+    source.listings = lambda query: [Listing(symbol="600519.SH")]
+    go(store, source)
+    assert store.names() == {"600519.SH": "listed 600519.SH"}
+
+
+def test_minute_bars_never_replace_daily_ones(store):
+    source = FakeSource(until=40)
+    go(store, source)
+    source.bar_seconds = 300
+    with pytest.raises(DataError) as caught:
+        plan_download(store, source, Query(count=0))
+    assert caught.value.key == "download.other_length" and "1440" in str(caught.value) and "5 minutes" in str(caught.value)
+
+
+def test_an_unknown_board_is_named(store):
+    with pytest.raises(ConfigError) as caught:
+        plan_download(store, FakeSource(), Query(boards=("main", "nasdaq")))
+    assert "nasdaq" in str(caught.value) and "chinext" in str(caught.value)
+
+
+def test_what_a_client_keeps_on_disk_stays_in_the_stores_folder(store, monkeypatch):
+    class Keeper(FakeSource):
+        def __init__(self, *, cache_dir=""):
+            super().__init__()
+            self.cache_dir = cache_dir
+
+    monkeypatch.setattr("financial_model.market.download.source_class", lambda name: Keeper)
+    monkeypatch.setattr("financial_model.market.download.open_source", lambda name, **options: Keeper(**options))
+    assert Path(open_for(store, "keeper", {}).cache_dir).is_relative_to(store.data_dir)
+    assert open_for(store, "keeper", {"cache_dir": "elsewhere"}).cache_dir == "elsewhere"
 
 
 def test_the_plan_says_what_is_new_behind_current_and_empty(store):

@@ -60,7 +60,8 @@ def test_an_update_keeps_only_the_last_bars_but_knows_every_event(market, tmp_pa
 
 def test_sectors_are_mapped(market, tmp_path):
     with YahooServer(market) as server:
-        found = source(server, tmp_path).industries(["AAPL", "MSFT"])
+        line = source(server, tmp_path).connect()
+        found = {symbol: line.fetch(symbol, start="2000-01-01").industry for symbol in ("AAPL", "MSFT")}
         assert found == {"AAPL": ("technology", "Technology"), "MSFT": ("finance", "Financial Services")}
 
 

@@ -82,6 +82,8 @@ class Reply:
     book: Sequence[tuple[str, str, float]] | None = None
     """(report date, day it became public, book per share)."""
     name: str = ""
+    industry: tuple[str, str] | None = None
+    """(one of ``config.INDUSTRIES``, the source's own wording), where the source says it symbol by symbol."""
     prices: str = "raw"
 
 
@@ -100,6 +102,8 @@ class Source(Protocol):
 
     name: str
     capabilities: Capabilities
+    bar_seconds: int
+    """Length of the bars it was opened for; 86,400: daily."""
 
     def listings(self, query: Query) -> Sequence[Listing]:
         """What ``query`` means here, in the order it should be fetched; explicit symbols without asking whether they exist."""
@@ -108,7 +112,10 @@ class Source(Protocol):
         """A new line. Raises ``SourceError`` when none can be had."""
 
     def industries(self, symbols: Sequence[str]) -> Mapping[str, tuple[str, str]]:
-        """symbol -> (one of ``config.INDUSTRIES``, the source's own wording); {} where the source has none."""
+        """symbol -> (one of ``config.INDUSTRIES``, the source's own wording), in one go; {} where there are none or the replies carry them."""
+
+    def names(self, symbols: Sequence[str]) -> Mapping[str, str]:
+        """symbol -> name, of those whose listing or reply did not give one; {} where there are none."""
 
 
 _REGISTER = {

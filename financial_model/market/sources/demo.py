@@ -87,6 +87,7 @@ class DemoSource:
     """The demo market in the register of sources: not fetched symbol by symbol, but written whole."""
 
     name = "demo"
+    bar_seconds = 86_400
     capabilities = Capabilities(network=False, synthetic=True, whole=True, events=True, industries=True, shares=True, book=True,
                                 seconds_per_symbol=0.015)
 

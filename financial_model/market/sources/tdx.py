@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 MARKETS = {"SZ": 0, "SH": 1, "BJ": 2}
 INDEX = "000300.SH"
 INTERVALS = {"day": 9, "1m": 8, "5m": 0, "15m": 1, "30m": 2, "60m": 3}
+SECONDS = {"day": 86_400, "1m": 60, "5m": 300, "15m": 900, "30m": 1800, "60m": 3600}
 OVERLAP = 5
 """Bars asked for twice: pages, and an update and what is stored, must agree on them."""
 SHARE_EVENTS = {2, 3, 5, 7, 8, 9, 10}
@@ -56,7 +57,7 @@ class TdxSource:
             settings = dataclasses.replace(settings, packets=tuple(int(char) for char in packets if char in "123"))
         if interval not in INTERVALS:
             raise DataError("tdx.interval", value=interval, known=", ".join(INTERVALS))
-        self.settings, self.interval = settings, interval
+        self.settings, self.interval, self.bar_seconds = settings, interval, SECONDS[interval]
         self.pool = HostPool(settings)
         self._names: dict[str, str] = {}
 
@@ -78,9 +79,7 @@ class TdxSource:
     def _shares(self, line: TdxLine, query: Query) -> list[Listing]:
         found = []
         for name in ("SZ", "SH"):
-            for entry in line.ask(partial(_securities, market=MARKETS[name])):
-                symbol = str(Symbol(code=entry.code, market=name))
-                self._names[symbol] = entry.name
+            for symbol, entry in self._listed(line, name):
                 if board(symbol) in query.boards and not (query.exclude_st and "ST" in entry.name):
                     found.append(Listing(symbol=symbol, name=entry.name, board=board(symbol)))
         if "bse" in query.boards:  # the hosts never answer a list of Beijing: its codes stand in the industry file
@@ -88,6 +87,24 @@ class TdxSource:
                 if market == MARKETS["BJ"] and code.startswith("92"):
                     found.append(Listing(symbol=f"{code}.BJ", board="bse"))
         return found
+
+    def _listed(self, line: TdxLine, market: str) -> list[tuple[str, Security]]:
+        """Everything the hosts list of SZ or SH, indices and bonds too; the names are kept."""
+        entries = line.ask(partial(_securities, market=MARKETS[market]))
+        found = [(str(Symbol(code=entry.code, market=market)), entry) for entry in entries]
+        self._names.update({symbol: entry.name for symbol, entry in found})
+        return found
+
+    def names(self, symbols: Sequence[str]) -> Mapping[str, str]:
+        """From the lists of the exchanges concerned: a symbol asked for by its code arrives without a name."""
+        line = self.connect()
+        try:
+            for market in ("SZ", "SH"):
+                if any(parse_symbol(symbol).market == market and symbol not in self._names for symbol in symbols):
+                    self._listed(line, market)
+        finally:
+            line.close()
+        return {symbol: self._names[symbol] for symbol in symbols if self._names.get(symbol)}
 
     def connect(self) -> TdxLine:
         return TdxLine(self.pool, self.settings, INTERVALS[self.interval], self._names)

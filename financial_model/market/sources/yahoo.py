@@ -49,6 +49,7 @@ class YahooSource:
     """Yahoo, or a mirror of it (``server`` "host:port", as in the tests). ``cache_dir`` holds the client's time zones and cookie."""
 
     name = "yahoo"
+    bar_seconds = 86_400
     capabilities = Capabilities(markets=("US",), events=True, industries=True, shares=True, book=True, connections=2, seconds_per_symbol=1.0)
 
     def __init__(self, *, server: str = "", cache_dir: str = "", pause: float = 0.3, timeout: float = 15.0) -> None:
@@ -72,13 +73,12 @@ class YahooSource:
         return YahooLine(self)
 
     def industries(self, symbols: Sequence[str]) -> Mapping[str, tuple[str, str]]:
-        """Today's sector of each symbol; a symbol without one is left out."""
-        line, found = self.connect(), {}
-        for symbol in symbols:
-            sector = line.information(symbol).get("sector")
-            if sector:
-                found[symbol] = (SECTORS.get(sector, "other"), sector)
-        return found
+        """Nothing here: each reply carries the sector of its symbol."""
+        return {}
+
+    def names(self, symbols: Sequence[str]) -> Mapping[str, str]:
+        """Nothing here: each reply carries its name."""
+        return {}
 
 
 class YahooLine:
@@ -104,7 +104,7 @@ class YahooLine:
             return Reply(bars=frame, events=events)
         facts = self.information(symbol) if not since else {}
         return Reply(bars=frame, events=events, name=str(facts.get("longName") or facts.get("shortName") or ""),
-                     shares=_shares(facts), book=_book(facts))
+                     shares=_shares(facts), book=_book(facts), industry=_industry(facts))
 
     def information(self, symbol: str) -> dict[str, Any]:
         """Name, sector, shares and book value as of today; empty where Yahoo has none. A failure costs these facts, not the bars."""
@@ -178,6 +178,12 @@ def _shares(facts: Mapping[str, Any]) -> list[tuple[str, float, float]] | None:
 def _book(facts: Mapping[str, Any]) -> list[tuple[str, str, float]] | None:
     value = facts.get("bookValue")
     return [(_today(), _today(), float(value))] if value and float(value) > 0 else None
+
+
+def _industry(facts: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Today's sector; none where Yahoo names none (funds, indices)."""
+    sector = facts.get("sector")
+    return (SECTORS.get(sector, "other"), sector) if sector else None
 
 
 def _today() -> str:
