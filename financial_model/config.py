@@ -45,6 +45,7 @@ OBJECTIVES: dict[str, str] = {
 """Every objective and the head it trains."""
 DEFAULT_OBJECTIVE = {"point": "trend_aware", "quantile": "quantile", "classes": "cross_entropy"}
 SCHEDULES = ("constant", "plateau", "cosine", "onecycle")
+WALKS = ("none", "expanding", "rolling")
 NORMALISATIONS = ("robust", "standard", "minmax", "zscore", "last_close")
 """robust, standard, minmax: tables fitted on training rows. zscore, last_close: from each window alone."""
 MAX_HORIZON = 30
@@ -120,6 +121,11 @@ class SplitConfig:
     train_end: str = option("")
     """Explicit last training date (overrides the ratio)."""
     validation_end: str = option("")
+    train_start: str = option("", advanced=True)
+    """Explicit first training date; empty: the first session."""
+    walk_forward: str = option("none", choices=WALKS)
+    """Train anew for each of ``folds`` pieces of the test part, on all dates before it (expanding) or on as many as at first (rolling)."""
+    folds: int = option(5, low=2, high=60, step=1)
     embargo: int = option(0, low=0, high=500, step=1, advanced=True)
     """Extra sessions dropped after each purge."""
 

@@ -56,35 +56,34 @@ def date_split(times: NDArray[np.int64], config: SplitConfig, horizon: int, entr
     ``DataError`` when a part would hold no session on which a labelled window can end.
     """
     sessions = unique_times(times)
-    if config.train_end:
-        first_cut = int(np.searchsorted(sessions, _end_of_day(config.train_end), side="right"))
-        second_cut = int(np.searchsorted(sessions, _end_of_day(config.validation_end), side="right"))
-    else:
-        first_cut = round(len(sessions) * config.train)
-        second_cut = round(len(sessions) * (config.train + config.validation))
-    return _cut(sessions, 0, first_cut, second_cut, len(sessions), label_bars(horizon, entry), config.embargo)
+    begin, first_cut, second_cut = _cuts(sessions, config)
+    return _cut(sessions, begin, first_cut, second_cut, len(sessions), label_bars(horizon, entry), config.embargo)
 
 
-def walk_forward(times: NDArray[np.int64], *, train: int, validation: int, test: int, step: int = 0, horizon: int, entry: str = "close",
-                 embargo: int = 0, expanding: bool = True) -> list[Split]:
-    """Splits that move through time; ``train``, ``validation``, ``test`` and ``step`` in sessions.
+def walk_forward(times: NDArray[np.int64], config: SplitConfig, horizon: int, entry: str = "close") -> list[Split]:
+    """``config.folds`` splits that move through time: the test part of :func:`date_split` in pieces, each after a training of its own.
 
-    ``step`` 0 means ``test``: the test parts then follow each other without gap or overlap. Expanding: every training part starts at the first
-    session; rolling: it always has ``train`` sessions. The last split may have a shorter test part. ``DataError`` when not one fits.
+    The pieces follow each other to the last session and are equally long, to a session. Validation keeps its length; training grows
+    (``expanding``) or moves along (``rolling``). ``DataError`` when a piece is too short for a label.
     """
     sessions, purge = unique_times(times), label_bars(horizon, entry)
-    step = step or test
-    splits: list[Split] = []
-    for moved in range(0, max(0, len(sessions) - train - validation - embargo - purge), step):
-        first_cut = train + moved
-        second_cut = first_cut + validation
-        last = min(second_cut + test, len(sessions))
-        splits.append(_cut(sessions, 0 if expanding else moved, first_cut, second_cut, last, purge, embargo))
-        if last == len(sessions):
-            break
-    if not splits:
-        raise DataError("split.walk_forward_short", sessions=len(sessions), needed=train + validation + embargo + purge + 1)
-    return splits
+    begin, first_cut, second_cut = _cuts(sessions, config)
+    edges = np.linspace(second_cut, len(sessions), config.folds + 1).round().astype(int).tolist()
+    if len(sessions) - second_cut < config.folds * (purge + 1 + config.embargo):
+        raise DataError("split.too_many_folds", folds=config.folds, sessions=max(0, len(sessions) - second_cut), needed=purge + 1 + config.embargo)
+    rolling = config.walk_forward == "rolling"
+    return [_cut(sessions, begin + (edge - second_cut) * rolling, first_cut + edge - second_cut, edge, last, purge, config.embargo)
+            for edge, last in zip(edges, edges[1:], strict=False)]
+
+
+def _cuts(sessions: NDArray[np.int64], config: SplitConfig) -> tuple[int, int, int]:
+    """Positions of the first training session, of the one after the training and of the one after the validation."""
+    begin = int(np.searchsorted(sessions, seconds(config.train_start))) if config.train_start else 0
+    if config.train_end:
+        first, second = (int(np.searchsorted(sessions, _end(date), side="right")) for date in (config.train_end, config.validation_end))
+        return begin, first, second
+    count = len(sessions) - begin
+    return begin, begin + round(count * config.train), begin + round(count * (config.train + config.validation))
 
 
 def unique_times(times: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -106,8 +105,9 @@ def seconds(date: str) -> int:
         raise DataError("split.not_a_date", date=date[:40]) from None
 
 
-def _end_of_day(date: str) -> int:
-    return seconds(date) + 86_399
+def _end(date: str) -> int:
+    """The last second a date means: of its day, or itself where it names an hour."""
+    return seconds(date) + (86_399 if len(date.strip()) <= len("2021-12-31") else 0)
 
 
 def _cut(sessions: NDArray[np.int64], first: int, first_cut: int, second_cut: int, last: int, purge: int, embargo: int) -> Split:

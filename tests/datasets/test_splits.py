@@ -96,32 +96,50 @@ def test_describe_is_plain_and_dated():
     assert described["train"] == {"first": "2020-01-01", "last": "2020-04-29", "sessions": 120} and described["purge"] == 5
 
 
+def test_a_first_training_date_leaves_earlier_sessions_out():
+    split = date_split(SESSIONS, SplitConfig(train_start="2020-02-01", train_end="2020-03-31", validation_end="2020-05-15"), 5)
+    assert (iso(split.train[0]), iso(split.train[1])) == ("2020-02-01", "2020-03-31")
+    assert date_split(SESSIONS, SplitConfig(train_start="2020-02-10", train=0.6, validation=0.2), 5).sessions == (96, 32, 32)
+
+
 class TestWalkForward:
     def splits(self, **options):
-        return walk_forward(SESSIONS, **{"train": 80, "validation": 20, "test": 20, "horizon": 5, **options})
+        return walk_forward(SESSIONS, SplitConfig(**{"train": 0.4, "validation": 0.1, "walk_forward": "expanding", "folds": 5, **options}), 5)
 
-    def test_test_parts_follow_each_other_to_the_last_session(self):
-        splits = self.splits()
+    def test_the_pieces_are_the_test_part_of_the_plain_split(self):
+        splits, plain = self.splits(), date_split(SESSIONS, SplitConfig(train=0.4, validation=0.1), 5)
         assert all(later.test[0] == earlier.test[1] + DAY for earlier, later in zip(splits, splits[1:], strict=False))
-        assert splits[0].test[0] == SESSIONS[100] and splits[-1].test[1] == SESSIONS[-1]
+        assert (splits[0].test[0], splits[-1].test[1]) == plain.test and splits[0].train == plain.train and splits[0].validation == plain.validation
         assert [split.sessions[2] for split in splits] == [20] * 5
+
+    def test_pieces_that_do_not_divide_evenly_differ_by_one_session(self):
+        counts = [split.sessions[2] for split in self.splits(folds=7)]
+        assert sum(counts) == 100 and max(counts) - min(counts) == 1
 
     def test_expanding_keeps_the_first_session_and_rolling_the_length(self):
         assert [split.train[0] for split in self.splits()] == [SESSIONS[0]] * 5
-        rolling = self.splits(expanding=False)
+        rolling = self.splits(walk_forward="rolling")
         assert [split.sessions[0] for split in rolling] == [80] * 5
         assert [split.train[0] for split in rolling] == [SESSIONS[i * 20] for i in range(5)]
+        assert all(split.sessions[1] == 20 for split in (*rolling, *self.splits()))
 
-    def test_a_shorter_last_test_part_is_used(self):
-        assert self.splits(test=30)[-1].sessions[2] == 10
-
-    def test_a_rest_too_short_for_a_label_is_no_test_part(self):
-        assert all(split.sessions[2] > split.purge for split in self.splits(test=33))
-
-    def test_every_split_keeps_the_order_of_parts_and_the_embargo(self):
-        for split in self.splits(embargo=3, step=10):
+    def test_every_piece_comes_after_its_own_training_and_validation_with_the_embargo_between(self):
+        for split in self.splits(embargo=3):
             assert split.train[1] + 4 * DAY == split.validation[0] and split.validation[1] + 4 * DAY == split.test[0]
 
-    def test_too_few_sessions_are_refused(self):
-        with pytest.raises(DataError, match="too few"):
-            self.splits(train=190)
+    def test_explicit_dates_are_those_of_the_first_fold(self):
+        splits = self.splits(train_end="2020-03-31", validation_end="2020-05-15", folds=2)
+        assert iso(splits[0].train[1]) == "2020-03-31" and iso(splits[0].test[0]) == "2020-05-16" and splits[-1].test[1] == SESSIONS[-1]
+
+    @pytest.mark.parametrize("kind", ["expanding", "rolling"])
+    def test_a_fold_is_an_ordinary_split_at_explicit_dates(self, kind):
+        minutes = np.concatenate([SESSIONS + 36_000, SESSIONS + 54_000])
+        for times in (SESSIONS, minutes):
+            for split in walk_forward(times, SplitConfig(train=0.4, validation=0.1, walk_forward=kind, folds=4), 5):
+                dates = SplitConfig(train_start=iso(split.train[0]), train_end=iso(split.train[1]), validation_end=iso(split.validation[1]))
+                same = date_split(times, dates, 5)
+                assert (same.train, same.validation, same.test[0]) == (split.train, split.validation, split.test[0])
+
+    def test_too_many_folds_are_refused(self):
+        with pytest.raises(DataError, match="17 walk-forward folds"):
+            self.splits(folds=17)
