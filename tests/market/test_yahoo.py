@@ -7,10 +7,12 @@ import pytest
 
 from financial_model.errors import ConfigError, DataError, RateLimitError, SourceError
 from financial_model.market.adjustment import backward_factors
+from financial_model.market.download import download
 from financial_model.market.sources import yahoo
 from financial_model.market.sources.base import Query
 from financial_model.market.sources.session_end import last_complete_day
 from financial_model.market.sources.yahoo import YahooSource
+from financial_model.market.store import Store
 from tests.fakes.yahoo import Faults, YahooServer, make_market
 
 
@@ -89,6 +91,23 @@ def test_trouble_that_passes_is_overcome(market, tmp_path, fault):
 def test_a_rate_limit_says_stop(market, tmp_path):
     with YahooServer(market, Faults(on={"rate_limit"})) as server, pytest.raises(RateLimitError):
         source(server, tmp_path).connect().fetch("AAPL", start="2000-01-01")
+
+
+def test_a_rate_limit_halts_the_job_and_the_next_run_goes_on(workspace):
+    store, symbols = Store(workspace.data_dir), ("AAPL", "MSFT", "NVDA", "AMZN", "GOOG", "TSLA")
+    wide = make_market(list(symbols), 300)
+    with YahooServer(wide, Faults(on={"rate_limit"}, after=3)) as server:
+        query = Query(symbols=symbols, options={"server": f"127.0.0.1:{server.port}", "timeout": 1.0})
+        report = download(store, "yahoo", query)
+        assert report.halted is not None and "resume" in report.halted.message("en") and "继续" in report.halted.message("zh")
+        stored = len(report.stored)
+        assert 0 < stored < len(symbols) and len(store.symbols("all", status="failed")) == 0, "a rate limit is no symbol's fault"
+        server.faults.on = set()
+        again = download(store, "yahoo", query)
+    assert again.halted is None and len(again.stored) == len(symbols) - stored and again.current == stored
+    assert store.symbols()["symbol"].tolist() == sorted(symbols) and len(store.industries()) == len(symbols)
+    assert store.names()["AAPL"] == "AAPL Inc." and store.read_bars("AAPL")["close"].iloc[-1] == pytest.approx(wide.stocks["AAPL"].raw[-1, 3])
+    assert any((store.data_dir / ".cache" / "yahoo").iterdir()), "the client's time zones and cookie are kept beside the data"
 
 
 def test_columns_of_nothing_are_refused(market, tmp_path):

@@ -202,7 +202,10 @@ class TdxLine:
         """One page; a short one is believed when the same answer comes again, an empty one when it comes three times from a proven host."""
         def question(connection: TdxConnection) -> np.ndarray:
             self._show_identity(connection, market, code, index)
-            return connection.bars(market, code, start, count, category=self.category, index=index)
+            bars = connection.bars(market, code, start, count, category=self.category, index=index)
+            if not len(bars) and not start and connection.refusal:  # a host that refuses clients is no witness that there is nothing
+                raise SourceError("tdx.refused", host=connection.address, words=connection.refusal)
+            return bars
 
         page = self.ask(question)
         again = 0 if len(page) == count else 1 if len(page) else _EMPTY_ANSWERS - 1
