@@ -10,7 +10,8 @@ import hashlib
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from financial_model.errors import ConfigError, DataError, KairosError, NotFoundError, Stopped
 from financial_model.market.classification import classify
 from financial_model.market.schema import now, one
+from financial_model.market.sources.archives import ZIP, Outcome, tables
 from financial_model.market.sources.columns import ColumnMap, map_columns, plain
 from financial_model.market.sources.naming import file_symbol, row_symbol
 from financial_model.market.sources.repair import PRICE_KINDS, VOLUME_UNITS, Options, Repaired, repair
@@ -44,26 +46,40 @@ def plan_import(paths: Sequence[Path | str], *, volume_unit: str = "auto", price
     """Look into the first ``limit`` files and say how they would be read; nothing is stored."""
     options = _options(volume_unit, prices)
     found = find_files(paths)
-    plans = [_plan_file(path, options, columns) for path in found[:limit]]
-    return ImportPlan(files=tuple(plans), more=max(len(found) - limit, 0))
+    plans: list[FilePlan] = []
+    for number, path in enumerate(found):
+        plans += islice(_plans(path, options, columns), limit - len(plans))
+        if len(plans) == limit:
+            return ImportPlan(files=tuple(plans), more=len(found) - number - 1)
+    return ImportPlan(files=tuple(plans), more=0)
 
 
-def _plan_file(path: Path, options: Options, choice: Mapping[str, str] | None) -> FilePlan:
+def _plans(path: Path, options: Options, choice: Mapping[str, str] | None) -> Iterator[FilePlan]:
+    """The plan of a file; of each table in a ZIP."""
+    try:
+        for shown, _, table in tables(path):
+            yield _plan_table(shown, table, options, choice)
+    except DataError as error:
+        yield _plan_table(str(path), error, options, choice)
+
+
+def _plan_table(shown: str, table: Outcome, options: Options, choice: Mapping[str, str] | None) -> FilePlan:
     problems: list[Refusal] = []
     good: list[tuple[str, Repaired]] = []
     found, encoding = ColumnMap(fields={}), ""
     try:
-        table = read_table(path)
+        if isinstance(table, KairosError):
+            raise table
         encoding, found = table.encoding, map_columns(table.headers, choice)
         for symbol, outcome in _bars(table, _columns(table, choice), options):
             if isinstance(outcome, KairosError):
-                problems.append(refusal(path, outcome, symbol))
+                problems.append(refusal(shown, outcome, symbol))
             else:
                 good.append((symbol, outcome))
     except (DataError, NotFoundError) as error:
-        problems.append(refusal(path, error))
+        problems.append(refusal(shown, error))
     return FilePlan(
-        file=str(path), symbols=tuple(symbol for symbol, _ in good[:5]), count=len(good), rows=sum(len(entry.bars) for _, entry in good),
+        file=shown, symbols=tuple(symbol for symbol, _ in good[:5]), count=len(good), rows=sum(len(entry.bars) for _, entry in good),
         mapping=found.labels, ignored=found.ignored, encoding=encoding, unit="/".join(sorted({entry.unit for _, entry in good})),
         prices="/".join(sorted({entry.prices for _, entry in good})), problems=tuple(problems))
 
@@ -87,9 +103,10 @@ def import_paths(store: Store, paths: Sequence[Path | str], *, industry: Path | 
     settings = json.dumps({"version": VERSION, **asdict(options), "columns": dict(columns or {})}, sort_keys=True)
     try:
         for number, path in enumerate(found):
-            _one_file(store, path, options, columns, settings, report, notes, taken, stop)
-            if progress:
-                progress("import", number + 1, len(found))
+            one = _Import(store, path, options, columns, report, notes, taken, stop)
+            for share in one.run(settings):
+                if progress:
+                    progress("import", number + share, len(found))
         if industry is not None:
             import_industries(store, Path(industry), report)
     finally:
@@ -131,11 +148,11 @@ def find_files(paths: Sequence[Path | str], *, own: Path | None = None) -> list[
     ours = {(own / name).resolve() for name in ("training_data", "index_data", "panels", "symbols.csv")} if own is not None else set()
     for given in map(Path, paths):
         if given.is_dir():
-            inside = [path for path in given.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()
+            inside = [path for path in given.rglob("*") if path.suffix.lower() in (*SUFFIXES, ZIP) and path.is_file()
                       and not any(part.startswith((".", "~$")) for part in path.relative_to(given).parts)
                       and not (ours and ours & {path.resolve(), *path.resolve().parents})]
             if not inside:
-                raise DataError("import.empty_folder", folder=str(given), known=", ".join(SUFFIXES))
+                raise DataError("import.empty_folder", folder=str(given), known=", ".join((*SUFFIXES, ZIP)))
             found += sorted(inside, key=lambda path: (path.suffix.lower() != ".parquet", str(path)))
         elif given.is_file():
             found.append(given)
@@ -145,41 +162,71 @@ def find_files(paths: Sequence[Path | str], *, own: Path | None = None) -> list[
 
 
 # ---------------------------------------------------------------- one file
-def _one_file(store: Store, path: Path, options: Options, columns: Mapping[str, str] | None, settings: str, report: ImportReport, notes: Notes,
-              taken: dict[str, str], stop: threading.Event | None) -> None:
-    if stop is not None and stop.is_set():
-        raise Stopped()
-    memory = _Memory(store, path, settings)
-    known = memory.recall()
-    if known is not None:
-        report.unchanged += 1
-        report.refused += [Refusal(**entry) for entry in known["refused"]]
-        taken.update(dict.fromkeys(known["symbols"], path.name))
-        return
-    symbols, refused = [], []
-    try:
-        table = read_table(path)
-        outcomes: Iterator[tuple[str, Repaired | KairosError]] = _bars(table, _columns(table, columns), options)
-        names = _names(table)
-        for symbol, outcome in outcomes:
-            if stop is not None and stop.is_set():
-                raise Stopped()
-            if isinstance(outcome, KairosError):
-                refused.append(refusal(path, outcome, symbol))
-            elif symbol in taken:
-                notes.add("import.note_twice", symbol, {"kept": taken[symbol], "file": path.name})
-            else:
-                store.write_bars(symbol, outcome.bars, source=SOURCE, name=names.get(symbol, ""), prices=outcome.prices)
-                taken[symbol] = path.name
-                symbols.append(symbol)
-                report.rows += len(outcome.bars)
-                for key, fields in outcome.notes:
-                    notes.add(key, symbol, fields)
-    except (DataError, NotFoundError) as error:
-        refused.append(refusal(path, error))
-    report.imported += symbols
-    report.refused += refused
-    memory.remember(symbols, refused)
+@dataclass
+class _Import:
+    """One file on its way into the store."""
+
+    store: Store
+    path: Path
+    options: Options
+    columns: Mapping[str, str] | None
+    report: ImportReport
+    notes: Notes
+    taken: dict[str, str]
+    """Symbol -> the file of this import that it came from."""
+    stop: threading.Event | None
+    symbols: list[str] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
+
+    def run(self, settings: str) -> Iterator[float]:
+        """Read the file unless it is known unchanged; the share of it that is done, after each table."""
+        self._check_stop()
+        memory = _Memory(self.store, self.path, settings)
+        known = memory.recall()
+        if known is not None:
+            self.report.unchanged += 1
+            self.report.refused += [Refusal(**entry) for entry in known["refused"]]
+            self.taken.update(dict.fromkeys(known["symbols"], self.path.name))
+            yield 1.0
+            return
+        try:
+            for shown, share, table in tables(self.path):
+                self._take(shown, table)
+                yield share
+        except DataError as error:  # a ZIP that is none
+            self.refused.append(refusal(self.path, error))
+            yield 1.0
+        self.report.imported += self.symbols
+        self.report.refused += self.refused
+        memory.remember(self.symbols, self.refused)
+
+    def _take(self, shown: str, table: Outcome) -> None:
+        try:
+            if isinstance(table, KairosError):
+                raise table
+            names = _names(table)
+            for symbol, outcome in _bars(table, _columns(table, self.columns), self.options):
+                self._check_stop()
+                if isinstance(outcome, KairosError):
+                    self.refused.append(refusal(shown, outcome, symbol))
+                elif symbol in self.taken:
+                    self.notes.add("import.note_twice", symbol, {"kept": self.taken[symbol], "file": table.path.name})
+                else:
+                    self._write(symbol, outcome, names.get(symbol, ""), table.path.name)
+        except (DataError, NotFoundError) as error:
+            self.refused.append(refusal(shown, error))
+
+    def _write(self, symbol: str, outcome: Repaired, name: str, file: str) -> None:
+        self.store.write_bars(symbol, outcome.bars, source=SOURCE, name=name, prices=outcome.prices)
+        self.taken[symbol] = file
+        self.symbols.append(symbol)
+        self.report.rows += len(outcome.bars)
+        for key, fields in outcome.notes:
+            self.notes.add(key, symbol, fields)
+
+    def _check_stop(self) -> None:
+        if self.stop is not None and self.stop.is_set():
+            raise Stopped()
 
 
 def _columns(table: RawTable, choice: Mapping[str, str] | None) -> ColumnMap:

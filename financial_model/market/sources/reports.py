@@ -119,7 +119,7 @@ class Notes:
                 for key, count in self.count.items()]
 
 
-def refusal(path: Path, error: KairosError, symbol: str = "") -> Refusal:
+def refusal(path: Path | str, error: KairosError, symbol: str = "") -> Refusal:
     """The refusal that an error means for a file."""
     line = error.fields.get("line")
     return Refusal(file=str(path), key=error.key, fields=dict(error.fields), symbol=symbol, line=line if isinstance(line, int) else None)
