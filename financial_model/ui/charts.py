@@ -29,6 +29,8 @@ FONT = 'Inter, "Segoe UI", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC",
 FAN = (("95", 0.13), ("80", 0.17), ("50", 0.24))
 """Bands of the fan, widest first: percent, opacity."""
 MAX_POINTS = 1500
+MAX_TILES = 800
+"""Stocks of the treemap, the largest ones: more are too small to see and slow to draw."""
 
 
 def rise_and_fall(view: View) -> tuple[str, str]:
@@ -81,20 +83,21 @@ def treemap(industries: Mapping[str, str], stocks: pd.DataFrame, view: View) -> 
     figure = _figure(460)
     if stocks.empty:
         return figure
-    groups = stocks.assign(moved=stocks["change"].fillna(0) * stocks["weight"]).groupby("industry", sort=False)[["weight", "moved"]].sum()
+    stocks = stocks.nlargest(MAX_TILES, "weight")
+    moved = stocks["change"].fillna(0) * stocks["weight"]
+    groups = stocks.assign(moved=moved).groupby("industry", sort=False)[["weight", "moved"]].sum()
     up, down = rise_and_fall(view)
-    change = [*(groups["moved"] / groups["weight"]), *stocks["change"].fillna(0)]
-    span = float(np.nanpercentile(np.abs(stocks["change"]), 95)) if stocks["change"].notna().any() else 0.01
+    change = [moved.sum() / stocks["weight"].sum(), *(groups["moved"] / groups["weight"]), *stocks["change"].fillna(0)]
+    span = max(float(np.nanpercentile(np.abs(stocks["change"]), 95)) if stocks["change"].notna().any() else 0.0, 1e-4)
     names = [name or symbol for name, symbol in zip(stocks["name"], stocks["symbol"], strict=True)]
     figure.add_trace(
         go.Treemap(
-            ids=[*(f"/{group}" for group in groups.index), *stocks["symbol"]],
-            labels=[*(industries.get(g, g) for g in groups.index), *names],
-            parents=[*("" for _ in groups.index), *(f"/{group}" for group in stocks["industry"])],
-            values=[*groups["weight"], *stocks["weight"]],
+            ids=["/", *(f"/{group}" for group in groups.index), *stocks["symbol"]],
+            labels=[view.word("ui.chart.all_stocks"), *(industries.get(group, group) for group in groups.index), *names],
+            parents=["", *("/" for _ in groups.index), *(f"/{group}" for group in stocks["industry"])],
+            values=[stocks["weight"].sum(), *groups["weight"], *stocks["weight"]],
             branchvalues="total",
-            maxdepth=2,
-            root={"color": "rgba(0,0,0,0)"},
+            maxdepth=3,
             pathbar={"visible": False},
             tiling={"pad": 2},
             text=[percent(value, signed=True) for value in change],
@@ -104,10 +107,11 @@ def treemap(industries: Mapping[str, str], stocks: pd.DataFrame, view: View) -> 
             marker={
                 "colors": change,
                 "cmid": 0,
-                "cmin": -max(span, 1e-4),
-                "cmax": max(span, 1e-4),
+                "cmin": -span,
+                "cmax": span,
                 "colorscale": [[0, down], [0.5, "#77808f"], [1, up]],
                 "line": {"width": 1, "color": "rgba(255,255,255,.35)"},
+                "pad": {"t": 22, "l": 3, "r": 3, "b": 3},
             },
         )
     )

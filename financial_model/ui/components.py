@@ -160,7 +160,7 @@ def metric_table(view: View, metrics: Mapping[str, Any]) -> str:
     oracle = known(metrics.get("oracle_ic"))
     rows = []
     for name in shown:
-        row = [escape(view.term("metric", name)), _cell(metrics, name), *(_cell(rival, name) for rival in rivals.values())]
+        row = [escape(view.term("metric", name)), _cell(metrics, name, own=True), *(_cell(rival, name) for rival in rivals.values())]
         rows.append([*row, *([_truth_cell(metrics, name)] if oracle else [])])
     headers = [
         "",
@@ -171,11 +171,14 @@ def metric_table(view: View, metrics: Mapping[str, Any]) -> str:
     return table(headers, rows, own=1)
 
 
-def _cell(row: Mapping[str, Any], name: str) -> str:
+def _cell(row: Mapping[str, Any], name: str, *, own: bool = False) -> str:
+    """A figure with its interval: in small print for the model, on pointing at it for the others."""
     value = row.get(name)
     text = percent(value) if name in PERCENTAGES else number(value, 4 if name == "pinball" else 3)
     bounds = interval(row.get(f"{name}_interval"), 1 if name in PERCENTAGES else 3, as_percent=name in PERCENTAGES)
-    return f"{text}<small>{escape(bounds)}</small>" if bounds else text
+    if not bounds:
+        return text
+    return f"{text}<small>{escape(bounds)}</small>" if own else f'<span title="{escape(bounds)}">{text}</span>'
 
 
 def _truth_cell(metrics: Mapping[str, Any], name: str) -> str:
@@ -231,14 +234,37 @@ def market_card(view: View, market: Mapping[str, Any]) -> str:
         return empty(view, "ui.data.empty")
     head = f'<div class="k-head"><b class="k-title">{escape(view.word("ui.data.status"))}</b>'
     head += badge(view.word("ui.synthetic"), "warn") if market.get("synthetic") else badge(view.word("ui.data.real"), "good")
+    updated = str(market.get("updated") or DASH)
     shown = {
-        "stocks": count(market.get("stocks")),
-        "rows": count(market.get("rows")),
-        "first": str(market.get("first") or DASH)[:10],
-        "last": str(market.get("last") or DASH)[:10],
-        "size": size(market.get("bytes")),
-        "updated": str(market.get("updated") or DASH)[:16],
+        "stocks": (count(market.get("stocks")), ""),
+        "rows": (count(market.get("rows")), ""),
+        "first": (str(market.get("first") or DASH)[:10], ""),
+        "last": (str(market.get("last") or DASH)[:10], ""),
+        "size": (size(market.get("bytes")), ""),
+        "updated": (updated[:10], updated[11:16]),
     }
-    figures = tiles([(view.word(f"ui.data.{name}"), figure.replace("T", " "), "") for name, figure in shown.items()])
+    figures = tiles([(view.word(f"ui.data.{name}"), figure, small) for name, (figure, small) in shown.items()])
     warning = note(view.word("ui.data.synthetic_note"), "warn") if market.get("synthetic") else ""
     return f'<div class="k-card">{head}</div><div style="height:10px"></div>{figures}{warning}</div>'
+
+
+SHOWN_REFUSALS = 50
+
+
+def import_report(view: View, report: Mapping[str, Any]) -> str:
+    """What an import took, what it refused with file, line and reason, and what it noticed."""
+    figures = tiles(
+        [
+            (view.word(f"ui.import.{name}"), count(report[name] if name != "imported" else len(report[name])), "")
+            for name in ("imported", "rows", "files", "unchanged", "industries")
+        ]
+    )
+    noticed = "".join(note(view.word(item["key"], **item["fields"])) for item in report["notes"])
+    if report["unmapped"]:
+        words = ", ".join(f"{word} ({amount})" for word, amount in list(report["unmapped"].items())[:12])
+        noticed += note(view.word("ui.import.unmapped", words=words), "warn")
+    refused = report["refused"]
+    lines = "".join(note(f"{item['file']}: {view.word(item['key'], **item['fields'])}", "bad") for item in refused[:SHOWN_REFUSALS])
+    if refused:
+        noticed += f'<details class="k-more" open><summary>{escape(view.word("ui.import.refused", count=len(refused)))}</summary>{lines}</details>'
+    return f'<div class="k-card"><b class="k-title">{escape(view.term("job", "import"))}</b><div style="height:8px"></div>{figures}{noticed}</div>'

@@ -100,7 +100,7 @@ class Form:
                     "validation_end": "ui.form.date",
                 }.get(name, "")
                 self.controls[name] = control(
-                    self._words, self._specs[name], self._start[name], placeholder=placeholder, elem_id=f"{self._name}-{name}"
+                    self._words, self._specs[name], self._start[name], placeholder=placeholder, elem_id=f"{self._name}-set-{name}"
                 )
 
     def _accordion(self, section: str, names: Sequence[str]) -> None:

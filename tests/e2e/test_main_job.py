@@ -81,7 +81,7 @@ def test_the_main_job(visit, address, tmp_path):
 
     # train, and watch the curve grow
     person.tab("基础训练")
-    page.locator("#basic-epochs input").fill("900")  # long enough on any machine: it is stopped by hand
+    page.locator("#basic-set-epochs input").fill("900")  # long enough on any machine: it is stopped by hand
     person.press("basic-start")
     person.until(f"() => ({POINTS})('basic-curve') > 3")
     before = person.points()

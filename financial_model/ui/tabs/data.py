@@ -16,7 +16,7 @@ from financial_model.ui.tabs import frame
 from financial_model.ui.text import View, count
 
 VARIANTS = ("linear", "null", "interaction", "sign_flip", "industry_lead_lag", "one_style", "volatility_only")
-JOBS = ("download", "import", "analyze")
+JOBS = ("download", "import")
 SHOWN_ROWS = 200
 COLUMNS = ("symbol", "name", "board", "industry", "rows", "first", "last", "source")
 
@@ -70,10 +70,10 @@ def _files(page: Page) -> None:
     words = page.words
     words(gr.HTML, {"value": "ui.data.files_lead"}, html_template='<p class="k-lead">${value}</p>')
     upload = words(
-        gr.File, {"label": "ui.data.upload"}, file_count="multiple", file_types=[*uploads.KINDS, ".zip"], height=130, elem_id="data-upload"
+        gr.File, {"label": "ui.data.upload"}, file_count="multiple", file_types=[*uploads.KINDS, ".zip"], height=150, elem_id="data-upload"
     )
     folder = words(gr.Dropdown, {"label": "ui.data.folder", "info": "ui.data.folder_info"}, choices=[], value=None, filterable=False)
-    industry = words(gr.File, {"label": "ui.data.industry"}, file_types=list(uploads.KINDS), height=110, elem_id="data-industry")
+    industry = words(gr.File, {"label": "ui.data.industry"}, file_types=list(uploads.KINDS), height=150, elem_id="data-industry")
     with gr.Group(), gr.Row():
         unit = words(
             gr.Radio,
@@ -159,7 +159,11 @@ class Stored:
     def _draw_job(self, view: View, snapshot: Snapshot) -> list[Any]:
         job = self._job(snapshot)
         working = job is not None and job["state"] in ("queued", "preparing", "running")
-        return [components.progress(view, job, None), gr.update(visible=working)]
+        if job is not None and job["state"] == "finished":
+            shown = components.import_report(view, job["result"]) if job["kind"] == "import" else ""
+        else:
+            shown = components.progress(view, job, None)
+        return [shown, gr.update(visible=working)]
 
     def _draw_card(self, view: View, snapshot: Snapshot) -> list[Any]:
         market = snapshot.market

@@ -1,0 +1,109 @@
+"""How the page is served: on this machine only, on the next free port, with nothing of the disk handed out."""
+
+import json
+import socket
+import urllib.error
+import urllib.request
+
+import pytest
+from gradio_client import Client
+
+from financial_model.errors import ConfigError
+from financial_model.ui import app
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory):
+    from financial_model.paths import Workspace
+
+    folder = tmp_path_factory.mktemp("page")
+    with socket.socket() as taken:  # the wished port belongs to somebody else
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        wished = taken.getsockname()[1]
+        running = app.launch("127.0.0.1", wished, workspace=Workspace(data_dir=folder / "data", checkpoint_dir=folder / "runs"))
+        yield running, wished
+        running.close()
+
+
+def get(url: str) -> tuple[int, bytes]:
+    try:
+        with urllib.request.urlopen(url, timeout=20) as reply:
+            return reply.status, reply.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+
+
+def test_a_taken_port_gives_way_to_the_next_free_one(served):
+    running, wished = served
+    assert wished < running.port < wished + app.PORTS and get(running.url)[0] == 200
+
+
+def test_another_machine_is_let_in_only_with_a_password(workspace):
+    for host in ("0.0.0.0", "192.168.1.5", "::"):
+        with pytest.raises(ConfigError) as caught:
+            app.launch(host, workspace=workspace)
+        assert caught.value.key == "ui.launch.auth_needed"
+
+
+def test_when_every_port_is_taken_it_says_so(workspace, monkeypatch):
+    monkeypatch.setattr(app, "_free", lambda host, port: False)
+    with pytest.raises(ConfigError) as caught:
+        app.launch(port=7860, workspace=workspace)
+    assert caught.value.key == "ui.launch.no_port" and caught.value.fields == {"first": 7860, "last": 7879}
+
+
+def test_an_address_that_is_not_ours_is_named(workspace):
+    with pytest.raises(ConfigError) as caught:
+        app.launch("203.0.113.7", workspace=workspace, auth=("user", "pass"))
+    assert caught.value.key == "ui.launch.bad_host"
+
+
+def test_the_page_carries_no_address_of_anybody_else(served):
+    page = get(served[0].url)[1].decode()
+    config = json.loads(get(f"{served[0].url}/config")[1])
+    assert "googleapis" not in page and "cdn" not in page.lower().replace("cdn_", "")
+    assert config["analytics_enabled"] is False
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "app.py", "financial_model/config.py", "../../etc/passwd", ".git/config"])
+def test_no_file_of_the_server_is_handed_out(served, path):
+    status, body = get(f"{served[0].url}/gradio_api/file={path}")
+    assert status in (403, 404) and b"root:" not in body and b"import" not in body
+
+
+def test_the_form_is_all_there_and_named(served):
+    config = json.loads(get(f"{served[0].url}/config")[1])
+    ids = {component["props"].get("elem_id") for component in config["components"]}
+    assert {
+        "basic-start",
+        "conditional-start",
+        "demo-create",
+        "stock-ask",
+        "pool-ask",
+        "runs-download",
+        "basic-set-epochs",
+        "conditional-set-industry",
+    } <= ids
+
+
+def test_a_choice_outside_the_servers_list_is_refused(served):
+    """Runs are chosen from a list the server knows; a path in their place never reaches a handler."""
+    client = Client(served[0].url, verbose=False)
+    config = json.loads(get(f"{served[0].url}/config")[1])
+    named = {component["id"]: component["props"].get("elem_id") for component in config["components"]}
+    stop = next(entry for entry in config["dependencies"] if [named.get(target) for target, _ in entry["targets"]] == ["basic-stop"])
+    with pytest.raises(Exception, match="not in the list of choices"):
+        client.predict({}, "../../etc/passwd", fn_index=stop["id"])
+
+
+def test_a_start_without_data_is_refused_with_the_way_out(served):
+    assert served[0].services.runs.list() == []
+    client = Client(served[0].url, verbose=False)
+    config = json.loads(get(f"{served[0].url}/config")[1])
+    named = {component["id"]: component["props"] for component in config["components"]}
+    start = next(entry for entry in config["dependencies"] if any(named[target].get("elem_id") == "basic-start" for target, _ in entry["targets"]))
+    values = [named[component].get("value") for component in start["inputs"][1:]]
+    with pytest.raises(Exception, match="no market data"):
+        client.predict({}, *values, fn_index=start["id"])
+    assert served[0].services.runs.list() == [], "a refused start leaves nothing behind"
