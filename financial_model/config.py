@@ -141,7 +141,7 @@ class ModelConfig:
     """0: the backbone's own (BACKBONE_SHAPES)."""
     layers: int = option(0, low=0, high=16, step=1)
     heads: int = option(0, low=0, high=32, step=1)
-    dropout: float = option(0.1, low=0.0, high=0.9, step=0.05)
+    dropout: float = option(0.2, low=0.0, high=0.9, step=0.05)
     causal: bool = option(False, advanced=True)
     skip: bool = option(True, advanced=True)
     """A small network and a linear path from the window's last row, beside the sequence backbone; lstm_tutorial never has one."""
@@ -171,8 +171,8 @@ class TrainConfig:
     batch_size: int = option(256, low=1, high=65536, step=1)
     windows_per_epoch: int = option(0, low=0, high=100_000_000, step=1000)
     """0: all of them; otherwise so many drawn at random."""
-    learning_rate: float = option(1e-3, low=0.0, high=1.0)
-    weight_decay: float = option(1e-2, low=0.0, high=1.0, advanced=True)
+    learning_rate: float = option(5e-4, low=0.0, high=1.0)
+    weight_decay: float = option(0.1, low=0.0, high=1.0, advanced=True)
     schedule: str = option("cosine", choices=SCHEDULES)
     warmup: float = option(0.05, low=0.0, high=0.9, step=0.01, advanced=True)
     """Share of all steps over which the learning rate rises."""

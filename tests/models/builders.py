@@ -11,8 +11,8 @@ from financial_model.config import BACKBONES, CONDITION_SIZES, ModelConfig
 from financial_model.models.forecaster import Forecaster, build_forecaster
 
 INPUTS, CONTEXT, HORIZON = 5, 12, 3
-SMALL = {"hidden": 8, "layers": 2, "heads": 2, "industry_size": 4, "style_size": 3, "regime_size": 2}
-ALL_BACKBONES = BACKBONES
+SMALL = {"hidden": 8, "layers": 2, "heads": 2, "experts": 3, "industry_size": 4, "style_size": 3, "regime_size": 2}
+ALL_BACKBONES = tuple(name for name in BACKBONES if name not in ("tsf-5m", "tsf-27m"))  # the same class as tsf in other sizes
 
 
 def small_model(backbone: str, *, head: str = "point", seed: int = 0, **settings) -> Forecaster:

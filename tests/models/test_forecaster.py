@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from financial_model.config import CONDITION_MODES, OBJECTIVES, ModelConfig, RunConfig
-from financial_model.models.forecaster import build_forecaster, parameters
+from financial_model.models.forecaster import AUXILIARY, build_forecaster, parameters
 from financial_model.objectives import objective
 from tests.models.builders import ALL_BACKBONES, CONTEXT, HORIZON, INPUTS, small_model, windows
 
@@ -30,7 +30,8 @@ def test_every_parameter_learns(backbone, condition, head):
     for _ in range(2):
         optimizer.zero_grad()
         output = model(*batch)
-        loss_of(output, z, label).backward()
+        balance = output.pop(AUXILIARY, 0.0)
+        (loss_of(output, z, label) + balance).backward()
         optimizer.step()
     (key, shape) = HEAD_OUTPUT[head]
     assert list(output) == [key] and output[key].shape == (24, *shape) and output[key].dtype == torch.float32
@@ -96,6 +97,8 @@ def test_without_skip_the_head_reads_the_state_alone():
 SIZES = {  # full-size defaults, 20 features, 60 bars, 5 days, quantile head
     ("mlp", "none"): 24_415, ("lstm", "none"): 349_791, ("gru", "none"): 264_543, ("lstm_tutorial", "none"): 128_231,
     ("transformer", "none"): 3_178_207, ("cnn_lstm", "none"): 2_218_463,
+    ("tsf", "none"): 14_906_591, ("tsf-5m", "none"): 4_952_799, ("tsf-27m", "none"): 27_071_711,
+    ("moe_transformer", "none"): 26_791_391, ("multiscale", "none"): 1_002_868,
     ("mlp", "concat"): 67_691, ("cnn_lstm", "concat"): 2_503_339, ("cnn_lstm", "film"): 2_283_847,
 }
 
@@ -118,13 +121,15 @@ GOLDEN = {  # first and twentieth loss; film, tiny sizes, AdamW 0.01: a refactor
 
 def twenty_steps(backbone: str, name: str) -> tuple[float, float]:
     """Loss at the first and the twentieth step."""
-    model = small_model(backbone, head=OBJECTIVES[name], condition="film", dropout=0.0).train()
+    model = small_model(backbone, head=OBJECTIVES[name], condition="film", dropout=0.0, head_dropout=0.0).train()
     x, condition, ranks = windows(32)
     z = 0.5 * x[:, -1, :HORIZON] + 0.5 * x[:, -3:, :HORIZON].mean(1)
     label = (x[:, -1, 0] > 0).long() + (x[:, -1, 0] > 0.7).long()
     optimizer, loss_of, losses = torch.optim.AdamW(model.parameters(), lr=0.01), objective(name, RunConfig()), []
     for _ in range(20):
-        loss = loss_of(model(x, condition, ranks), z, label)
+        outputs = model(x, condition, ranks)
+        balance = outputs.pop(AUXILIARY, 0.0)
+        loss = loss_of(outputs, z, label) + balance
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

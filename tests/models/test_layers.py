@@ -22,8 +22,25 @@ def test_norms_against_their_formulas():
     assert torch.allclose(dyt(x), torch.arange(8.0) * torch.tanh(0.5 * x) + 3, atol=1e-6)
 
 
+def test_batchnorm_takes_a_component_over_all_rows_and_bars_of_the_batch():
+    x = torch.randn(3, 5, 8) * 4 + 2
+    rows = x.reshape(-1, 8)
+    norm = build_norm("batchnorm", 8)
+    expected = (rows - rows.mean(0)) / (rows.var(0, unbiased=False) + 1e-5).sqrt()
+    assert torch.allclose(norm(x), expected.view_as(x), atol=1e-5)
+    norm.eval()
+    running = (x - 0.1 * rows.mean(0)) / (0.9 + 0.1 * rows.var(0) + 1e-5).sqrt()
+    assert torch.allclose(norm(x), running, atol=1e-5)
+    assert torch.equal(norm(x[:1]), norm(x)[:1])  # no row sees another outside training
+
+
+def test_batchnorm_of_a_single_row_in_training_uses_what_it_knows():
+    norm, x = build_norm("batchnorm", 4).train(), torch.randn(1, 1, 4)
+    assert torch.allclose(norm(x), x, atol=1e-4)
+
+
 def test_an_unknown_norm_is_refused():
-    assert set(NORMS) == {"layernorm", "rmsnorm", "dyt"}
+    assert set(NORMS) == {"auto", "layernorm", "rmsnorm", "batchnorm", "dyt"}
     with pytest.raises(ConfigError, match="batchnrm"):
         build_norm("batchnrm", 8)
 
