@@ -81,7 +81,7 @@ case "${1:-}" in
         if [ $# -gt 0 ]; then exec .venv/bin/python -m pytest "$@"; fi
         .venv/bin/ruff check .
         .venv/bin/mypy
-        exec .venv/bin/python -m pytest
+        exec .venv/bin/python -m pytest --numprocesses 2 --dist loadfile
         ;;
     demo)
         shift
