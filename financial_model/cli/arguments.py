@@ -189,6 +189,8 @@ def _add_setting(group: Any, entry: config.FieldSpec, words: _Words) -> None:
     if entry.kind is bool:
         group.add_argument(f"--{entry.flag}", action=argparse.BooleanOptionalAction, **options)
         return
+    if entry.name == "walk_forward":  # the flag alone says enough
+        options |= {"nargs": "?", "const": "expanding"}
     if entry.choices and entry.kind is not tuple:
         options["metavar"] = "{" + ",".join(entry.choices) + "}"
     else:

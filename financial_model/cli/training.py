@@ -69,9 +69,13 @@ def evaluate(arguments: argparse.Namespace, output: Output) -> Answer:
     split, notes = found["split"], [output.word(note["key"], **note["fields"]) for note in found["notes"]]
     data = {"run": run.id, "checkpoint": found["checkpoint"], "test": split["test"], "split": split, "test_opened": found["test_opened"],
             "synthetic": found["synthetic"], **found["metrics"], "verdict": sentences(found["result"]["verdict"], "en"), "notes": notes,
+            **({"folds": found["folds"]} if "folds" in found else {}),
             **({"html": str(html)} if html else {})}
+    folds = [output.word("cli.evaluate.fold", number=number, first=fold["split"]["test"]["first"], last=fold["split"]["test"]["last"],
+                         trained=fold["split"]["train"]["last"], rank_ic=figure(fold["metrics"].get("rank_ic")))
+             for number, fold in enumerate(found.get("folds", ()), start=1)]
     lines = [output.word("cli.evaluate.title", run=run.id, first=split["test"]["first"], last=split["test"]["last"], rows=found["metrics"]["rows"],
-                         dates=found["metrics"]["dates"]), "", *metric_table(found["metrics"], output), "",
+                         dates=found["metrics"]["dates"]), "", *metric_table(found["metrics"], output), "", *folds,
              *sentences(found["result"]["verdict"], output.language), *notes]
     return Answer(data, [*lines, *([str(html)] if html else [])])
 

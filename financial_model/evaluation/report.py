@@ -27,6 +27,7 @@ DETAILS = ("rank_icir", "ic_t", "rank_ic_t", "time_ic", "time_rank_ic", "directi
            "false_rise_rate", "mark_score", "brier", "brier_skill", "log_loss", "coverage_50", "coverage_95", "width_80_percent")
 CLASS_COLUMNS = ("class_accuracy", "balanced_accuracy", "macro_f1", "up_recall", "false_rise_rate", "mark_score")
 GROUP_COLUMNS = ("rank_ic", "direction", "direction_base_rate", "mae_percent", "coverage_80")
+FOLD_COLUMNS = ("ic", "rank_ic", "icir", "direction", "direction_base_rate", "mae_percent")
 BACKTEST_ROWS = ("total_return", "annual_return", "annual_volatility", "sharpe", "max_drawdown", "calmar", "win_rate")
 BACKTEST_FACTS = ("information_ratio_index", "information_ratio_equal_weight", "turnover", "cost_per_year", "break_even_cost_equal_weight",
                   "invested", "trades", "blocked", "deflated_sharpe")
@@ -35,10 +36,10 @@ BACKTEST_FACTS = ("information_ratio_index", "information_ratio_equal_weight", "
 def write_report(path: Path, result: Mapping[str, Any], *, name: str, language: str = "en", config: RunConfig | None = None,
                  split: Mapping[str, Any] | None = None, curves: Mapping[str, Any] | None = None, data: Mapping[str, Any] | None = None,
                  backtest: Mapping[str, Any] | None = None, null: Mapping[str, Any] | None = None, recalibration: Mapping[str, Any] | None = None,
-                 notes: Iterable[Mapping[str, Any]] = (), created: str = "") -> Path:
+                 folds: Sequence[Mapping[str, Any]] = (), notes: Iterable[Mapping[str, Any]] = (), created: str = "") -> Path:
     """Write :func:`render_report` to ``path``, atomically. ``StorageError`` when the disk is full."""
     text = render_report(result, name=name, language=language, config=config, split=split, curves=curves, data=data, backtest=backtest, null=null,
-                         recalibration=recalibration, notes=notes, created=created)
+                         recalibration=recalibration, folds=folds, notes=notes, created=created)
     atomic_write(path, text)
     return path
 
@@ -46,16 +47,19 @@ def write_report(path: Path, result: Mapping[str, Any], *, name: str, language: 
 def render_report(result: Mapping[str, Any], *, name: str, language: str = "en", config: RunConfig | None = None,
                   split: Mapping[str, Any] | None = None, curves: Mapping[str, Any] | None = None, data: Mapping[str, Any] | None = None,
                   backtest: Mapping[str, Any] | None = None, null: Mapping[str, Any] | None = None,
-                  recalibration: Mapping[str, Any] | None = None, notes: Iterable[Mapping[str, Any]] = (), created: str = "") -> str:
+                  recalibration: Mapping[str, Any] | None = None, folds: Sequence[Mapping[str, Any]] = (),
+                  notes: Iterable[Mapping[str, Any]] = (), created: str = "") -> str:
     """The page as text.
 
     ``result``: of ``evaluate``. ``split``: ``Split.describe()``. ``curves``: ``{"series": {"train/loss": {"step", "value"}}, "baselines"}``.
     ``data``: facts of the panel (stocks, rows, first, last, fingerprint, market). ``backtest``: of ``performance.summarize``. ``null``: the
     ``evaluate`` result of the same configuration on the null market. ``recalibration``: of ``calibration.compare``.
+    ``folds``: of a walk-forward run, ``{"split": Split.describe(), "metrics": figures of quick_score}`` each; ``result`` is then of all together.
     """
     words = _Words(language)
     sections = {
-        "summary": words.sentences([*result["verdict"], *notes]), "comparison": _comparison(result, words), "series": _series(result, words),
+        "summary": words.sentences([*_walked(folds), *result["verdict"], *notes]), "folds": _folds(folds, words),
+        "comparison": _comparison(result, words), "series": _series(result, words),
         "horizons": _horizons(result, words), "groups": _groups(result, words), "calibration": _calibration(result, recalibration, words),
         "classes": _classes(result, words), "backtest": _backtest(backtest, words), "curves": _curves(curves, words),
         "null": _null(null, words), "data": _data(result, split, data, words), "settings": _settings(config, words),
@@ -112,6 +116,30 @@ class _Words:
 
 
 # ---------------------------------------------------------------- sections: plain data and SVG for the template
+def _walked(folds: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The sentence a walk-forward report begins with."""
+    if not folds:
+        return []
+    fields = {"folds": len(folds), "first": folds[0]["split"]["test"]["first"], "last": folds[-1]["split"]["test"]["last"]}
+    return [{"key": "evaluation.report.walked", "level": "note", "fields": fields}]
+
+
+def _folds(folds: Sequence[Mapping[str, Any]], words: _Words) -> dict[str, Any]:
+    """Dates and figures of each fold, and its parts on one scale."""
+    spans = [[(words(f"part_{name}"), _moment(fold["split"][name]["first"]), _moment(fold["split"][name]["last"]), style)
+              for style, name in enumerate(PARTS)] for fold in folds]
+    whole = (min(part[1] for parts in spans for part in parts), max(part[2] for parts in spans for part in parts)) if spans else None
+    names = [name for name in FOLD_COLUMNS if any(fold["metrics"].get(name) is not None for fold in folds)]
+    rows = [{"name": number, "dates": [f"{fold['split'][part]['first']} … {fold['split'][part]['last']}" for part in PARTS],
+             "cells": words.cells(names, fold["metrics"])} for number, fold in enumerate(folds, start=1)]
+    return {"columns": [*(words(f"part_{name}") for name in PARTS), *(words.term("metric", name) for name in names)], "rows": rows,
+            "timelines": [timeline(parts, words("timeline"), whole) for parts in spans]}
+
+
+def _moment(date: str) -> float:
+    return float(seconds(date[:10]))
+
+
 def _comparison(result: Mapping[str, Any], words: _Words) -> dict[str, Any]:
     """Model and baselines in one table, and the paired differences as whiskers."""
     rows = [(words("model"), result, True), *((words.term("baseline", name), entry, False) for name, entry in result["baselines"].items())]
@@ -270,7 +298,7 @@ def _data(result: Mapping[str, Any], split: Mapping[str, Any] | None, data: Mapp
         ("block", words("block_value", block=sample["block"], overlap=sample["signal_overlap"])),
         ("effective", None if sample["effective_dates"] is None else f"{sample['effective_dates']:.0f}"), ("trials", result["trials"]),
     ]
-    parts = [(words(f"part_{name}"), float(seconds(split[name]["first"][:10])), float(seconds(split[name]["last"][:10])), style)
+    parts = [(words(f"part_{name}"), _moment(split[name]["first"]), _moment(split[name]["last"]), style)
              for style, name in enumerate(PARTS) if split and name in split]
     rows = [{"name": words(f"part_{name}"), "first": split[name]["first"], "last": split[name]["last"], "sessions": split[name].get("sessions", "")}
             for name in PARTS if split and name in split]

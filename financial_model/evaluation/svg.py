@@ -100,11 +100,11 @@ def whiskers(rows: Sequence[tuple[str, float, Sequence[float] | None, int]], *, 
     return _svg(WIDTH, height, "".join(parts), label)
 
 
-def timeline(parts: Sequence[tuple[str, float, float, int]], label: str = "") -> str:
-    """Named stretches of time (name, first, last, colour) on one bar, with their dates below."""
+def timeline(parts: Sequence[tuple[str, float, float, int]], label: str = "", span: tuple[float, float] | None = None) -> str:
+    """Named stretches of time (name, first, last, colour) on one bar, their dates on pointing at them; ``span``: the time the bar stands for."""
     if not parts:
         return ""
-    start, end = min(part[1] for part in parts), max(part[2] for part in parts)
+    start, end = span or (min(part[1] for part in parts), max(part[2] for part in parts))
     scale = (WIDTH - 20) / max(end - start, 1)
     drawn = []
     for name, first, last, style in parts:

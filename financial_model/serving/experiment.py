@@ -92,19 +92,27 @@ class Experiment:
         self.events, self.stop, self.progress = events, stop, progress
 
     def perform(self, resume: bool) -> None:
-        from financial_model.training.trainer import train
-
         self._stage("panel")
         panel = self._panel(resume)
         self.config = resolve(self.config, names_per_date(panel))
         self.run = self.runs.set_config(self.run.id, self.config)
         self.runs.set_state(self.run.id, "running")
         self._stage("train")
+        checkpoint = self._train(panel, resume)
+        self._remember_ranks(panel, checkpoint)
+        self._judge(panel, checkpoint)
+
+    def _train(self, panel: Panel, resume: bool) -> Path:
+        """The checkpoint that forecasts; of a walk-forward run, the last fold's. ``Stopped`` when it was stopped."""
+        from financial_model.serving.walkforward import train_folds, wanted
+        from financial_model.training.trainer import train
+
+        if wanted(self.config):
+            return train_folds(self.config, panel, self.run.path, stop=self.stop, events=self.events, score=self._score, resume=resume)
         result = train(self.config, panel, self.run.path, stop=self.stop, events=self.events, score=self._score, resume=resume)
         if result.state == "stopped":
             raise Stopped
-        self._remember_ranks(panel, result.checkpoint)
-        self._judge(panel, result.checkpoint)
+        return result.checkpoint
 
     def _panel(self, resume: bool) -> Panel:
         """The panel of the run. A resumed run goes on with the data it began with, as long as that panel is still there."""

@@ -33,12 +33,13 @@ TRUTH = ("oracle_ic", "oracle_ic_interval", "recovery", "recovery_interval")
 
 
 def judge(checkpoint: Path, panel: Panel, *, progress: Callable[..., None], stop: threading.Event | None = None) -> dict[str, Any]:
-    """Every figure of the test part. Keys: metrics, result, split, data, fingerprint, checkpoint, synthetic, evaluated."""
+    """Every figure of the test part. Keys: metrics, result, split, data, fingerprint, checkpoint, synthetic, evaluated; folds of a walk-forward."""
     from financial_model.config import BASELINES
-    from financial_model.datasets.splits import iso
-    from financial_model.evaluation.evaluate import evaluate
     from financial_model.serving.forecaster import load
+    from financial_model.serving.walkforward import has_folds, judge_folds
 
+    if has_folds(checkpoint):
+        return judge_folds(checkpoint, panel, progress=progress, stop=stop)
     forecaster = load(checkpoint)
     config, split = forecaster.config, test_split(forecaster.header, panel)
     train, test = (_ends(panel, config, split[part]) for part in ("train", "test"))
@@ -46,10 +47,19 @@ def judge(checkpoint: Path, panel: Panel, *, progress: Callable[..., None], stop
         raise DataError("serving.no_test_windows", first=split["test"]["first"], last=split["test"]["last"])
     prediction = forecaster.predict_panel(panel, test, stop=stop, progress=lambda done, total: progress("evaluate", done, total))
     rivals = baselines(panel, config, train, test, names=BASELINES, progress=progress, stop=stop)
+    return judged(prediction, rivals, panel, config, split, checkpoint.name)
+
+
+def judged(prediction: Prediction, rivals: Mapping[str, Prediction], panel: Panel, config: RunConfig, split: Mapping[str, Any],
+           checkpoint: str) -> dict[str, Any]:
+    """The figures of a forecast beside its rivals, and what they rest on."""
+    from financial_model.datasets.splits import iso
+    from financial_model.evaluation.evaluate import evaluate
+
     result = evaluate(prediction, panel, config, rivals)
     facts = {"stocks": len(panel.symbols), "rows": panel.rows, "first": iso(int(panel.time.min())), "last": iso(int(panel.time.max())),
              "fingerprint": panel.fingerprint, "market": panel.market}
-    return {"metrics": headline(result), "result": result, "split": split, "fingerprint": panel.fingerprint, "checkpoint": checkpoint.name,
+    return {"metrics": headline(result), "result": result, "split": split, "fingerprint": panel.fingerprint, "checkpoint": checkpoint,
             "synthetic": panel.synthetic, "data": facts, "evaluated": datetime.now().isoformat(timespec="seconds")}
 
 
@@ -73,7 +83,7 @@ def _ends(panel: Panel, config: RunConfig, part: Mapping[str, Any]) -> Any:
 
 
 def baselines(panel: Panel, config: RunConfig, train: Any, test: Any, *, names: tuple[str, ...], progress: Callable[..., None],
-               stop: threading.Event | None) -> dict[str, Prediction]:
+              stop: threading.Event | None) -> dict[str, Prediction]:
     """The forecasts any model must beat, for the same windows."""
     from financial_model.errors import Stopped
     from financial_model.models.baselines import baseline_class
@@ -115,7 +125,8 @@ def report(run: RunInfo, runs: RunStore, result: Mapping[str, Any], path: Path, 
     from financial_model.evaluation.report import write_report
 
     return write_report(path, result["result"], name=run.id, language=language, config=run.run_config(), split=result["split"],
-                        curves=runs.curves(run.id), data=result["data"], notes=result.get("notes", ()), created=result["evaluated"])
+                        curves=runs.curves(run.id), data=result["data"], folds=result.get("folds", ()), notes=result.get("notes", ()),
+                        created=result["evaluated"])
 
 
 def stored(run: RunInfo) -> dict[str, Any] | None:

@@ -133,3 +133,14 @@ def test_charts_break_at_unknown_points_and_thin_long_series():
 def test_axis_ticks_are_round():
     assert svg._ticks(0.0, 1.0, 5) == [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
     assert svg._ticks(-0.034, 0.051, 5) == [-0.02, 0.0, 0.02, 0.04]
+
+
+def test_a_walk_forward_shows_its_folds_and_no_second_timeline(result):
+    def split(first, last):
+        return {name: {"first": first, "last": last, "sessions": 9} for name in ("train", "validation", "test")}
+
+    folds = [{"split": split("2020-01-01", "2020-06-01"), "metrics": {"rank_ic": 0.0421, "ic": None}}, {"split": split("2020-06-02", "2020-12-01"),
+                                                                                                     "metrics": {}}]
+    text = render_report(result, name="walk", folds=folds)
+    assert "Walk-forward: 2 trainings" in text and "0.042" in text and "2020-06-02 … 2020-12-01" in text
+    assert "Walk-forward" not in render_report(result, name="plain")
