@@ -33,10 +33,16 @@ CLASSES = ("up", "flat", "down")
 FEATURE_GROUPS = (
     "price", "return", "volatility", "volume", "time", "lag", "momentum", "trend", "reversal",
     "relation", "technical", "market", "rank")
-BACKBONES = ("mlp", "lstm", "gru", "lstm_tutorial", "transformer", "cnn_lstm")
+BACKBONES = ("mlp", "lstm", "gru", "lstm_tutorial", "transformer", "cnn_lstm", "tsf", "tsf-5m", "tsf-27m", "moe_transformer", "multiscale")
+ATTENTION_BACKBONES = ("transformer", "tsf", "tsf-5m", "tsf-27m", "moe_transformer", "multiscale")
+"""Backbones for which heads, norm, stem, patches and causal mean something."""
 CONDITION_MODES = ("none", "concat", "film")
 HEADS = ("auto", "point", "quantile", "classes")
-NORMS = ("layernorm", "rmsnorm", "dyt")
+NORMS = ("auto", "layernorm", "rmsnorm", "batchnorm", "dyt")
+ATTENTIONS = ("mha", "gqa", "mla")
+STEMS = ("linear", "mscnn")
+PATCH, PATCH_OVERLAP = 24, 8
+"""Bars of a patch, and how many of them it shares with the next."""
 BASELINES = ("zero", "train_mean", "reversal_5", "ridge")
 OBJECTIVES: dict[str, str] = {
     "mse": "point", "mae": "point", "huber": "point", "trend_aware": "point", "huber_trend": "point", "directional": "point",
@@ -57,8 +63,13 @@ BACKBONE_SHAPES: dict[str, dict[str, int]] = {
     "lstm_tutorial": {"hidden": 128, "layers": 2, "heads": 1},
     "transformer": {"hidden": 256, "layers": 4, "heads": 8},
     "cnn_lstm": {"hidden": 384, "layers": 2, "heads": 1},
+    "tsf": {"hidden": 256, "layers": 4, "heads": 4, "expert_size": 512},
+    "tsf-5m": {"hidden": 128, "layers": 4, "heads": 4, "expert_size": 344},
+    "tsf-27m": {"hidden": 256, "layers": 4, "heads": 4, "expert_size": 952},
+    "moe_transformer": {"hidden": 256, "layers": 6, "heads": 8, "expert_size": 1024},
+    "multiscale": {"hidden": 128, "layers": 3, "heads": 4},
 }
-"""What ``hidden``, ``layers`` and ``heads`` mean when a user leaves them at 0."""
+"""What ``hidden``, ``layers``, ``heads`` and ``expert_size`` mean when a user leaves them at 0."""
 
 
 def option(default: Any, *, choices: tuple[str, ...] | None = None, low: float | None = None, high: float | None = None,
@@ -145,17 +156,42 @@ class ModelConfig:
     causal: bool = option(False, advanced=True)
     skip: bool = option(True, advanced=True)
     """A small network and a linear path from the window's last row, beside the sequence backbone; lstm_tutorial never has one."""
-    norm: str = option("layernorm", choices=NORMS, advanced=True)
-    """Normalisation inside attention models."""
+    norm: str = option("auto", choices=NORMS, advanced=True)
+    """Normalisation inside attention models; auto: rmsnorm in tsf, layernorm elsewhere."""
+    stem: str = option("linear", choices=STEMS, advanced=True)
+    """How bars enter an attention model: one linear layer, or convolutions and wavelets (mscnn)."""
+    patches: bool = option(False, advanced=True)
+    """Attention models read overlapping patches of PATCH bars instead of bars."""
+    attention: str = option("mla", choices=ATTENTIONS, advanced=True)
+    """tsf only."""
+    kv_heads: int = option(0, low=0, high=32, step=1, advanced=True)
+    """Heads of keys and values under gqa; 0: about a quarter of the heads."""
+    experts: int = option(8, low=2, high=64, step=1, advanced=True)
+    """Routed experts of tsf and moe_transformer; two of them work on a bar."""
+    expert_size: int = option(0, low=0, high=8192, step=16, advanced=True)
+    """Width of an expert; 0: the backbone's own, in proportion to hidden."""
+    balance: float = option(0.01, low=0.0, high=1.0, step=0.01, advanced=True)
+    """Weight of the loss that spreads the work over the experts."""
+    attention_window: int = option(20, low=1, high=2000, step=1, advanced=True)
+    """Bars to either side that moe_transformer attends to."""
+    head_dropout: float = option(0.1, low=0.0, high=0.9, step=0.05, advanced=True)
+    """Share of whole attention heads of moe_transformer switched off while training."""
     industry_size: int = option(32, low=1, high=256, step=1, advanced=True)
     style_size: int = option(16, low=1, high=256, step=1, advanced=True)
     regime_size: int = option(16, low=1, high=256, step=1, advanced=True)
     quantile_levels: tuple[float, ...] = option((0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975), advanced=True)
 
     def shape(self) -> dict[str, int]:
-        """hidden, layers and heads with the backbone's own values where they are 0."""
+        """hidden, layers and heads (and expert_size where there are experts) with the backbone's own values where they are 0."""
         own = BACKBONE_SHAPES[self.backbone]
-        return {name: getattr(self, name) or own[name] for name in ("hidden", "layers", "heads")}
+        shape = {name: getattr(self, name) or own[name] for name in ("hidden", "layers", "heads")}
+        if "expert_size" in own:
+            shape["expert_size"] = self.expert_size or max(8, own["expert_size"] * shape["hidden"] // own["hidden"] // 8 * 8)
+        return shape
+
+    def norm_or(self, own: str) -> str:
+        """The norm as chosen, or a backbone's ``own``."""
+        return own if self.norm == "auto" else self.norm
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -366,10 +402,7 @@ def problems(config: RunConfig) -> list[Problem]:
         found.append(Problem(field=name, key=key, values=values))
 
     model, training, label, split = config.model, config.training, config.label, config.split
-    shape = model.shape()
-    if model.backbone == "transformer" and shape["hidden"] % shape["heads"]:
-        good = [n for n in range(1, 33) if shape["hidden"] % n == 0]
-        error("heads", "config.heads_divide", heads=shape["heads"], hidden=shape["hidden"], good=", ".join(map(str, good)))
+    found += _architecture_problems(model, config.features.context_length)
     if model.head != "auto" and training.objective != "auto" and OBJECTIVES[training.objective] != model.head:
         error("objective", "config.objective_needs_head", objective=training.objective, needs=OBJECTIVES[training.objective], head=model.head)
     if label.unit == "rank" and config.head() != "point":
@@ -393,6 +426,26 @@ def problems(config: RunConfig) -> list[Problem]:
         error("learning_rate", "config.learning_rate_zero")
     if model.condition != "none" and config.universe.symbols and len(config.universe.symbols) < 50:
         found.append(Problem(field="condition", key="config.condition_few_symbols", values={"count": len(config.universe.symbols)}, warning=True))
+    return found
+
+
+def _architecture_problems(model: ModelConfig, context_length: int) -> list[Problem]:
+    """Heads, groups and patches that cannot be built, and options the backbone does not have."""
+    found: list[Problem] = []
+    if model.backbone not in ATTENTION_BACKBONES:
+        unused = [name for name, on in (("stem", model.stem != "linear"), ("patches", model.patches)) if on]
+        return [Problem(field=name, key="config.attention_only", values={"backbone": model.backbone}, warning=True) for name in unused]
+    shape, rotary = model.shape(), model.backbone.startswith("tsf")
+    size, heads = shape["hidden"], shape["heads"]
+    good = [n for n in range(1, 33) if size % n == 0 and not (rotary and size // n % 2)]
+    if heads not in good:
+        key = "config.heads_divide" if size % heads else "config.head_size_even"
+        found.append(Problem(field="heads", key=key, values={"heads": heads, "hidden": size, "good": ", ".join(map(str, good)) or "-"}))
+    if rotary and model.attention == "gqa" and model.kv_heads and heads % model.kv_heads:
+        groups = ", ".join(str(n) for n in range(1, heads + 1) if heads % n == 0)
+        found.append(Problem(field="kv_heads", key="config.kv_heads_divide", values={"kv_heads": model.kv_heads, "heads": heads, "good": groups}))
+    if model.patches and context_length < PATCH:
+        found.append(Problem(field="patches", key="config.shorter_than_patch", values={"context_length": context_length, "patch": PATCH}))
     return found
 
 

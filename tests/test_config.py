@@ -91,3 +91,28 @@ def test_what_a_user_chose_is_never_resolved_away():
 
 def test_places_need_a_point():
     assert c.problems(c.build({"unit": "rank", "head": "quantile"}))[0].key == "config.rank_needs_point"
+
+
+@pytest.mark.parametrize(("values", "field", "key"), [
+    ({"backbone": "multiscale", "heads": 7}, "heads", "config.heads_divide"),
+    ({"backbone": "tsf", "hidden": 48, "heads": 16}, "heads", "config.head_size_even"),
+    ({"backbone": "tsf-5m", "attention": "gqa", "kv_heads": 3}, "kv_heads", "config.kv_heads_divide"),
+    ({"backbone": "moe_transformer", "patches": True, "context_length": 23}, "patches", "config.shorter_than_patch"),
+])
+def test_an_architecture_that_cannot_be_built_is_found_before_the_start(values, field, key):
+    (problem,) = c.problems(c.build(values))
+    assert (problem.field, problem.key, problem.warning) == (field, key, False)
+    with pytest.raises(ConfigError):
+        c.check(c.build(values))
+
+
+def test_an_option_the_model_does_not_have_is_a_warning():
+    found = c.problems(c.build({"backbone": "lstm", "stem": "mscnn", "patches": True}))
+    assert [(problem.field, problem.warning) for problem in found] == [("stem", True), ("patches", True)]
+    c.check(c.build({"backbone": "lstm", "stem": "mscnn"}))
+
+
+def test_widths_follow_the_hidden_size_and_norms_their_model():
+    assert c.build({"backbone": "tsf-27m"}).model.shape()["expert_size"] == c.BACKBONE_SHAPES["tsf-27m"]["expert_size"]
+    assert "expert_size" not in c.build({"backbone": "lstm"}).model.shape()
+    assert c.build().model.norm_or("rmsnorm") == "rmsnorm" and c.build({"norm": "dyt"}).model.norm_or("rmsnorm") == "dyt"

@@ -36,9 +36,10 @@ def models(arguments: argparse.Namespace, output: Output) -> Answer:
                                      horizon=chosen.label.horizon)
             counts[mode] = parameters(model)
         entries.append({"name": backbone, "shape": config.BACKBONE_SHAPES[backbone], "parameters": counts})
-    rows = [[entry["name"], *(str(size) for size in entry["shape"].values()), *(f"{count:,}" for count in entry["parameters"].values())]
+    sizes = ("hidden", "layers", "heads")
+    rows = [[entry["name"], *(str(entry["shape"][name]) for name in sizes), *(f"{count:,}" for count in entry["parameters"].values())]
             for entry in entries]
-    head = [output.word("cli.models.name"), *(output.word(f"form.{name}.label") for name in ("hidden", "layers", "heads")), *config.CONDITION_MODES]
+    head = [output.word("cli.models.name"), *(output.word(f"form.{name}.label") for name in sizes), *config.CONDITION_MODES]
     presets = [f"{name}: " + (", ".join(f"{key} {value}" for key, value in values.items()) or "-") for name, values in config.PRESETS.items()]
     data = {"models": entries, "inputs": TYPICAL_INPUTS, "presets": config.PRESETS, "objectives": config.OBJECTIVES}
     title = output.word("cli.models.title", inputs=TYPICAL_INPUTS)

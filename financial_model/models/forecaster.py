@@ -16,8 +16,10 @@ from financial_model.models.heads import build_head
 from financial_model.models.prediction import Prediction, predict
 from financial_model.models.registry import backbone, backbone_class
 
-__all__ = ["Forecaster", "Prediction", "backbone", "build_forecaster", "parameters", "predict"]
+__all__ = ["AUXILIARY", "Forecaster", "Prediction", "backbone", "build_forecaster", "parameters", "predict"]
 
+AUXILIARY = "auxiliary"
+"""Key of a loss that a backbone adds to the objective, in training only."""
 SKIP_SIZE = 64
 """Width of the small network on the last row."""
 
@@ -34,6 +36,7 @@ class Forecaster(nn.Module):
         super().__init__()
         kind = backbone_class(config.backbone)
         self.horizon, self.head_name, self.levels = horizon, head, config.quantile_levels
+        self.balance = config.balance
         self.skip = config.skip and not kind.exact
         self.backbone = kind(inputs, context_length, config.shape(), config)
         size = self.backbone.output_size
@@ -47,13 +50,20 @@ class Forecaster(nn.Module):
         self.head = build_head(head, self.condition.output_size, horizon, config.quantile_levels)
 
     def forward(self, x: Tensor, condition: Tensor, ranks: Tensor) -> dict[str, Tensor]:
-        """``{"point": [B, H]}``, ``{"quantiles": [B, H, Q]}`` or ``{"logits": [B, 3]}``, float32, in units of ``Batch.unit``."""
-        state, last = self.backbone(x), x[:, -1]
+        """``{"point": [B, H]}``, ``{"quantiles": [B, H, Q]}`` or ``{"logits": [B, 3]}``, float32, in units of ``Batch.unit``.
+
+        While training, a backbone with a loss of its own adds ``{"auxiliary": []}``, already weighted, for the step to add to the objective.
+        """
+        encoded, last = self.backbone(x), x[:, -1]
+        state, balance = encoded if isinstance(encoded, tuple) else (encoded, None)
         if self.last_row is not None:
             state = torch.cat((state, self.last_row(last)), dim=1)
         if self.skip:
             state = torch.cat((state, last.to(state.dtype)), dim=1)
-        return self.head(self.condition(state, condition, ranks))
+        outputs = self.head(self.condition(state, condition, ranks))
+        if balance is not None and self.training:
+            outputs[AUXILIARY] = self.balance * balance
+        return outputs
 
 
 def build_forecaster(model: ModelConfig, *, head: str, inputs: int, context_length: int, horizon: int) -> Forecaster:

@@ -1,4 +1,4 @@
-"""Small parts of attention models: norms by name, positions, and the pre-norm block.
+"""Small parts of attention models: norms by name, positions, and the pre-norm blocks.
 
 In and out: tensors [B, T, size]. They know no feature, condition or head.
 """
@@ -9,6 +9,7 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from financial_model.errors import ConfigError
 from financial_model.models.attention import SelfAttention
@@ -27,9 +28,20 @@ class DynamicTanh(nn.Module):
         return self.weight * torch.tanh(self.alpha * x) + self.bias
 
 
+class BatchNorm(nn.BatchNorm1d):
+    """Each component by its mean and spread over all rows of the batch; outside training by their running means, so that no row sees another."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        rows = input.flatten(0, -2)
+        if self.training and len(rows) > 1:  # one row has no spread
+            return super().forward(rows).view_as(input)
+        normed = F.batch_norm(rows, self.running_mean, self.running_var, self.weight, self.bias, training=False, eps=self.eps)
+        return normed.view_as(input)
+
+
 def build_norm(name: str, size: int) -> nn.Module:
-    """layernorm, rmsnorm or dyt over the last axis; ``ConfigError`` for an unknown name."""
-    kinds: dict[str, type[nn.Module]] = {"layernorm": nn.LayerNorm, "rmsnorm": nn.RMSNorm, "dyt": DynamicTanh}
+    """layernorm, rmsnorm, batchnorm or dyt over the last axis; ``ConfigError`` for an unknown name."""
+    kinds: dict[str, type[nn.Module]] = {"layernorm": nn.LayerNorm, "rmsnorm": nn.RMSNorm, "batchnorm": BatchNorm, "dyt": DynamicTanh}
     if name not in kinds:
         raise ConfigError("models.unknown_norm", name=name, known=", ".join(kinds))
     return kinds[name](size)
@@ -69,3 +81,20 @@ class Block(nn.Module):
         kept = x[:, -1:] if last_only else x
         kept = kept + self.dropout(self.attention(self.attention_norm(x), last_only=last_only))
         return kept + self.dropout(self.feed(self.feed_norm(kept)))
+
+
+class ExpertBlock(nn.Module):
+    """A pre-norm block whose feed-forward is a set of experts; returns the balance of their work beside the rows."""
+
+    def __init__(self, size: int, attention: nn.Module, experts: nn.Module, *, norm: str, dropout: float) -> None:
+        super().__init__()
+        self.attention_norm, self.attention = build_norm(norm, size), attention
+        self.feed_norm, self.experts = build_norm(norm, size), experts
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, **which: bool) -> tuple[Tensor, Tensor]:
+        """([B, T, size], balance []); ``last_only`` goes to an attention that knows it, and only the last row is then kept."""
+        kept = x[:, -1:] if which.get("last_only") else x
+        kept = kept + self.dropout(self.attention(self.attention_norm(x), **which))
+        answer, balance = self.experts(self.feed_norm(kept))
+        return kept + self.dropout(answer), balance

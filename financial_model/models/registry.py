@@ -3,7 +3,8 @@
 In: a name. Out: a class. It knows no layer, no head and no configuration.
 
 A backbone is ``class(inputs, context_length, shape, config)`` with ``output_size`` and ``forward(x [B, T, inputs]) -> [B, output_size]``;
-``shape`` holds hidden, layers and heads with the backbone's own values filled in. Two class attributes say what stands beside it:
+``shape`` holds hidden, layers and heads with the backbone's own values filled in. A backbone with a loss of its own (the balance of experts)
+returns ``(state, loss [])`` instead: the forecaster hands it to the training step. Two class attributes say what stands beside it:
 ``reads_last_row`` (it is itself a function of the last row, so a second network there would be a copy) and ``exact`` (its size is a
 published figure: nothing is added at all).
 """
@@ -31,7 +32,7 @@ class Backbone(nn.Module):
     def __init__(self, inputs: int, context_length: int, shape: dict[str, int], config: ModelConfig) -> None:
         super().__init__()
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         raise NotImplementedError
 
 

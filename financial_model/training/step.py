@@ -16,6 +16,7 @@ import torch
 from financial_model import runtime
 from financial_model.config import TrainConfig
 from financial_model.errors import KairosError
+from financial_model.models.forecaster import AUXILIARY
 
 if TYPE_CHECKING:
     from financial_model.datasets.loader import Batch
@@ -89,11 +90,13 @@ class TrainingStep:
         for part in _parts(batch, rows):
             weight = len(part["label"]) / len(batch.label)
             with self.autocast():
-                outputs = self._forward(part["x"], part["condition"], part["ranks"])
+                outputs = dict(self._forward(part["x"], part["condition"], part["ranks"]))
+            auxiliary = outputs.pop(AUXILIARY, None)  # the curve shows the objective alone, as the validation does
             loss = self.objective({name: output.float() for name, output in outputs.items()}, part["z"], part["label"])
             if self.device.type == "cpu" and not torch.isfinite(loss):
                 raise NotFiniteError("loss")
-            self.scaler.scale(loss * (share * weight)).backward()
+            whole = loss if auxiliary is None else loss + auxiliary
+            self.scaler.scale(whole * (share * weight)).backward()
             total += loss.detach() * weight
         return total
 

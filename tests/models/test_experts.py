@@ -76,7 +76,7 @@ def test_balance_is_one_when_the_work_is_even_and_more_when_it_is_not():
     with torch.no_grad():
         layer.router.weight.copy_(5 * torch.eye(4))
     even = torch.eye(4) + torch.eye(4).roll(1, 0) * 0.5  # the four rows choose the pairs 0-1, 1-2, 2-3, 3-0
-    assert float(layer.route(even)[2]) == pytest.approx(1.0, abs=1e-6)
+    assert layer.route(even)[2].item() == pytest.approx(1.0, abs=1e-6)
     crowded = float(layer.route(even[:1].expand(8, 4))[2])
     assert crowded > 1.5
 

@@ -22,13 +22,18 @@ GOLDEN: dict[str, tuple[float, ...]] = {
     "lstm_tutorial": (0.224282, 0.246668, 0.218373, 0.213529),
     "transformer": (0.224678, 0.210455, 0.176051, 0.184605),
     "cnn_lstm": (0.223130, 0.212478, 0.175912, 0.173736),
+    "tsf": (0.222223, 0.207347, 0.176853, 0.181317),
+    "tsf-5m": (0.224298, 0.210452, 0.175766, 0.182830),
+    "tsf-27m": (0.224179, 0.207739, 0.176525, 0.184931),
+    "moe_transformer": (0.225395, 0.212610, 0.172877, 0.179756),
+    "multiscale": (0.223677, 0.206567, 0.176171, 0.178628),
 }
 
 
 def losses(backbone, panel, folder):
     """Training losses at the steps POINTS: quantile head, film condition, no dropout, so that no random draw after the start matters."""
     config = make_config(
-        head="quantile", epochs=2, batch_size=57, learning_rate=3e-3,
+        head="quantile", epochs=2, batch_size=57, learning_rate=3e-3, weight_decay=1e-2,
         model={"backbone": backbone, "condition": "film", "hidden": 16, "layers": 1, "heads": 2, "dropout": 0.0, "head_dropout": 0.0})
     run(config, panel, folder)
     found = {event["step"]: event["metrics"]["loss"] for event in events_of(folder, "step")}

@@ -10,21 +10,23 @@ from torch import Tensor, nn
 from financial_model.config import ModelConfig
 from financial_model.models.layers import BarsAgo, Block, build_norm
 from financial_model.models.registry import Backbone, backbone
+from financial_model.models.stem import build_stem, places_of
 
 
 @backbone("transformer")
 class Transformer(Backbone):
-    """Linear in, positions, ``layers`` pre-norm blocks, a last norm. The forecast reads the last bar, so the last block computes only that."""
+    """Stem, positions, ``layers`` pre-norm blocks, a last norm. The forecast reads the last bar, so the last block computes only that."""
 
     def __init__(self, inputs: int, context_length: int, shape: dict[str, int], config: ModelConfig) -> None:
         super().__init__(inputs, context_length, shape, config)
         size = self.output_size = shape["hidden"]
-        self.embed = nn.Linear(inputs, size)
-        self.position = BarsAgo(context_length, size)
+        norm = config.norm_or("layernorm")
+        self.embed = build_stem(inputs, size, config)
+        self.position = BarsAgo(places_of(context_length, config), size)
         self.dropout = nn.Dropout(config.dropout)
         self.blocks = nn.ModuleList(
-            Block(size, shape["heads"], norm=config.norm, dropout=config.dropout, causal=config.causal) for _ in range(shape["layers"]))
-        self.norm = build_norm(config.norm, size)
+            Block(size, shape["heads"], norm=norm, dropout=config.dropout, causal=config.causal) for _ in range(shape["layers"]))
+        self.norm = build_norm(norm, size)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.encode(x, last_only=True)[:, -1]
