@@ -78,9 +78,11 @@ class Experts(nn.Module):
 
 def _grouped(rows: Tensor, weight: Tensor, ends: Tensor) -> Tensor:
     """``rows [n, a]`` up to ``ends[0]`` times ``weight[0]``, from there up to ``ends[1]`` times ``weight[1]``, and so on: [n, b]."""
-    if all(size * weight.element_size() % ALIGNMENT == 0 for size in weight.shape[1:]):
+    aligned = all(size * weight.element_size() % ALIGNMENT == 0 for size in weight.shape[1:])
+    # torch promises bfloat16 only; its plain CPU version also takes float32, but a compiler does not believe it
+    if aligned and (weight.dtype == torch.bfloat16 or weight.device.type == "cpu" and not torch.compiler.is_compiling()):
         return F.grouped_mm(rows, weight, offs=ends)
-    counts = ends.diff(prepend=ends.new_zeros(1)).tolist()  # rare sizes: the product below waits for the device
+    counts = ends.diff(prepend=ends.new_zeros(1)).tolist()  # the products below wait for the device
     return torch.cat([part @ one for part, one in zip(rows.split(counts), weight.unbind(), strict=True)])
 
 

@@ -49,7 +49,7 @@ class MSCNN(nn.Module):
         for step in range(1, len(KERNELS)):
             slow.append(slow[-1] + halves[-1 - step][0])
             fast.append(fast[-1] + halves[step][1])
-        return (entered + self.join(torch.cat((*slow, *fast), dim=1))).transpose(1, 2)
+        return (entered + self.join(torch.cat((*slow, *fast), dim=1))).transpose(1, 2).contiguous()  # a compiler guesses the strides wrong
 
 
 class Patches(nn.Module):

@@ -82,3 +82,13 @@ def test_places_after_the_stem():
 def test_an_unknown_stem_is_refused():
     with pytest.raises(ConfigError, match="fourier"):
         build_stem(3, 8, ModelConfig(stem="fourier"))
+
+
+@pytest.mark.parametrize("backbone", ATTENTION)
+def test_a_compiled_model_is_the_same_model(backbone):
+    torch.manual_seed(0)
+    config = ModelConfig(backbone=backbone, hidden=8, layers=1, heads=2, experts=3, dropout=0.0, head_dropout=0.0, stem="mscnn")
+    model, batch = build_forecaster(config, head="point", inputs=5, context_length=60, horizon=3), windows(6, length=60)
+    compiled = torch.compile(model, backend="aot_eager")(*batch)
+    torch._dynamo.reset()
+    assert torch.allclose(compiled["point"], model(*batch)["point"], atol=1e-5)
