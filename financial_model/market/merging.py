@@ -21,14 +21,14 @@ _TOLERANCE = 1e-6
 def differs(old: pd.DataFrame, new: pd.DataFrame) -> bool:
     """True unless the last stored bars and the first new ones say the same of the days they share, and every stored day since is among the new.
 
-    Prices to one part in a million; volume to one in a thousand (vendors round it).
+    Prices to one part in a million, a factor of the source's own too; volume to one in a thousand (vendors round it).
     """
     tail = old[old["date"] >= new["date"].min()].set_index("date")
     again = new.set_index("date")
     if not len(tail) or not tail.index.isin(again.index).all():
         return True
     again = again.loc[tail.index]
-    for column in PRICES:
+    for column in (*PRICES, *(("factor",) if "factor" in tail and "factor" in again else ())):
         if (np.abs(again[column] - tail[column]) > _TOLERANCE * tail[column]).any():
             return True
     volume = np.abs(again["volume"].fillna(0) - tail["volume"])

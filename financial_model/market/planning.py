@@ -96,7 +96,7 @@ def plan_download(store: Store, source: Source, query: Query, *, retry: bool = F
             empty += 1
         elif row is None or row["status"] != "ok" or row["source"] != source.name or asked.get(listing.symbol, "9999") > start:
             items.append(PlanItem(symbol=listing.symbol, name=listing.name))
-        elif _is_current(listing.symbol, row["last"]):
+        elif _is_current(listing.symbol, row["last"]) or "" < listing.until < row["updated"][:10]:
             current += 1
         else:
             items.append(PlanItem(symbol=listing.symbol, name=listing.name, action="update"))

@@ -66,6 +66,8 @@ class Listing:
     symbol: str
     name: str = ""
     board: str = ""
+    until: str = ""
+    """ISO day on which it left the exchange; empty: still listed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +121,7 @@ class Source(Protocol):
 
 
 _REGISTER = {
+    "baostock": "financial_model.market.sources.baostock:BaostockSource",
     "demo": "financial_model.market.sources.demo:DemoSource",
     "tdx": "financial_model.market.sources.tdx:TdxSource",
     "yahoo": "financial_model.market.sources.yahoo:YahooSource",
