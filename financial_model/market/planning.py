@@ -16,6 +16,7 @@ from financial_model.errors import ConfigError, DataError
 from financial_model.market.calendar import exchange, sessions
 from financial_model.market.sources.base import Query, Source
 from financial_model.market.sources.session_end import last_complete_day
+from financial_model.market.symbols import parse_symbol
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,7 +81,8 @@ def plan_download(store: Store, source: Source, query: Query, *, retry: bool = F
         return DownloadPlan(source=source.name, start=query.start, items=(), stocks=stocks, new=stocks, update=0, current=0, empty=0, bars=bars,
                             bytes=bars * BYTES_A_BAR, seconds=stocks * source.capabilities.seconds_per_symbol)
     start = _checked_start(query.start)
-    query = replace(query, count=USUAL_COUNT if query.count is None else query.count)
+    symbols = tuple(dict.fromkeys(str(parse_symbol(text)) for text in query.symbols))
+    query = replace(query, symbols=symbols, count=USUAL_COUNT if query.count is None else query.count)
     known = store.symbols("all", status="all").set_index("symbol")
     _refuse_other_lengths(known, source.bar_seconds)
     asked = _asked(store)

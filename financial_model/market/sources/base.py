@@ -45,7 +45,7 @@ class Capabilities:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Query:
-    """What a user wants. ``symbols`` win over ``count`` and ``boards``."""
+    """What a user wants. ``symbols`` win over ``count`` and ``boards``; a source sees them as ``str(Symbol)``, each once."""
 
     symbols: tuple[str, ...] = ()
     count: int | None = None

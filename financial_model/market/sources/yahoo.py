@@ -10,6 +10,7 @@ import logging
 import tempfile
 import threading
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -60,6 +61,7 @@ class YahooSource:
         self.pause, self.timeout = (0.0 if server else pause), timeout
         yfinance.set_tz_cache_location(cache_dir or tempfile.mkdtemp(prefix="kairos-yahoo-"))
         yfinance.config.debug.hide_exceptions = False
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module="^yfinance")  # it turns its own on; nobody here can act on them
         logging.getLogger("yfinance").setLevel(logging.CRITICAL)  # every failure is raised, and reported in our own words
         self.session = _session(server)
 
