@@ -128,7 +128,15 @@ def _run_commands(command: Any, words: _Words) -> None:
 
 
 def _measuring_commands(command: Any, words: _Words) -> None:
+    parser = command("backtest")
+    parser.add_argument("run", metavar="RUN", help=words("flag.run"))
+    parser.add_argument("--top", type=int, default=None, metavar="N", help=words("flag.backtest_top"))
+    for name, kind in (("drop", int), ("every", int), ("minimum_holding", int), ("industry_cap", float), ("capital", float), ("volume_share", float)):
+        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=None, metavar="N" if kind is int else "X", help=words(f"flag.{name}"))
+    parser.add_argument("--csv", default="", metavar="FILE", help=words("flag.trades_csv"))
+
     parser = command("recover")
+    parser.add_argument("run", nargs="?", default="", metavar="RUN", help=words("flag.recover_run"))
     parser.add_argument("--quick", action="store_true", help=words("flag.quick"))
     parser.add_argument("--seeds", type=int, default=1, metavar="N", help=words("flag.seeds"))
     parser.add_argument("--variants", default="", metavar="A,B", help=words("flag.variants"))

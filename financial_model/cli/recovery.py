@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from financial_model.cli.arguments import settings_of
+from financial_model.cli.arguments import settings_of, workspace_of
 from financial_model.cli.output import Answer, Output, ProgressBar, figure, percent, table
 from financial_model.cli.training import stopping
+from financial_model.errors import ConfigError
+from financial_model.serving.runs import RunStore
 
 
 def recover(arguments: argparse.Namespace, output: Output) -> Answer:
@@ -20,12 +22,20 @@ def recover(arguments: argparse.Namespace, output: Output) -> Answer:
     from financial_model.serving import recovery
 
     variants = tuple(part.strip() for part in arguments.variants.split(",") if part.strip()) or recovery.ORDER
-    config = recovery.settings(settings_of(arguments), preset=arguments.preset or ("quick" if arguments.quick else "standard"))
+    runs, typed = RunStore(workspace_of(arguments).checkpoint_dir), settings_of(arguments)
+    if arguments.run and (typed or arguments.preset):
+        raise ConfigError("cli.recover.run_takes_no_settings", run=arguments.run)
+    run = runs.get(arguments.run) if arguments.run else None
+    config = run.run_config() if run else recovery.settings(typed, preset=arguments.preset or ("quick" if arguments.quick else "standard"))
     given = {name: getattr(arguments, name) for name in ("stocks", "years") if getattr(arguments, name) is not None}
     size = replace(recovery.QUICK if arguments.quick else recovery.Size(), **given)
     with stopping(output) as stop, ProgressBar(output) as progress:
         found = recovery.recover(config, variants=variants, seeds=arguments.seeds, size=size, progress=progress, stop=stop)
-    return Answer(found, recovery_lines(found, output))
+    lines = recovery_lines(found, output)
+    if run is not None and "null" in found["variants"]:
+        recovery.keep_null(run, runs, found)
+        lines.append(output.word("cli.recover.kept", run=run.id))
+    return Answer({**found, **({"run": run.id} if run else {})}, lines)
 
 
 def recovery_lines(found: Mapping[str, Any], output: Output) -> list[str]:

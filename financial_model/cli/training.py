@@ -66,7 +66,7 @@ def evaluate(arguments: argparse.Namespace, output: Output) -> Answer:
     store = RunStore(workspace.checkpoint_dir)
     run = store.get(arguments.run)
     html = report(run, store, found, Path(arguments.html), language=output.language) if arguments.html else None
-    split, notes = found["split"], [output.word(note["key"], **note["fields"]) for note in found["notes"]]
+    split, notes = found["split"], [output.word(note["key"], **note["fields"]) for note in (*found["notes"], *found.get("missing", ()))]
     data = {"run": run.id, "checkpoint": found["checkpoint"], "test": split["test"], "split": split, "test_opened": found["test_opened"],
             "synthetic": found["synthetic"], **found["metrics"], "verdict": sentences(found["result"]["verdict"], "en"), "notes": notes,
             **({"folds": found["folds"]} if "folds" in found else {}),

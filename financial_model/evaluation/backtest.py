@@ -33,6 +33,8 @@ class BacktestSettings:
     """Sessions between decisions."""
     minimum_holding: int = 1
     """Sessions a stock is kept at least."""
+    industry_cap: float = 0.0
+    """Largest share of the places that one industry may take, at least one place; 0: no limit. Industries are those of today."""
     capital: float = 1_000_000.0
     volume_share: float = 0.05
     """Largest share of a day's traded amount that one order may be; 0: no limit."""
@@ -105,8 +107,13 @@ class _Position:
 
 
 def run_backtest(market: MarketDays, score: Array, settings: BacktestSettings | None = None) -> Backtest:
-    """Follow ``score`` [days, stocks] (NaN: no forecast). ``DataError`` when no day has a forecast and a day after it."""
+    """Follow ``score`` [days, stocks] (NaN: no forecast).
+
+    ``DataError`` when no day has a forecast and a day after it, or when industries are to be limited and none is known.
+    """
     settings = settings or BacktestSettings()
+    if settings.industry_cap and len(set(market.industries)) < 2:
+        raise DataError("evaluation.no_industries")
     signals = np.flatnonzero(np.isfinite(score).any(axis=1))
     signals = signals[signals < len(market.time) - 1]
     if not len(signals):
@@ -128,6 +135,8 @@ class _Book:
 
     def __init__(self, market: MarketDays, settings: BacktestSettings) -> None:
         self.market, self.settings, self.boards = market, settings, market.boards()
+        self.groups = market.industries
+        self.most = max(1, int(settings.industry_cap * settings.top + 1e-9)) if settings.industry_cap else 0
         self.cash = settings.capital
         self.held: dict[int, _Position] = {}
         self.trades: list[Trade] = []
@@ -150,7 +159,7 @@ class _Book:
     def follow(self, score: Array, day: int) -> None:
         """Sell first, then buy with what is there."""
         locked = [stock for stock, position in self.held.items() if day - position.bought < self.settings.minimum_holding]
-        sell, buy = exchange(score, self.held, self.settings.top, self.settings.drop, locked)
+        sell, buy = exchange(score, self.held, self.settings.top, self.settings.drop, locked, self.groups, self.most)
         for stock in sell:
             self._sell(stock, day)
         buy = buy[: max(self.settings.top - len(self.held), 0)]  # a blocked or partial sale leaves no place

@@ -9,7 +9,7 @@ A guarantee it is not: the textbook one needs days that are exchangeable, and ma
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from financial_model.errors import DataError
 from financial_model.evaluation import classification
 from financial_model.evaluation.evaluate import judge
 from financial_model.evaluation.sample import Sample, aligned, build_sample
+from financial_model.features.labels import last_bar
 from financial_model.training.plain import plain
 
 if TYPE_CHECKING:
@@ -166,6 +167,23 @@ def compare(before: Prediction, after: Prediction, panel: Panel, label: LabelCon
         errors = [classification.class_calibration(judged.probabilities, sample.label)[1] for judged in sides]  # type: ignore[arg-type]
         rows.append({"name": "ece", "before": errors[0], "after": errors[1]})
     return plain({"rows": rows})
+
+
+def compare_gates(forecasts: Sequence[Prediction], gates: Sequence[Mapping[str, float]], panel: Panel, label: LabelConfig) -> dict[str, Any]:
+    """``{"name", "before", "after"}``: mean mark on (test) rows when the likeliest class is announced, and when the gate of each forecast decides."""
+    marks: list[tuple[Array, Array]] = []
+    for prediction, gate in zip(forecasts, gates, strict=True):
+        known = prediction.end + last_bar(prediction.expected.shape[1], label.entry) < panel.offsets[1:][panel.symbol_index(prediction.end)]
+        if not known.any():
+            continue
+        sample = build_sample(prediction.end, panel, label, prediction.expected.shape[1])
+        probabilities = judge(prediction, sample, label, "model").probabilities
+        if probabilities is None:
+            raise DataError("evaluation.calibration_no_quantiles")
+        marks.append((classification.MARKS[sample.label, probabilities.argmax(axis=1)],
+                      classification.MARKS[sample.label, Gate(**gate).apply(probabilities)]))
+    before, after = (float(np.concatenate(side).mean()) if marks else None for side in zip(*marks, strict=True)) if marks else (None, None)
+    return {"name": "mark_score_gated", "before": before, "after": after}
 
 
 def to_json(adjustment: QuantileStretch | ClassSoftening | Gate) -> dict[str, Any]:

@@ -6,11 +6,13 @@ It knows no portfolio and no cost; price limits come from the dated rules of the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from financial_model.config import INDUSTRIES
 from financial_model.errors import DataError
 from financial_model.features.labels import OPENS_AT_LIMIT_DOWN, OPENS_AT_LIMIT_UP, TRADES
 from financial_model.market.symbols import board
@@ -42,6 +44,8 @@ class MarketDays:
     index: Array | None = None
     """float64 [days] level of the market index"""
     index_name: str = ""
+    industries: tuple[int, ...] = ()
+    """[stocks] number of each stock's industry; empty where they are not known"""
 
     def boards(self) -> list[str]:
         return [board(symbol) for symbol in self.symbols]
@@ -65,9 +69,12 @@ class MarketDays:
         return None if self.index is None else np.concatenate([[0.0], self.index[1:] / self.index[:-1] - 1])
 
 
-def market_days(bars: PackedBars, *, first: int | None = None, last: int | None = None) -> MarketDays:
-    """The sessions from ``first`` to ``last`` (seconds, inclusive) of ``bars``. ``DataError`` when there is none."""
-    from financial_model.datasets.write import tradable_flags
+def market_days(bars: PackedBars, *, first: int | None = None, last: int | None = None, industries: Mapping[str, str] | None = None) -> MarketDays:
+    """The sessions from ``first`` to ``last`` (seconds, inclusive) of ``bars``. ``DataError`` when there is none.
+
+    ``industries``: symbol -> name out of config.INDUSTRIES; a symbol without one belongs to ``other``.
+    """
+    from financial_model.datasets.row_facts import tradable_flags
 
     inside = np.ones(len(bars.time), bool)
     if first is not None:
@@ -89,7 +96,8 @@ def market_days(bars: PackedBars, *, first: int | None = None, last: int | None 
     amount = np.where(np.isfinite(bars.amount), bars.amount, bars.volume * (bars.open + bars.close) / 2)
     return MarketDays(
         time=time, symbols=tuple(bars.symbols), open=grid(bars.open), close=grid(bars.close), factor=grid(bars.factor), amount=grid(amount),
-        flags=grid(tradable_flags(bars), 0), index=_index_levels(bars, time), index_name=bars.market_name)
+        flags=grid(tradable_flags(bars), 0), index=_index_levels(bars, time), index_name=bars.market_name,
+        industries=tuple(INDUSTRIES.index(industries.get(symbol, "other")) for symbol in bars.symbols) if industries else ())
 
 
 def _index_levels(bars: PackedBars, time: Array) -> Array | None:

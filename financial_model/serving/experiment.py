@@ -153,11 +153,14 @@ class Experiment:
 
     def _judge(self, panel: Panel, checkpoint: Path) -> None:
         """Open the test part, once, and put what it said into every place that shows it. Who looked before the end is counted."""
+        from financial_model.market.store import Store
+        from financial_model.serving import trials
         from financial_model.serving.judging import judge, publish, stored
 
         before = stored(self.run)
         self._stage("evaluate")
-        result = judge(checkpoint, panel, progress=self.progress, stop=self.stop)
+        result = judge(checkpoint, panel, store=Store(self.workspace.data_dir), trials=trials.count(self.runs, self.run),
+                       progress=self.progress, stop=self.stop)
         self._stage("report")
         publish(self.run, self.runs, {**result, "test_opened": 1 if before is None else int(before["test_opened"]) + 1})
         logger.info("test: %s", ", ".join(f"{name} {result['metrics'][name]}" for name in ("ic", "rank_ic", "direction", "mae_percent")))
@@ -176,6 +179,8 @@ def evaluate_run(workspace: Workspace, run_id: str, *, progress: ProgressCallbac
     Keys: ``metrics`` (names of product.md 12), ``result`` (every figure), ``split``, ``fingerprint``, ``test_opened`` (times the test was looked
     at), ``notes`` (``[{"key", "fields"}]``). A new evaluation keeps the training dates and lets the test run on to the newest day.
     """
+    from financial_model.market.store import Store
+    from financial_model.serving import trials
     from financial_model.serving.judging import judge, publish, stored
 
     runs, progress = RunStore(workspace.checkpoint_dir), progress or _silent
@@ -185,7 +190,7 @@ def evaluate_run(workspace: Workspace, run_id: str, *, progress: ProgressCallbac
     if run.active:
         raise JobError("runs.busy", run=run.id, state=run.state)
     try:
-        panel = _current_panel(workspace, run, progress, stop)
+        panel = current_panel(workspace, run, progress=progress, stop=stop)
     except DataError as error:
         if before is None or error.key != "serving.no_data":
             raise
@@ -193,13 +198,15 @@ def evaluate_run(workspace: Workspace, run_id: str, *, progress: ProgressCallbac
     if before is not None and before["fingerprint"] == panel.fingerprint and before["checkpoint"] == checkpoint.name:
         return {**before, "notes": []}
     count = 1 if before is None else int(before["test_opened"]) + 1
-    result = {**judge(checkpoint, panel, progress=progress, stop=stop), "test_opened": count}
+    result = {**judge(checkpoint, panel, store=Store(workspace.data_dir), trials=trials.count(runs, run), progress=progress, stop=stop),
+              "test_opened": count}
     notes = [] if before is None else [{"key": "serving.note_data_changed", "fields": {"count": count}}]
     publish(run, runs, {**result, "notes": notes})
-    return {**result, "notes": notes}
+    return {name: value for name, value in result.items() if name != "backtest"} | {"notes": notes}
 
 
-def _current_panel(workspace: Workspace, run: RunInfo, progress: ProgressCallback, stop: threading.Event | None) -> Panel:
+def current_panel(workspace: Workspace, run: RunInfo, *, progress: ProgressCallback | None = None, stop: threading.Event | None = None) -> Panel:
+    """The panel of a run's settings on the data of today. ``DataError`` when there are none."""
     from financial_model.datasets.panel import build_panel, open_panel
 
     require_data(workspace)

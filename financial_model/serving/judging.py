@@ -10,92 +10,132 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from financial_model.errors import DataError
 from financial_model.paths import atomic_write
+from financial_model.serving import backtesting, pieces
 from financial_model.serving.runs import METRICS, RunInfo, RunStore
+from financial_model.serving.trials import read_backtest
 from financial_model.training.plain import plain
 
 if TYPE_CHECKING:
-    from financial_model.config import RunConfig
     from financial_model.datasets.panel import Panel
+    from financial_model.market.store import Store
     from financial_model.models.prediction import Prediction
+    from financial_model.serving.pieces import Piece
 
 logger = logging.getLogger(__name__)
 
-EVALUATION, REPORT = "evaluation.json", "report.html"
+EVALUATION, REPORT, FORECASTS = "evaluation.json", "report.html", "out_of_sample.npz"
 TRUTH = ("oracle_ic", "oracle_ic_interval", "recovery", "recovery_interval")
 """Only where the market's truth is known."""
 
 
-def judge(checkpoint: Path, panel: Panel, *, progress: Callable[..., None], stop: threading.Event | None = None) -> dict[str, Any]:
-    """Every figure of the test part. Keys: metrics, result, split, data, fingerprint, checkpoint, synthetic, evaluated; folds of a walk-forward."""
+def judge(checkpoint: Path, panel: Panel, *, store: Store | None = None, trials: int = 1, progress: Callable[..., None],
+          stop: threading.Event | None = None) -> dict[str, Any]:
+    """Every figure of the test part, of a walk-forward run of all its pieces together.
+
+    Keys: metrics, result, split, data, fingerprint, checkpoint, synthetic, evaluated; folds of a walk-forward; recalibration and, with ``store``
+    (the bars), backtest: why one of these two could not be made stands in ``missing``. ``trials``: configurations tried on these data so far.
+    """
     from financial_model.config import BASELINES
-    from financial_model.serving.forecaster import load
-    from financial_model.serving.walkforward import has_folds, judge_folds
-
-    if has_folds(checkpoint):
-        return judge_folds(checkpoint, panel, progress=progress, stop=stop)
-    forecaster = load(checkpoint)
-    config, split = forecaster.config, test_split(forecaster.header, panel)
-    train, test = (_ends(panel, config, split[part]) for part in ("train", "test"))
-    if not len(test):
-        raise DataError("serving.no_test_windows", first=split["test"]["first"], last=split["test"]["last"])
-    prediction = forecaster.predict_panel(panel, test, stop=stop, progress=lambda done, total: progress("evaluate", done, total))
-    rivals = baselines(panel, config, train, test, names=BASELINES, progress=progress, stop=stop)
-    return judged(prediction, rivals, panel, config, split, checkpoint.name)
-
-
-def judged(prediction: Prediction, rivals: Mapping[str, Prediction], panel: Panel, config: RunConfig, split: Mapping[str, Any],
-           checkpoint: str) -> dict[str, Any]:
-    """The figures of a forecast beside its rivals, and what they rest on."""
-    from financial_model.datasets.splits import iso
     from financial_model.evaluation.evaluate import evaluate
 
-    result = evaluate(prediction, panel, config, rivals)
-    facts = {"stocks": len(panel.symbols), "rows": panel.rows, "first": iso(int(panel.time.min())), "last": iso(int(panel.time.max())),
-             "fingerprint": panel.fingerprint, "market": panel.market}
-    return {"metrics": headline(result), "result": result, "split": split, "fingerprint": panel.fingerprint, "checkpoint": checkpoint,
-            "synthetic": panel.synthetic, "data": facts, "evaluated": datetime.now().isoformat(timespec="seconds")}
+    found = pieces.pieces(checkpoint, panel)
+    config, split = found[-1].config, pieces.whole_split(found)
+    parts = pieces.predict(found, panel, "test", stage="evaluate", progress=progress, stop=stop)
+    model, rivals = pieces.joined(parts), pieces.rivals(found, panel, BASELINES, progress=progress, stop=stop)
+    result = evaluate(model, panel, config, rivals, trials=trials)
+    save_forecasts(checkpoint.parent / FORECASTS, model, [len(part) for part in parts], panel)
+    missing: list[dict[str, Any]] = []
+    answer = {
+        "metrics": headline(result), "result": result, "split": split, "fingerprint": panel.fingerprint, "checkpoint": checkpoint.name,
+        "synthetic": panel.synthetic, "data": _facts(panel), "evaluated": datetime.now().isoformat(timespec="seconds"),
+        "recalibration": _unless(missing, lambda: _recalibration(found, parts, panel, progress=progress, stop=stop)), "missing": missing}
+    if store is not None:
+        progress("backtest")
+        answer["backtest"] = _unless(missing, lambda: backtesting.backtest(model, panel, store, config, count=trials))
+    if len(found) > 1:
+        answer["folds"] = [_fold(piece, part, panel) for piece, part in zip(found, parts, strict=True)]
+    return answer
 
 
-def test_split(header: Mapping[str, Any], panel: Panel) -> dict[str, Any]:
-    """The dates of a checkpoint, its test running on to the newest day of ``panel``."""
-    from financial_model.datasets.splits import iso, seconds
-
-    split = {name: dict(entry) if isinstance(entry, Mapping) else entry for name, entry in header["split"].items()}
-    newest = int(panel.time.max())
-    if newest > seconds(split["test"]["last"]):
-        split["test"]["last"] = iso(newest)
-    return split
+def _unless(missing: list[dict[str, Any]], make: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
+    """What ``make`` gives, or None and the reason in ``missing``: too few dates must not cost a finished training its result."""
+    try:
+        return make()
+    except DataError as error:
+        missing.append({"key": error.key, "fields": error.fields, "level": "warning"})
+        return None
 
 
-def _ends(panel: Panel, config: RunConfig, part: Mapping[str, Any]) -> Any:
-    from financial_model.datasets.splits import seconds
-    from financial_model.datasets.windows import window_ends
+def _recalibration(found: Sequence[Piece], parts: Sequence[Prediction], panel: Panel, *, progress: Callable[..., None],
+                   stop: threading.Event | None) -> dict[str, Any]:
+    """``rows`` (figure, before, after) on the test dates, and the adjustments of each piece, fitted on its validation dates."""
+    from financial_model.evaluation import calibration
 
-    return window_ends(panel, seconds(part["first"]), seconds(part["last"]), config.features.context_length, config.label.horizon,
-                       entry=config.label.entry)
+    label = found[-1].config.label
+    validated = pieces.predict(found, panel, "validation", stage="recalibrate", progress=progress, stop=stop)
+    adjusted = [pieces.recalibrate(validation, test, panel, piece.config)
+                for piece, validation, test in zip(found, validated, parts, strict=True) if len(test)]
+    before, after = pieces.joined([part for part in parts if len(part)]), pieces.joined([part for part, _ in adjusted])
+    gated = calibration.compare_gates([part for part, _ in adjusted], [facts["gate"] for _, facts in adjusted], panel, label)
+    return {"rows": [*calibration.compare(before, after, panel, label)["rows"], gated], "adjustments": [facts for _, facts in adjusted]}
 
 
-def baselines(panel: Panel, config: RunConfig, train: Any, test: Any, *, names: tuple[str, ...], progress: Callable[..., None],
-              stop: threading.Event | None) -> dict[str, Prediction]:
-    """The forecasts any model must beat, for the same windows."""
-    from financial_model.errors import Stopped
-    from financial_model.models.baselines import baseline_class
+def _fold(piece: Piece, part: Prediction, panel: Panel) -> dict[str, Any]:
+    """Dates and figures of one fold; no figures while none of its outcomes is known."""
+    from financial_model.evaluation.evaluate import quick_score
 
-    found = {}
-    for place, name in enumerate(names):
-        if stop is not None and stop.is_set():
-            raise Stopped
-        progress("baselines", place, len(names))
-        found[name] = baseline_class(name)().fit(panel, train, config).predict(panel, test)
-    progress("baselines", len(names), len(names))
-    return found
+    try:
+        figures: dict[str, Any] = dict(quick_score(part, panel, piece.config.label))
+    except DataError as error:
+        if error.key != "evaluation.no_rows":
+            raise
+        figures = {}
+    return {"split": piece.split, "metrics": figures}
+
+
+def _facts(panel: Panel) -> dict[str, Any]:
+    from financial_model.datasets.splits import iso
+
+    return {"stocks": len(panel.symbols), "rows": panel.rows, "first": iso(int(panel.time.min())), "last": iso(int(panel.time.max())),
+            "fingerprint": panel.fingerprint, "market": panel.market}
+
+
+def save_forecasts(path: Path, stitched: Prediction, counts: Sequence[int], panel: Panel) -> None:
+    """The out-of-sample forecasts by symbol and time (float32 log return, [n, horizon]) and the number of the piece each belongs to.
+
+    ``row``: the panel row, good for the panel of ``fingerprint`` alone.
+    """
+    import numpy as np
+
+    def write(stream: BinaryIO) -> None:
+        np.savez_compressed(
+            stream, symbols=np.array(panel.symbols), symbol=panel.symbol_index(stitched.end).astype(np.int32), time=panel.time[stitched.end],
+            fold=np.repeat(np.arange(1, len(counts) + 1, dtype=np.int16), counts), expected=stitched.expected, row=stitched.end,
+            fingerprint=np.array(panel.fingerprint))
+
+    atomic_write(path, write)
+
+
+def stored_forecasts(run: RunInfo, panel: Panel) -> Prediction:
+    """The expected returns of :func:`save_forecasts`. ``DataError`` when they belong to another panel: evaluate the run first."""
+    import numpy as np
+
+    from financial_model.models.prediction import Prediction
+
+    try:
+        with np.load(run.path / FORECASTS, allow_pickle=False) as known:
+            if str(known["fingerprint"]) == panel.fingerprint:
+                return Prediction(end=known["row"], expected=known["expected"])
+    except (OSError, ValueError, KeyError):
+        logger.warning("%s is missing or damaged", run.path / FORECASTS)
+    raise DataError("serving.no_forecasts", run=run.id)
 
 
 def headline(result: Mapping[str, Any]) -> dict[str, Any]:
@@ -114,19 +154,36 @@ def publish(run: RunInfo, runs: RunStore, result: Mapping[str, Any]) -> None:
     """Write a test result to every place that shows it: the header of the checkpoint it was measured on, the run, the report."""
     from financial_model.training.checkpoint import update_header
 
-    update_header(run.path / result["checkpoint"], {"metrics": result["metrics"], "test_opened": result["test_opened"]})
+    result = dict(plain(result))
+    made = result.pop("backtest", None)
+    if made is not None:
+        backtesting.save(run, backtesting.first_of(run, result["split"]["test"], made))
+    adjustments = (result.get("recalibration") or {}).get("adjustments", [None])
+    update_header(run.path / result["checkpoint"], {"metrics": result["metrics"], "test_opened": result["test_opened"],
+                                                    "recalibration": adjustments[-1]})
     for name, content in ((EVALUATION, result), (METRICS, result["metrics"])):
-        atomic_write(run.path / name, json.dumps(plain(content), ensure_ascii=False, allow_nan=False))
+        atomic_write(run.path / name, json.dumps(content, ensure_ascii=False, allow_nan=False))
     report(run, runs, result, run.path / REPORT)
 
 
 def report(run: RunInfo, runs: RunStore, result: Mapping[str, Any], path: Path, *, language: str = "en") -> Path:
-    """One self-contained HTML page about a run. ``StorageError`` when it cannot be written."""
+    """One self-contained HTML page about a run, with its backtest and the null market's result where they exist. ``StorageError`` on a full disk."""
     from financial_model.evaluation.report import write_report
+    from financial_model.serving.recovery import null_of
 
-    return write_report(path, result["result"], name=run.id, language=language, config=run.run_config(), split=result["split"],
-                        curves=runs.curves(run.id), data=result["data"], folds=result.get("folds", ()), notes=result.get("notes", ()),
-                        created=result["evaluated"])
+    made = read_backtest(run)
+    return write_report(
+        path, result["result"], name=run.id, language=language, config=run.run_config(), split=result["split"], curves=runs.curves(run.id),
+        data=result["data"], folds=result.get("folds", ()), recalibration=result.get("recalibration"), null=null_of(run),
+        backtest=made if made is not None and made["test"] == result["split"]["test"] else None,
+        notes=[*result.get("notes", ()), *result.get("missing", ())], created=result["evaluated"])
+
+
+def refresh_report(run: RunInfo, runs: RunStore) -> None:
+    """Write the report of a run anew, once something beside its evaluation was found out."""
+    result = stored(run)
+    if result is not None:
+        report(run, runs, result, run.path / REPORT)
 
 
 def stored(run: RunInfo) -> dict[str, Any] | None:

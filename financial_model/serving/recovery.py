@@ -6,22 +6,24 @@ the same rows. Every market lives in a temporary folder of its own and goes the 
 
 from __future__ import annotations
 
+import json
 import logging
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from financial_model.config import RunConfig, SplitConfig, UniverseConfig, build, check, flatten, resolve
 from financial_model.errors import ConfigError, Stopped
-from financial_model.paths import Workspace
+from financial_model.paths import Workspace, atomic_write
 
 if TYPE_CHECKING:
     from financial_model.datasets.panel import Panel
     from financial_model.evaluation.truth import Measured
     from financial_model.models.prediction import Prediction
+    from financial_model.serving.runs import RunInfo, RunStore
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +31,7 @@ RIVALS = ("ridge", "lightgbm")
 ORDER = ("linear", "interaction", "sign_flip", "industry_lead_lag", "one_style", "volatility_only", "null")
 NOTHING = ("volatility_only", "null")
 """Variants without a signal: whatever a model finds in their returns is a leak or luck."""
-STAGE = "recover"
+STAGE, NULL = "recover", "null.json"
 _SHARES = {"panel": (0.02, 0.1), "train": (0.12, 0.55), "evaluate": (0.67, 0.05), "baselines": (0.72, 0.28)}
 """Where in the work on one market a stage begins, and how much of it it is."""
 Progress = Callable[..., None]
@@ -110,7 +112,7 @@ def trained(config: RunConfig, variant: str, size: Size, seed: int, folder: Path
     from financial_model.market.store import Store
     from financial_model.serving.experiment import WatchedEvents, names_per_date
     from financial_model.serving.forecaster import load
-    from financial_model.serving.judging import baselines
+    from financial_model.serving.pieces import fitted
     from financial_model.training.trainer import train
 
     workspace, run = Workspace(data_dir=folder / "data", checkpoint_dir=folder), folder / "run"
@@ -125,7 +127,25 @@ def trained(config: RunConfig, variant: str, size: Size, seed: int, folder: Path
     split = date_split(panel.time, config.split, label.horizon, label.entry)
     known, asked = (window_ends(panel, *split.part(part), context, label.horizon, entry=label.entry) for part in ("train", "test"))
     model = load(result.checkpoint).predict_panel(panel, asked, stop=stop, progress=lambda done, total: progress("evaluate", done, total))
-    return panel, config, {"model": model, **baselines(panel, config, known, asked, names=RIVALS, progress=progress, stop=stop)}
+    rivals = fitted(panel, config, known, asked, RIVALS, progress=lambda done, total: progress("baselines", done, total), stop=stop)
+    return panel, config, {"model": model, **rivals}
+
+
+# ---------------------------------------------------------------- a run's own settings
+def keep_null(run: RunInfo, runs: RunStore, found: Mapping[str, Any]) -> None:
+    """Keep with a run what its settings found on the null market, and write its report anew."""
+    from financial_model.serving.judging import refresh_report
+
+    atomic_write(run.path / NULL, json.dumps({**found["variants"]["null"], "seeds": found["seeds"], "stocks": found["stocks"]}, allow_nan=False))
+    refresh_report(run, runs)
+
+
+def null_of(run: RunInfo) -> dict[str, Any] | None:
+    """What :func:`keep_null` kept; None where nothing was tried."""
+    try:
+        return json.loads((run.path / NULL).read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
 
 
 class _Watch:

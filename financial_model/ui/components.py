@@ -28,7 +28,8 @@ METRICS = ("ic", "rank_ic", "icir", "direction", "balanced_accuracy", "mae_perce
 PERCENTAGES = frozenset({"direction", "direction_base_rate", "balanced_accuracy", "coverage_80", "recovery"})
 LOW_IS_GOOD = frozenset({"mae_percent", "rmse_percent", "pinball"})
 STEPS = ("queued", "panel", "train", "test", "done")
-_STEP_OF = {"": "queued", "queued": "queued", "train": "train", "evaluate": "test", "baselines": "test", "report": "test"}
+_TESTING = ("evaluate", "baselines", "recalibrate", "backtest", "report")
+_STEP_OF = {"": "queued", "queued": "queued", "train": "train", **dict.fromkeys(_TESTING, "test")}
 
 CHART_ICON = (
     '<svg viewBox="0 0 48 48" fill="none" stroke="currentColor" stroke-width="2.4" stroke-linecap="round" stroke-linejoin="round" '

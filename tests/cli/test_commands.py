@@ -127,6 +127,17 @@ def test_rank_gives_the_pool_and_a_file(demo, tmp_path):
     assert "模拟" in demo("rank", "first").out
 
 
+def test_backtest_shows_the_portfolio_and_writes_its_trades(copy, tmp_path):
+    found = copy("backtest", "first", "--top", "5", "--drop", "2", "--industry-cap", "0.4", "--csv", str(tmp_path / "trades.csv"), "--json").data
+    assert found["settings"]["top"] == 5 and found["metrics"]["trades"] == len(found["trades"]) and found["verdict"]
+    assert {"sharpe", "max_drawdown", "break_even_cost_equal_weight", "information_ratio_equal_weight"} <= set(found["metrics"])
+    with (tmp_path / "trades.csv").open(encoding="utf-8-sig") as stream:
+        assert len(list(csv.DictReader(stream))) == len(found["trades"])
+    text = copy("backtest", "first", "--language", "zh").out
+    assert "等权股票池" in text and "最大回撤" in text
+    assert "top" in copy.refuses("backtest", "first", "--top", "0")
+
+
 # ---------------------------------------------------------------- machine
 def test_doctor_says_what_is_there_and_what_to_do(demo, shell):
     found = demo("doctor", "--json").data

@@ -1,6 +1,8 @@
 """``recover`` as a person and as a program read it."""
 
-from tests.cli.conftest import TINY
+import shutil
+
+from tests.cli.conftest import TINY, Shell
 
 SMALL = ["--quick", "--stocks", "30", "--years", "1.5", "--variants", "linear,null", *[word for word in TINY if word not in ("--horizon", "3")]]
 
@@ -19,3 +21,16 @@ def test_what_cannot_be_tried_is_said_in_one_line(shell):
     assert "magic" in shell.refuses("recover", "--variants", "magic")
     assert "seeds" in shell.refuses("recover", "--seeds", "0")
     assert "epochs" in shell.refuses("recover", "--epochs", "0")
+
+
+def test_the_settings_of_a_run_are_tried_and_its_report_tells_what_the_null_market_gave(demo, tmp_path):
+    shutil.copytree(demo.folder, tmp_path / "copy")
+    copy = Shell(tmp_path / "copy")
+    report = next((copy.folder / "runs").glob("first_*/report.html"))
+    before = report.read_text("utf-8")
+    said = copy("recover", "first", "--variants", "null", "--stocks", "30", "--years", "1.5", "--json")
+    assert said.code == 0 and said.data["run"].startswith("first_") and said.data["settings"]["hidden"] == 16
+    after = report.read_text("utf-8")
+    assert after != before and f"{said.data['variants']['null']['direction']:.1%}"[:4] in after
+    assert "leave the other settings out" in copy.refuses("recover", "first", "--epochs", "3")
+    copy.refuses("recover", "nobody")

@@ -1,8 +1,11 @@
 """Every rule of trading on a day computed by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from financial_model.config import INDUSTRIES
 from financial_model.datasets.splits import seconds
 from financial_model.errors import DataError
 from financial_model.evaluation.backtest import BacktestSettings, run_backtest
@@ -214,3 +217,20 @@ def test_scores_stand_on_the_day_their_window_ends():
     matrix = scores(predict_from(ends.astype(float), ends), panel, grid)
     assert matrix[12, 1] == 12 and matrix[12, 0] == 60 + 12
     assert np.isnan(matrix[9]).all() and np.isfinite(matrix).sum() == 2 * len(ends) // 3
+
+
+def test_an_industry_never_takes_more_places_than_its_share():
+    opens = np.full((6, 4), 10.0)
+    four = ("600000.SH", "600001.SH", "600002.SH", "600003.SH")
+    days = replace(market(opens, symbols=four), industries=(0, 0, 0, 1))
+    score = np.tile([4.0, 3.0, 2.0, 1.0], (6, 1))
+    bought = {trade.stock for trade in run_backtest(days, score, BacktestSettings(top=2, industry_cap=0.5, costs=FREE)).trades}
+    assert bought == {0, 3}
+    assert {trade.stock for trade in run_backtest(days, score, BacktestSettings(top=2, costs=FREE)).trades} == {0, 1}
+    with pytest.raises(DataError, match="no industry is known"):
+        run_backtest(market(opens, symbols=four), score, BacktestSettings(top=2, industry_cap=0.5))
+
+
+def test_industries_of_the_bars_are_numbered_as_in_the_configuration():
+    found = market_days(Bars(), industries={Bars.symbols[0]: "energy"})
+    assert found.industries == (INDUSTRIES.index("energy"), INDUSTRIES.index("other")) and market_days(Bars()).industries == ()

@@ -104,6 +104,22 @@ def test_a_gate_speaks_only_when_sure():
     assert calibration.Gate().apply(probabilities).tolist() == [0, 0 if 0.65 > 2 * 0.35 else 1, 2, 1 if 0.75 <= 3 * 0.25 else 2, 1]
 
 
+def test_gates_are_compared_on_the_rows_whose_outcome_is_known(market):
+    """A gate that never speaks announces flat everywhere: its mean mark is what that earns."""
+    from financial_model.evaluation import classification
+
+    panel, _, test = market
+    forecast = narrow(panel, np.concatenate([test, [len(panel.time) - 1]]), TRUE_SPREAD)
+    silent = {"up": 1.0, "up_over_down": 9.0, "down": 1.0, "down_over_up": 9.0}
+    row = calibration.compare_gates([forecast], [silent], panel, LABEL)
+    _, label = calibration.class_rows(narrow(panel, test, TRUE_SPREAD), panel, LABEL)
+    assert row["name"] == "mark_score_gated" and row["after"] == pytest.approx(classification.MARKS[label, 1].mean())
+    likeliest = calibration.class_rows(narrow(panel, test, TRUE_SPREAD), panel, LABEL)[0].argmax(axis=1)
+    assert row["before"] == pytest.approx(classification.MARKS[label, likeliest].mean())
+    unknown = narrow(panel, np.array([len(panel.time) - 1]), TRUE_SPREAD)
+    assert calibration.compare_gates([unknown], [silent], panel, LABEL) == {"name": "mark_score_gated", "before": None, "after": None}
+
+
 def test_the_chosen_gate_is_the_best_on_validation_and_silent_on_noise():
     rng = np.random.default_rng(1)
     truth, label, _ = overconfident(rng, 4000)

@@ -56,3 +56,30 @@ def test_the_book_never_grows_beyond_its_size(drop):
         assert not set(buy) & set(held) and set(sell) <= set(held) and len(sell) <= (drop or 8)
         held = [stock for stock in held if stock not in sell] + buy
         assert len(held) <= 8
+
+
+# ---------------------------------------------------------------- industry cap
+INDUSTRY = (0, 0, 0, 1, 1, 2)
+
+
+def test_a_full_industry_is_passed_over_for_the_next_best():
+    assert exchange(SCORE, [], 3, 0, groups=INDUSTRY, most=1) == ([], [0, 3, 5])
+    assert exchange(SCORE, [], 3, 0, groups=INDUSTRY, most=2) == ([], [0, 1, 3])
+
+
+def test_a_held_stock_counts_for_its_industry_and_a_better_one_of_it_waits():
+    assert exchange(SCORE, [2, 4], 2, 1, groups=INDUSTRY, most=1) == ([], []), "0 and 1 are better than 2, but its industry is full"
+    assert exchange(SCORE, [2, 5], 2, 1, groups=INDUSTRY, most=1) == ([5], [3])
+
+
+def test_without_a_cap_nothing_changes():
+    assert exchange(SCORE, [3, 4, 5], 3, 2, groups=INDUSTRY) == exchange(SCORE, [3, 4, 5], 3, 2)
+
+
+def test_no_industry_ever_holds_more_than_its_places():
+    rng = np.random.default_rng(3)
+    groups, held = rng.integers(0, 4, 40).tolist(), []
+    for _ in range(60):
+        sell, buy = exchange(rng.standard_normal(40), held, 8, 3, groups=groups, most=3)
+        held = [stock for stock in held if stock not in sell] + buy
+        assert max(np.bincount([groups[stock] for stock in held])) <= 3 and len(held) <= 8

@@ -66,7 +66,7 @@ def test_a_single_stock_can_be_compared_with_the_training_data(finished):
 def test_progress_tells_each_stage_in_order(filled):
     seen = []
     run_training(filled, tiny(epochs=1), progress=lambda stage, done=0, total=0: seen.append((stage, done, total)))
-    assert list(dict.fromkeys(stage for stage, _, _ in seen)) == ["panel", "train", "evaluate", "baselines", "report"]
+    assert list(dict.fromkeys(stage for stage, _, _ in seen)) == ["panel", "train", "evaluate", "baselines", "recalibrate", "backtest", "report"]
     steps = [(done, total) for stage, done, total in seen if stage == "train" and total]
     assert steps and steps[-1][0] == steps[-1][1]
 

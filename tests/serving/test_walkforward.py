@@ -11,7 +11,7 @@ from financial_model.datasets.panel import open_panel
 from financial_model.datasets.splits import seconds
 from financial_model.errors import CheckpointError, DataError
 from financial_model.models.prediction import Prediction
-from financial_model.serving import walkforward
+from financial_model.serving import pieces, walkforward
 from financial_model.serving.experiment import evaluate_run, run_training
 from financial_model.serving.forecaster import load
 from financial_model.serving.runs import RunStore
@@ -105,7 +105,7 @@ def test_the_report_begins_with_it(walked):
 def test_progress_runs_through_all_folds(filled):
     seen = []
     run_training(filled, tiny(**{**WALK, "folds": 2}), progress=lambda stage, done=0, total=0: seen.append((stage, done, total)))
-    assert list(dict.fromkeys(stage for stage, _, _ in seen)) == ["panel", "train", "evaluate", "baselines", "report"]
+    assert list(dict.fromkeys(stage for stage, _, _ in seen)) == ["panel", "train", "evaluate", "baselines", "recalibrate", "backtest", "report"]
     for stage in ("train", "evaluate", "baselines"):
         places = [done / total for name, done, total in seen if name == stage and total]
         assert places[-1] == pytest.approx(1.0) and max(places) <= 1 + 1e-9
@@ -169,5 +169,5 @@ def test_forecasts_without_quantiles_are_joined_as_they_are():
     def part(rows):
         return Prediction(end=np.array(rows), expected=np.ones((len(rows), 2), np.float32))
 
-    found = walkforward.joined([part([1, 2]), part([5])])
+    found = pieces.joined([part([1, 2]), part([5])])
     assert found.end.tolist() == [1, 2, 5] and found.quantiles is None and found.expected.shape == (3, 2)

@@ -1,0 +1,124 @@
+"""What a portfolio that follows a run's forecasts would have earned on its test dates.
+
+In: out-of-sample forecasts and the bars of the store, or a run by name. Out: plain data of ``performance.summarize``, kept as ``backtest.json`` of
+the run. Every setting that was tried on the same dates is remembered, so that the figures know how often luck was asked.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from financial_model.config import RunConfig
+from financial_model.errors import DataError
+from financial_model.paths import Workspace, atomic_write
+from financial_model.serving import trials
+from financial_model.serving.runs import RunInfo, RunStore
+
+if TYPE_CHECKING:
+    from financial_model.datasets.panel import Panel
+    from financial_model.evaluation.backtest import BacktestSettings
+    from financial_model.market.store import Store
+    from financial_model.models.prediction import Prediction
+
+DAYS_BEFORE = 40
+"""Calendar days of bars read before the first forecast: limits of its day are relative to the close before."""
+COMPARABLE = 10
+"""Portfolios on the same days from which the probability of overfitting is stated."""
+
+
+def backtest(prediction: Prediction, panel: Panel, store: Store, config: RunConfig, *, settings: BacktestSettings | None = None, count: int = 1,
+             variance: float = 0.0) -> dict[str, Any]:
+    """Follow ``prediction`` under the rules of the market. ``count`` and ``variance``: trials so far and the variance of their daily Sharpe ratios.
+
+    ``DataError`` for bars within the day (the rules count sessions), when no stock has bars, or when no forecast is followed by a session.
+    """
+    from financial_model.evaluation.backtest import run_backtest
+    from financial_model.evaluation.market_days import market_days, scores
+    from financial_model.evaluation.performance import summarize
+    from financial_model.market.packing import pack
+
+    times = panel.time[prediction.end]
+    if (times % 86_400).any():
+        raise DataError("serving.backtest_intraday")
+    first = int(times.min())
+    symbols = [symbol for symbol in panel.symbols if store.has(symbol)]
+    bars = pack(store, symbols, start=_day(first, before=DAYS_BEFORE), end=_day(int(panel.time.max())), columns=("trade_status",))
+    days = market_days(bars, first=first, last=int(panel.time.max()), industries=store.industries())
+    result = run_backtest(days, scores(prediction, panel, days), settings)
+    return summarize(result, days, trials=count, trial_variance=variance, horizon=config.label.horizon)
+
+
+def _day(time: int, before: int = 0) -> str:
+    return (datetime.fromisoformat("1970-01-01") + timedelta(seconds=time, days=-before)).strftime("%Y-%m-%d")
+
+
+def backtest_run(workspace: Workspace, run_id: str, *, settings: BacktestSettings | None = None, progress: Callable[..., None] | None = None,
+                 stop: threading.Event | None = None) -> dict[str, Any]:
+    """The backtest of a run with ``settings``; its report is written anew with it.
+
+    Keys of ``performance.summarize``, and ``run``, ``test``, ``synthetic``, ``tried`` (settings and daily Sharpe ratio of each trial on these dates),
+    ``overfitting`` (probability, None below ``COMPARABLE`` portfolios on the same days). Raises what ``evaluate_run`` and :func:`backtest` raise.
+    """
+    from financial_model.evaluation.backtest import BacktestSettings
+    from financial_model.market.store import Store
+    from financial_model.serving.experiment import current_panel, evaluate_run
+    from financial_model.serving.judging import refresh_report, stored_forecasts
+
+    found = evaluate_run(workspace, run_id, progress=progress, stop=stop)
+    runs = RunStore(workspace.checkpoint_dir)
+    run, settings = runs.get(run_id), settings or BacktestSettings()
+    panel = current_panel(workspace, run, progress=progress, stop=stop)
+    if progress is not None:
+        progress("backtest")
+    before = trials.read_backtest(run) or {}
+    tried = [entry for entry in before.get("tried", []) if entry["test"] == found["split"]["test"] and entry["settings"] != described(settings)]
+    peers = [known for other in trials.others(runs, run) if (known := trials.read_backtest(other)) is not None]
+    ratios = [entry["sharpe"] for known in ({"tried": tried}, *peers) for entry in known["tried"] if entry["sharpe"] is not None]
+    result = backtest(stored_forecasts(run, panel), panel, Store(workspace.data_dir), run.run_config(), settings=settings, count=1 + len(ratios),
+                      variance=float(np.var(ratios, ddof=1)) if len(ratios) > 1 else 0.0)
+    result = {**result, **_kept(run, found["split"]["test"], settings, result, tried), "overfitting": _overfitting(result, peers),
+              "synthetic": found["synthetic"]}
+    save(run, result)
+    refresh_report(run, runs)
+    return result
+
+
+def save(run: RunInfo, result: dict[str, Any]) -> None:
+    """Keep a backtest with its run."""
+    atomic_write(run.path / trials.BACKTEST, json.dumps(result, ensure_ascii=False, allow_nan=False))
+
+
+def first_of(run: RunInfo, test: dict[str, Any], result: dict[str, Any]) -> dict[str, Any]:
+    """The backtest that a finished training makes by itself, as :func:`backtest_run` keeps it."""
+    from financial_model.evaluation.backtest import BacktestSettings
+
+    return {**result, **_kept(run, test, BacktestSettings(), result, []), "overfitting": None}
+
+
+def _kept(run: RunInfo, test: dict[str, Any], settings: BacktestSettings, result: dict[str, Any], tried: list[dict[str, Any]]) -> dict[str, Any]:
+    _, returns = trials.returns_by_time(result)
+    spread = float(returns.std(ddof=1)) if len(returns) > 1 else 0.0
+    entry = {"settings": described(settings), "sharpe": float(returns.mean()) / spread if spread > 1e-12 else None, "test": test}
+    return {"run": run.id, "test": test, "tried": [*tried, entry]}
+
+
+def described(settings: BacktestSettings) -> dict[str, Any]:
+    """Settings as plain data."""
+    from dataclasses import asdict
+
+    return json.loads(json.dumps(asdict(settings)))
+
+
+def _overfitting(result: dict[str, Any], peers: Sequence[dict[str, Any]]) -> float | None:
+    """Probability that the best of the portfolios on exactly these days is below the median elsewhere (CSCV)."""
+    from financial_model.evaluation.significance import overfitting_probability
+
+    time, own = trials.returns_by_time(result)
+    same = [returns for known in peers for when, returns in [trials.returns_by_time(known)] if when == time]
+    return overfitting_probability(np.stack([own, *same], axis=1)) if len(same) + 1 >= COMPARABLE else None
