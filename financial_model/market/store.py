@@ -15,11 +15,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from financial_model.errors import DataError, NotFoundError, StorageError
 from financial_model.market import barfile, upkeep
-from financial_model.market.bars import columns_of
+from financial_model.market.bars import check, columns_of
 from financial_model.market.schema import CREATE, FACTS, TABLES, VERSION, one, put_entry, put_outcome
 from financial_model.market.symbols import kind as kind_of
 from financial_model.market.symbols import parse_symbol
@@ -106,7 +108,16 @@ class Store:
         would mix, ``StorageError`` when the disk is full; the old bars are then intact.
         """
         code = str(parse_symbol(symbol))
-        columns = columns_of(frame, code)
+        return self._write(code, columns_of(frame, code), source=source, name=name, prices=prices)
+
+    def write_columns(self, symbol: str, columns: Mapping[str, NDArray], *, source: str, name: str = "", prices: str = "raw") -> bool:
+        """:meth:`write_bars` for bars that are arrays by name already: ``date`` datetime64[s], everything else float64."""
+        code = str(parse_symbol(symbol))
+        values = {column: array for column, array in columns.items() if column != "date"}
+        checked = check(columns["date"], values, code, np.arange(2, len(columns["date"]) + 2))
+        return self._write(code, checked, source=source, name=name, prices=prices)
+
+    def _write(self, code: str, columns: Mapping[str, NDArray], *, source: str, name: str, prices: str) -> bool:
         content = barfile.encode(columns)
         path = self.path(code)
         with self.connect() as db:

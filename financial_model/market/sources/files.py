@@ -79,7 +79,7 @@ def _plan_table(shown: str, table: Outcome, options: Options, choice: Mapping[st
     except (DataError, NotFoundError) as error:
         problems.append(refusal(shown, error))
     return FilePlan(
-        file=shown, symbols=tuple(symbol for symbol, _ in good[:5]), count=len(good), rows=sum(len(entry.bars) for _, entry in good),
+        file=shown, symbols=tuple(symbol for symbol, _ in good[:5]), count=len(good), rows=sum(entry.rows for _, entry in good),
         mapping=found.labels, ignored=found.ignored, encoding=encoding, unit="/".join(sorted({entry.unit for _, entry in good})),
         prices="/".join(sorted({entry.prices for _, entry in good})), problems=tuple(problems))
 
@@ -217,10 +217,10 @@ class _Import:
             self.refused.append(refusal(shown, error))
 
     def _write(self, symbol: str, outcome: Repaired, name: str, file: str) -> None:
-        self.store.write_bars(symbol, outcome.bars, source=SOURCE, name=name, prices=outcome.prices)
+        self.store.write_columns(symbol, outcome.columns, source=SOURCE, name=name, prices=outcome.prices)
         self.taken[symbol] = file
         self.symbols.append(symbol)
-        self.report.rows += len(outcome.bars)
+        self.report.rows += outcome.rows
         for key, fields in outcome.notes:
             self.notes.add(key, symbol, fields)
 

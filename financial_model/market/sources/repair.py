@@ -43,11 +43,21 @@ class Options:
 class Repaired:
     """Bars of one symbol and what was decided about them."""
 
-    bars: pd.DataFrame
+    columns: Bars
+    """Checked: ``date`` datetime64[s], everything else float64."""
     prices: str
     unit: str
     """shares, lots, lots_thousands or unknown (taken as shares)."""
     notes: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    @property
+    def rows(self) -> int:
+        return len(self.columns["date"])
+
+    @property
+    def bars(self) -> pd.DataFrame:
+        """The columns as a table."""
+        return pd.DataFrame(self.columns)
 
 
 def repair(symbol: str, time: NDArray[np.datetime64], columns: Mapping[str, NDArray[np.float64]], lines: NDArray[np.int64], *,
@@ -76,7 +86,7 @@ def repair(symbol: str, time: NDArray[np.datetime64], columns: Mapping[str, NDAr
     if len(bars["date"]) == 1:
         notes.append(("import.note_one_row", {}))
     kept_columns = {column: values for column, values in bars.items() if column not in _HELPERS}
-    return Repaired(bars=pd.DataFrame(kept_columns), prices=kind, unit=unit, notes=notes)
+    return Repaired(columns=kept_columns, prices=kind, unit=unit, notes=notes)
 
 
 def _without_empty_rows(table: dict[str, NDArray], notes: list) -> NDArray[np.bool_]:

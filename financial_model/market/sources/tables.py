@@ -91,7 +91,7 @@ def _text(path: Path) -> RawTable:
         if not body.strip():
             raise DataError("bars.empty", name=path.name) from None
         raise DataError("import.unreadable", file=path.name, reason=str(error).splitlines()[0][:120]) from None
-    blank = _blank_lines(body, top + 2 + below)
+    blank = _blank_lines(body, top + 2 + below) if body.count(b"\n") > data.num_rows - (not body.endswith(b"\n")) else None
     table = RawTable(path=path, headers=headers, data=data, first_line=top + 2 + below, tickers=tickers, encoding=encoding, blank=blank)
     if ragged:
         raise DataError("import.ragged", file=path.name, line=table.line(min(ragged) - 1), columns=len(headers))
