@@ -7,6 +7,7 @@ It knows no data, no torch and no page.
 from __future__ import annotations
 
 import dataclasses
+import math
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -46,9 +47,12 @@ PATCH, PATCH_OVERLAP = 24, 8
 BASELINES = ("zero", "train_mean", "reversal_5", "ridge")
 OBJECTIVES: dict[str, str] = {
     "mse": "point", "mae": "point", "huber": "point", "trend_aware": "point", "huber_trend": "point", "directional": "point",
-    "quantile": "quantile", "cross_entropy": "classes", "focal": "classes",
+    "ic": "point", "pairwise_rank": "point",
+    "quantile": "quantile", "cross_entropy": "classes", "focal": "classes", "cost_matrix": "classes",
 }
 """Every objective and the head it trains."""
+DATE_OBJECTIVES = ("ic", "pairwise_rank")
+"""Objectives that compare the stocks of one date: their batches hold whole dates, and they leave the size of a forecast open."""
 DEFAULT_OBJECTIVE = {"point": "trend_aware", "quantile": "quantile", "classes": "cross_entropy"}
 SCHEDULES = ("constant", "plateau", "cosine", "onecycle")
 WALKS = ("none", "expanding", "rolling")
@@ -203,6 +207,8 @@ class TrainConfig:
     """Share of a class label spread evenly over all classes (cross_entropy and focal)."""
     class_weights: str = option("none", choices=("none", "balanced"), advanced=True)
     """balanced: rare classes weigh more, by the class counts of each batch (cross_entropy and focal)."""
+    cost_matrix: tuple[float, ...] = option((0.0, 0.5, 1.0, 0.5, 0.0, 0.5, 2.0, 0.5, 0.0), advanced=True)
+    """What each mistake costs (cost_matrix): rows the true class up, flat, down; columns the predicted one."""
     epochs: int = option(10, low=1, high=1000, step=1)
     batch_size: int = option(256, low=1, high=65536, step=1)
     windows_per_epoch: int = option(0, low=0, high=100_000_000, step=1000)
@@ -251,6 +257,10 @@ class RunConfig:
     def objective(self) -> str:
         """The objective a run minimises: as chosen, or the default of its head."""
         return DEFAULT_OBJECTIVE[self.head()] if self.training.objective == "auto" else self.training.objective
+
+    def by_date(self) -> bool:
+        """Whether batches have to hold dates, because stocks of one date are compared."""
+        return self.objective() in DATE_OBJECTIVES
 
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -407,6 +417,9 @@ def problems(config: RunConfig) -> list[Problem]:
         error("objective", "config.objective_needs_head", objective=training.objective, needs=OBJECTIVES[training.objective], head=model.head)
     if label.unit == "rank" and config.head() != "point":
         error("unit", "config.rank_needs_point", head=config.head())
+    costs = training.cost_matrix
+    if len(costs) != len(CLASSES) ** 2 or not all(0 <= cost < math.inf for cost in costs) or not any(costs):
+        error("cost_matrix", "config.cost_matrix", given=", ".join(map(str, costs)))
     levels = model.quantile_levels
     if len(levels) < 3 or list(levels) != sorted(set(levels)) or not all(0 < level < 1 for level in levels) or 0.5 not in levels:
         error("quantile_levels", "config.quantile_levels", levels=", ".join(map(str, levels)))

@@ -116,3 +116,8 @@ def test_widths_follow_the_hidden_size_and_norms_their_model():
     assert c.build({"backbone": "tsf-27m"}).model.shape()["expert_size"] == c.BACKBONE_SHAPES["tsf-27m"]["expert_size"]
     assert "expert_size" not in c.build({"backbone": "lstm"}).model.shape()
     assert c.build().model.norm_or("rmsnorm") == "rmsnorm" and c.build({"norm": "dyt"}).model.norm_or("rmsnorm") == "dyt"
+
+
+@pytest.mark.parametrize("costs", ["0,1", "0,1,1,1,0,1,1,-1,0", "0,0,0,0,0,0,0,0,0", "0,1,1,1,0,1,1,inf,0"])
+def test_a_cost_matrix_is_nine_costs(costs):
+    assert [(p.field, p.key) for p in c.problems(c.build({"cost_matrix": costs}))] == [("cost_matrix", "config.cost_matrix")]

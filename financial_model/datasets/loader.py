@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from financial_model.config import RunConfig
 from financial_model.datasets.batches import Batch, DeviceBatches, HostBatches, Table, recipe
+from financial_model.datasets.dates import DateBatches, Plan
 from financial_model.datasets.panel import Panel
 from financial_model.errors import DataError
 
@@ -25,11 +26,12 @@ class WindowLoader:
 
     def __init__(self, panel: Panel, ends: NDArray[np.int64], config: RunConfig, table: Table | None = None, *, batch_size: int, shuffle: bool,
                  seed: int, labelled: bool = True, device: str | torch.device = "cpu", limit: int = 0, drop_last: bool = False,
-                 label_scale: NDArray[np.float32] | None = None, threads: int = 0):
+                 label_scale: NDArray[np.float32] | None = None, threads: int = 0, by_date: bool = False):
         """``ends`` int64 rows from ``window_ends``; ``table`` (center, scale) for the fitted normalisations.
 
         ``limit``: so many windows drawn at random per epoch (0: all). ``drop_last``: leave a smaller last batch out, unless it is the only one.
-        ``label_scale [horizon]`` for ``config.label.unit`` return. ``DataError`` when there is no window at all.
+        ``label_scale [horizon]`` for ``config.label.unit`` return. ``by_date``: batches hold dates (``dates.py``); without shuffle they are whole
+        and in order, and a batch may be larger than ``batch_size``. ``DataError`` when there is no window at all.
         """
         if len(ends) == 0:
             raise DataError("loader.no_windows", context_length=config.features.context_length, horizon=config.label.horizon)
@@ -41,6 +43,12 @@ class WindowLoader:
         self._steps = self.windows // batch_size if drop_last and self.windows >= batch_size else -(-self.windows // batch_size)
         spec, place = recipe(panel, config, table, label_scale, labelled), torch.device(device)
         size = min(batch_size, self.windows)
+        self._dates: DateBatches | None = None
+        self._planned: tuple[int, Plan] | None = None
+        if by_date:
+            self._dates = DateBatches(np.asarray(panel.time)[self.ends], batch_size, shuffle=shuffle, seed=seed, limit=limit)
+            self._steps, size = self._dates.batches, self._dates.largest
+            self.windows = len(self.order())
         self._source: DeviceBatches | HostBatches = (
             DeviceBatches(panel, spec, size, place) if fits(panel, place) else HostBatches(panel, spec, size, place, threads))
 
@@ -58,12 +66,32 @@ class WindowLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         first, self._skip = self._skip, 0
-        batch = self._source.begin(self.order())
+        order, edges = self._plan()
+        batch = self._source.begin(order)
         for step in range(first, self._steps):
-            yield batch(step * self.batch_size, min((step + 1) * self.batch_size, self.windows))
+            yield batch(int(edges[step]), int(edges[step + 1]))
 
     def order(self) -> NDArray[np.int64]:
         """End rows of this epoch in the order of its batches."""
+        return self._plan()[0]
+
+    def count(self, first: int, last: int) -> int:
+        """Windows in the batches ``first`` up to but not including ``last`` of this epoch; batches that do not exist hold none."""
+        edges = self._plan()[1]
+        return int(edges[min(last, self._steps)] - edges[min(first, self._steps)])
+
+    def _plan(self) -> Plan:
+        """(end rows, edges of the batches) of this epoch, made once."""
+        if self._planned is None or self._planned[0] != self.epoch:
+            if self._dates is None:
+                edges = np.minimum(np.arange(self._steps + 1, dtype=np.int64) * self.batch_size, self.windows)
+                self._planned = self.epoch, (self._shuffled(), edges)
+            else:
+                places, edges = self._dates.plan(self.epoch)
+                self._planned = self.epoch, (self.ends[places], edges)
+        return self._planned[1]
+
+    def _shuffled(self) -> NDArray[np.int64]:
         random = np.random.default_rng([self.seed, self.epoch])
         if self.windows < len(self.ends):
             chosen = random.choice(len(self.ends), self.windows, replace=False, shuffle=self.shuffle)

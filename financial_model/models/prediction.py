@@ -48,7 +48,8 @@ def predict(model: Forecaster, loader: Iterable[Any], *, extras: Mapping[str, An
     """Forecast every window of ``loader``, in its order. The model's mode (training or evaluation) is restored; ``Stopped`` on stop.
 
     ``extras`` is what training measured and stored in the checkpoint: ``residual_quantiles`` [H, Q] (return minus expected, in spreads)
-    gives a point or classes head its quantiles, ``class_means`` [H, 3] in units gives a classes head its expected return.
+    gives a point or classes head its quantiles, ``class_means`` [H, 3] in units gives a classes head its expected return, ``scale`` [H] turns
+    the scores of an objective that leaves the size open into units.
     """
     import torch
 
@@ -85,7 +86,7 @@ def _decode(model: Forecaster, output: NDArray, unit: NDArray, spread: NDArray, 
     if model.head_name == "quantile":
         quantiles, expected = output * unit[..., None], expected_from_quantiles(model.levels, output)
     elif model.head_name == "point":
-        expected = output
+        expected = output * np.asarray(extras.get("scale", 1.0), np.float32)
     else:
         weights = np.exp(output - output.max(axis=1, keepdims=True))
         probabilities = weights / weights.sum(axis=1, keepdims=True)

@@ -46,3 +46,13 @@ def focal(logits: Tensor, label: Tensor, *, gamma: float = FOCAL_GAMMA, smoothin
         return per_window.mean()
     weights = balanced_weights(label, classes)[label]
     return (weights * per_window).sum() / weights.sum()
+
+
+def expected_cost(logits: Tensor, label: Tensor, costs: Tensor, *, smoothing: float = 0.0, balanced: bool = False) -> Tensor:
+    """What the forecast would cost on average if a class were drawn from its probabilities; ``costs`` [C, C]: rows true, columns predicted."""
+    classes = logits.shape[-1]
+    per_window = (smoothed(label, classes, smoothing) @ costs * F.softmax(logits, dim=-1)).sum(-1)
+    if not balanced:
+        return per_window.mean()
+    weights = balanced_weights(label, classes)[label]
+    return (weights * per_window).sum() / weights.sum()

@@ -6,15 +6,19 @@ It knows no model.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from financial_model.config import CLASSES
+from financial_model.objectives.ranking import LEAST_NAMES
 
 Outputs = dict[str, NDArray[np.float32]]
+MOST_NAMES = 1024
+"""Stocks of one date whose pairs are looked at in an evaluation."""
 
 
 def constant_forecasts(head: str, z: NDArray, label: NDArray, levels: Sequence[float]) -> dict[str, Outputs]:
@@ -31,22 +35,41 @@ def constant_forecasts(head: str, z: NDArray, label: NDArray, levels: Sequence[f
     return {"train_frequencies": {"logits": np.log(counts / counts.sum()).astype(np.float32)}}
 
 
-def mean_loss(objective: Callable[..., torch.Tensor], outputs: Outputs, z: NDArray, label: NDArray, batch_size: int) -> float:
-    """The objective of ``outputs`` (each [n, ...], or broadcast to it) against z [n, H] and label [n], as the mean over batches."""
-    total = 0.0
+def mean_loss(objective: Callable[..., torch.Tensor], outputs: Outputs, z: NDArray, label: NDArray, batch_size: int,
+              date: NDArray[np.int64] | None = None) -> float:
+    """The objective of ``outputs`` (each [n, ...], or broadcast to it) against z [n, H] and label [n].
+
+    The mean over windows in batches; with ``date`` [n] the mean over dates, each compared as a whole (of a very large one an even sample).
+    """
     tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in outputs.items()}
     target, classes = torch.from_numpy(np.asarray(z, np.float32)), torch.from_numpy(np.asarray(label, np.int64))
-    for start in range(0, len(target), batch_size):
-        part = slice(start, start + batch_size)
-        loss = objective({name: tensor[part] for name, tensor in tensors.items()}, target[part], classes[part])
-        total += float(loss) * len(target[part])
-    return total / len(target)
+    total, weights = 0.0, 0.0
+    for part in _batches(len(target), batch_size) if date is None else _dates(date):
+        when = None if date is None else torch.from_numpy(date[part])
+        loss = objective({name: tensor[part] for name, tensor in tensors.items()}, target[part], classes[part], when)
+        weight = 1 if date is not None else len(target[part])
+        total, weights = total + float(loss) * weight, weights + weight
+    return total / weights if weights else math.nan
+
+
+def _batches(count: int, batch_size: int) -> Iterator[slice]:
+    for start in range(0, count, batch_size):
+        yield slice(start, min(start + batch_size, count))
+
+
+def _dates(date: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """Places of the windows of each date that has enough of them."""
+    order = np.argsort(date, kind="stable")
+    for part in np.split(order, np.flatnonzero(np.diff(date[order])) + 1):
+        if len(part) >= LEAST_NAMES:
+            yield part[::-(-len(part) // MOST_NAMES)]
 
 
 def constant_losses(objective: Callable[..., torch.Tensor], forecasts: dict[str, Outputs], z: NDArray, label: NDArray,
-                    batch_size: int) -> dict[str, float]:
+                    batch_size: int, date: NDArray[np.int64] | None = None) -> dict[str, float]:
     """Loss of each constant forecast on the targets ``z`` [n, H] and ``label`` [n]."""
-    return {
-        name: mean_loss(objective, {key: np.broadcast_to(array, (len(z), *array.shape)) for key, array in outputs.items()}, z, label, batch_size)
-        for name, outputs in forecasts.items()
-    }
+    def of(outputs: Outputs) -> float:
+        constant = {key: np.broadcast_to(array, (len(z), *array.shape)) for key, array in outputs.items()}
+        return mean_loss(objective, constant, z, label, batch_size, date)
+
+    return {name: of(outputs) for name, outputs in forecasts.items()}

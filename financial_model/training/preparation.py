@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from financial_model.config import RunConfig
+from financial_model.config import DATE_OBJECTIVES, RunConfig
 from financial_model.datasets.splits import Span, Split, date_split, iso
 from financial_model.datasets.targets import fit_label_scale, label_classes, label_places, label_returns, label_unit
 from financial_model.datasets.windows import window_ends
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from financial_model.datasets.panel import Panel
 
 Table = tuple[NDArray[np.float32], NDArray[np.float32]]
+LEAST_COMPARED = 3
+"""Stocks a usual date needs where stocks of a date are compared."""
 LEAST_VALIDATION = 10_000
 """Windows an evaluation keeps at least when ``windows_per_epoch`` limits the training."""
 
@@ -49,6 +51,8 @@ def prepare(config: RunConfig, panel: Panel) -> Preparation:
     split = date_split(panel.time, config.split, label.horizon, label.entry)
     train, validation = (_ends(config, panel, name, split.part(name)) for name in ("train", "validation"))
     drawn = config.training.windows_per_epoch
+    if config.by_date():
+        _check_comparable(panel, train)
     return Preparation(
         split=split, train=train, validation=validation, validation_limit=max(drawn // 2, LEAST_VALIDATION) if drawn else 0,
         table=_table(config, panel, split.train), label_scale=fit_label_scale(panel, train, config))
@@ -60,6 +64,17 @@ def targets(config: RunConfig, panel: Panel, ends: NDArray[np.int64], label_scal
     ranked = config.label.unit == "rank"
     z = label_places(panel, config.label)[ends] if ranked else returns / label_unit(panel, ends, config.label, label_scale)
     return z, label_classes(returns, config.label)
+
+
+def compared_dates(config: RunConfig, panel: Panel, ends: NDArray[np.int64]) -> NDArray[np.int64] | None:
+    """The dates [n] of windows for an objective that compares the stocks of a date; None for any other."""
+    return np.asarray(panel.time)[ends] if config.objective() in DATE_OBJECTIVES else None
+
+
+def _check_comparable(panel: Panel, ends: NDArray[np.int64]) -> None:
+    names = float(np.median(np.unique(np.asarray(panel.time)[ends], return_counts=True)[1]))
+    if names < LEAST_COMPARED:
+        raise DataError("training.too_few_per_date", names=f"{names:g}", needed=LEAST_COMPARED)
 
 
 def _ends(config: RunConfig, panel: Panel, part: str, span: Span) -> NDArray[np.int64]:

@@ -26,7 +26,7 @@ from financial_model.training.constants import constant_forecasts, constant_loss
 from financial_model.training.description import describe
 from financial_model.training.events import EventLog
 from financial_model.training.plain import plain
-from financial_model.training.preparation import prepare, targets
+from financial_model.training.preparation import compared_dates, prepare, targets
 from financial_model.training.progress import Meter, Progress
 from financial_model.training.reporter import Reporter
 from financial_model.training.resume import ResumePoint, identity, save_resume
@@ -81,7 +81,8 @@ class Session:
     def _loader(self, ends: np.ndarray, *, shuffle: bool, limit: int) -> WindowLoader:
         return WindowLoader(
             self.panel, ends, self.config, self.prepared.table, batch_size=self.config.training.batch_size, shuffle=shuffle,
-            seed=self.config.training.seed, device=self.device, limit=limit, label_scale=self.prepared.label_scale)
+            seed=self.config.training.seed, device=self.device, limit=limit, label_scale=self.prepared.label_scale,
+            by_date=self.config.by_date())
 
     # ------------------------------------------------------------ before the first step
     def announce(self) -> None:
@@ -101,15 +102,16 @@ class Session:
         known = targets(config, self.panel, prepared.train[places], prepared.label_scale)
         asked = targets(config, self.panel, self.validation.order(), prepared.label_scale)
         forecasts = constant_forecasts(config.head(), *known, config.model.quantile_levels)
-        self.progress.baselines = constant_losses(self.objective, forecasts, *asked, config.training.batch_size)
+        self.progress.baselines = constant_losses(self.objective, forecasts, *asked, config.training.batch_size,
+                                                  date=compared_dates(config, self.panel, self.validation.order()))
         self.reporter.constants(self.progress.baselines)
 
     # ------------------------------------------------------------ one step
     def learn(self, batch: Batch) -> bool:
         """Take one batch in; whether it completed an optimiser step."""
-        progress, accumulation, size = self.progress, self.config.training.accumulation, self.loader.batch_size
-        first = progress.batch // accumulation * accumulation * size
-        windows = min(first + accumulation * size, self.loader.windows) - first
+        progress, accumulation = self.progress, self.config.training.accumulation
+        first = progress.batch // accumulation * accumulation
+        windows = self.loader.count(first, first + accumulation)
         loss = self.step.backward(batch, len(batch) / windows, progress.epoch * len(self.loader) + progress.batch)
         self.meter.add_batch(loss, len(batch))
         progress.batch += 1

@@ -21,7 +21,7 @@ from financial_model.models.forecaster import AUXILIARY
 if TYPE_CHECKING:
     from financial_model.datasets.loader import Batch
 
-Objective = Callable[[dict[str, torch.Tensor], torch.Tensor, torch.Tensor], torch.Tensor]
+Objective = Callable[[dict[str, torch.Tensor], torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 Notice = Callable[..., None]
 """Called with a key of the catalogue and its fields when a step had to change its ways."""
 
@@ -92,7 +92,7 @@ class TrainingStep:
             with self.autocast():
                 outputs = dict(self._forward(part["x"], part["condition"], part["ranks"]))
             auxiliary = outputs.pop(AUXILIARY, None)  # the curve shows the objective alone, as the validation does
-            loss = self.objective({name: output.float() for name, output in outputs.items()}, part["z"], part["label"])
+            loss = self.objective({name: output.float() for name, output in outputs.items()}, part["z"], part["label"], part["date"])
             if self.device.type == "cpu" and not torch.isfinite(loss):
                 raise NotFiniteError("loss")
             whole = loss if auxiliary is None else loss + auxiliary
@@ -164,6 +164,6 @@ def _first_line(error: BaseException) -> str:
 
 def _parts(batch: Batch, rows: int) -> Iterator[dict[str, torch.Tensor]]:
     """The batch in pieces of at most ``rows`` windows."""
-    names = ("x", "condition", "ranks", "z", "label")
+    names = ("x", "condition", "ranks", "z", "label", "date")
     for start in range(0, len(batch.label), rows):
         yield {name: getattr(batch, name)[start:start + rows] for name in names}

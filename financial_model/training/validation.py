@@ -9,22 +9,25 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from financial_model.config import CLASSES, RunConfig
+from financial_model.config import CLASSES, DATE_OBJECTIVES, RunConfig
 from financial_model.datasets.targets import label_returns, label_spread, label_unit
 from financial_model.models.decode import expected_from_classes
 from financial_model.models.forecaster import Forecaster, Prediction, predict
 from financial_model.training.constants import mean_loss
-from financial_model.training.preparation import targets
+from financial_model.training.preparation import compared_dates, targets
 
 if TYPE_CHECKING:
     from financial_model.datasets.loader import WindowLoader
+
+
+SMALLEST_SCALE = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +35,8 @@ class Evaluation:
     loss: float
     prediction: Prediction
     extras: dict[str, Any]
-    """``residual_quantiles`` [H, Q] in spreads and ``class_means`` [H, 3] in units, where the head needs them to give quantiles and returns."""
+    """``residual_quantiles`` [H, Q] in spreads, ``class_means`` [H, 3] in units and ``scale`` [H], where head and objective need them to give
+    quantiles and returns."""
 
 
 def evaluate(model: Forecaster, loader: WindowLoader, objective: Callable[..., torch.Tensor], config: RunConfig,
@@ -44,9 +48,14 @@ def evaluate(model: Forecaster, loader: WindowLoader, objective: Callable[..., t
     unit = label_unit(loader.panel, prediction.end, config.label, label_scale)
     spread = label_spread(loader.panel, prediction.end, config.label.horizon)
     outputs = in_units(config.head(), prediction, unit)
-    return Evaluation(
-        loss=mean_loss(objective, outputs, z, label, loader.batch_size), prediction=prediction,
-        extras=fit_extras(outputs, returns, unit, spread, label, config.model.quantile_levels))
+    loss = mean_loss(objective, outputs, z, label, loader.batch_size, compared_dates(config, loader.panel, prediction.end))
+    scale: dict[str, Any] = {}
+    if config.objective() in DATE_OBJECTIVES:
+        scale = {"scale": fit_scale(outputs["point"], returns / unit)}
+        outputs = {"point": outputs["point"] * scale["scale"]}
+        prediction = replace(prediction, expected=(outputs["point"] * unit).astype(np.float32))
+    extras = scale | fit_extras(outputs, returns, unit, spread, label, config.model.quantile_levels)
+    return Evaluation(loss=loss, prediction=prediction, extras=extras)
 
 
 def in_units(head: str, prediction: Prediction, unit: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
@@ -58,6 +67,13 @@ def in_units(head: str, prediction: Prediction, unit: NDArray[np.float32]) -> di
     if prediction.probabilities is None:
         raise ValueError(f"a {head} head gave no probabilities")
     return {"logits": np.log(np.maximum(prediction.probabilities, 1e-30)).astype(np.float32)}  # equal to the logits up to a constant per window
+
+
+def fit_scale(scores: NDArray, truth: NDArray) -> NDArray[np.float32]:
+    """[H]: what scores [n, H] of a loss that leaves their size open are multiplied with to become expected returns in units: least squares,
+    never below a small positive number, so that the order of the scores stays."""
+    fitted = (scores * truth).sum(0) / np.maximum(np.square(scores).sum(0), 1e-12)
+    return np.maximum(fitted, SMALLEST_SCALE).astype(np.float32)
 
 
 def fit_extras(outputs: dict[str, NDArray], returns: NDArray, unit: NDArray, spread: NDArray, label: NDArray,

@@ -169,3 +169,35 @@ class TestPlaces:
         for one, two in zip(expected, got, strict=True):
             for name in FIELDS:
                 torch.testing.assert_close(one[name], two[name], rtol=1e-6, atol=1e-6)
+
+
+class TestByDate:
+    @pytest.fixture
+    def long(self, panel):
+        return window_ends(panel, FIRST, FIRST + 1000 * DAY, 10, 3)
+
+    def test_a_batch_holds_all_stocks_of_its_dates_with_their_own_contents(self, panel, long):
+        plain = {int(end): x.clone() for batch in loader(panel, long) for end, x in zip(batch.end, batch.x, strict=True)}
+        seen, dates = [], []
+        for batch in loader(panel, long, by_date=True):
+            assert all(torch.equal(plain[int(end)], x) for end, x in zip(batch.end, batch.x, strict=True))
+            assert torch.equal(batch.date, torch.from_numpy(panel.time[batch.end]))
+            dates.append(set(batch.date.tolist()))
+            seen += batch.end.tolist()
+        assert sorted(seen) == long.tolist()
+        assert sum(map(len, dates)) == len(set().union(*dates))  # no date in two batches
+
+    @pytest.mark.parametrize("epoch", [0, 3])
+    def test_skipping_leaves_the_other_batches_as_they_are(self, panel, long, epoch):
+        whole, resumed = (loader(panel, long, by_date=True, limit=40) for _ in range(2))
+        for each in (whole, resumed):
+            each.set_epoch(epoch)
+        resumed.skip(2)
+        assert_same(copies(whole)[2:], copies(resumed))
+
+    def test_counts_of_batches_are_known_beforehand(self, panel, long):
+        for options in ({}, {"by_date": True}, {"by_date": True, "shuffle": False}, {"limit": 30}):
+            each = loader(panel, long, **options)
+            sizes = [len(batch) for batch in each]
+            assert [each.count(step, step + 1) for step in range(len(each))] == sizes
+            assert each.count(0, 10**6) == sum(sizes) == each.windows and each.count(len(each), len(each) + 3) == 0

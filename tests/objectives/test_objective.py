@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 import torch
 
-from financial_model.config import OBJECTIVES, ModelConfig, RunConfig, TrainConfig
+from financial_model.config import DATE_OBJECTIVES, OBJECTIVES, ModelConfig, RunConfig, TrainConfig
 from financial_model.errors import ConfigError
 from financial_model.objectives import objective
 from financial_model.objectives.point import POINT_LOSSES
@@ -16,7 +16,7 @@ OUTPUTS = {"point": ("point", (8, 2)), "quantile": ("quantiles", (8, 2, 7)), "cl
 def test_every_objective_reads_the_output_of_its_head_and_moves_it(name, head):
     key, shape = OUTPUTS[head]
     output = torch.randn(shape, requires_grad=True)
-    loss = objective(name, RunConfig())({key: output}, torch.randn(8, 2), torch.randint(0, 3, (8,)))
+    loss = objective(name, RunConfig())({key: output}, torch.randn(8, 2), torch.randint(0, 3, (8,)), torch.arange(8) // 4)
     assert loss.shape == () and loss.isfinite()
     loss.backward()
     assert (output.grad.flatten(1) != 0).any(dim=1).all()
@@ -25,7 +25,7 @@ def test_every_objective_reads_the_output_of_its_head_and_moves_it(name, head):
 def test_all_point_objectives_are_different():
     prediction, target = torch.randn(8, 2), torch.randn(8, 2)
     values = {name: loss(prediction, target).item() for name, loss in POINT_LOSSES.items()}
-    assert set(values) == {name for name, head in OBJECTIVES.items() if head == "point"}
+    assert set(values) == {name for name, head in OBJECTIVES.items() if head == "point" and name not in DATE_OBJECTIVES}
     assert len({round(value, 5) for value in values.values()}) == len(values)
 
 
@@ -35,7 +35,7 @@ def test_the_quantile_objective_uses_the_levels_of_the_configuration():
     assert objective("quantile", config)(outputs, torch.tensor([[2.0]]), torch.tensor([0])).item() == pytest.approx((0.2 * 3 + 0.5 * 2 + 0.8 * 1) / 3)
 
 
-@pytest.mark.parametrize("name", ["cross_entropy", "focal"])
+@pytest.mark.parametrize("name", ["cross_entropy", "focal", "cost_matrix"])
 @pytest.mark.parametrize("change", [{"label_smoothing": 0.2}, {"class_weights": "balanced"}])
 def test_the_settings_of_class_objectives_are_heard(name, change):
     outputs, label = {"logits": torch.randn(8, 3)}, torch.tensor([0, 0, 0, 0, 0, 0, 1, 2])
@@ -48,3 +48,22 @@ def test_the_settings_of_class_objectives_are_heard(name, change):
 def test_an_unknown_objective_is_refused_with_the_known_ones():
     with pytest.raises(ConfigError, match="no objective called “mape”.*mse, mae, huber"):
         objective("mape", RunConfig())
+
+
+@pytest.mark.parametrize("name", DATE_OBJECTIVES)
+def test_an_objective_that_compares_stocks_insists_on_dates(name):
+    with pytest.raises(ValueError, match="needs the dates"):
+        objective(name, RunConfig())({"point": torch.zeros(4, 1)}, torch.zeros(4, 1), torch.zeros(4))
+
+
+def test_the_costs_are_those_of_the_configuration():
+    """By default a fall predicted as a rise costs 2, a rise predicted as a fall 1, every other mistake a half."""
+    certain = {"logits": 1e3 * torch.eye(3)}  # predicts up, flat, down in turn
+
+    def cost(config, truth):
+        loss = objective("cost_matrix", config)
+        return [loss({"logits": certain["logits"][[i]]}, torch.zeros(1, 1), torch.tensor([truth])).item() for i in range(3)]
+
+    assert [cost(RunConfig(), truth) for truth in range(3)] == [[0, 0.5, 1], [0.5, 0, 0.5], [2, 0.5, 0]]
+    edited = dataclasses.replace(RunConfig(), training=TrainConfig(cost_matrix=(0.0, 1.0, 2.0, 3.0, 0.0, 5.0, 6.0, 7.0, 0.0)))
+    assert [cost(edited, truth) for truth in range(3)] == [[0, 1, 2], [3, 0, 5], [6, 7, 0]]

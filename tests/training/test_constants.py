@@ -54,7 +54,7 @@ def test_a_class_that_never_came_is_not_impossible(known):
 
 def test_a_smaller_last_batch_weighs_less():
     z = np.arange(5, dtype=np.float32)[:, None]
-    found = mean_loss(lambda outputs, target, label: (outputs["point"] - target).square().mean(), {"point": np.zeros((5, 1), np.float32)}, z,
+    found = mean_loss(lambda outputs, target, label, date: (outputs["point"] - target).square().mean(), {"point": np.zeros((5, 1), np.float32)}, z,
                       np.zeros(5, np.int64), 2)
     assert found == pytest.approx(np.square(z).mean())
     assert isinstance(found, float) and not torch.is_tensor(found)

@@ -201,7 +201,7 @@ def poison(monkeypatch, when):
     def build(*arguments):
         loss = original(*arguments)
 
-        def poisoned(outputs, z, label):
+        def poisoned(outputs, z, label, date=None):
             count[0] += torch.is_grad_enabled() and next(iter(outputs.values())).requires_grad
             return loss(outputs, z, label) * (math.nan if count[0] == when else 1.0)
 
