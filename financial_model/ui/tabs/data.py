@@ -1,4 +1,4 @@
-"""Data: what is in the store, and how more comes in: the demo market with one click, or a user's own files.
+"""Data: what is in the store, and how more comes in: the demo market with one click, a download, or a user's own files.
 
 In: the page. Out: the tab. Every import and creation is a job; the card and the table follow the store.
 """
@@ -12,7 +12,7 @@ import gradio as gr
 from financial_model.errors import ConfigError
 from financial_model.ui import components, uploads
 from financial_model.ui.page import Page, Snapshot
-from financial_model.ui.tabs import frame
+from financial_model.ui.tabs import download, frame
 from financial_model.ui.text import View, count
 
 VARIANTS = ("linear", "null", "interaction", "sign_flip", "industry_lead_lag", "one_style", "volatility_only")
@@ -27,6 +27,8 @@ def build(page: Page) -> None:
             with gr.Tabs():
                 with page.words(gr.Tab, {"label": "ui.data.demo"}):
                     _demo(page)
+                with page.words(gr.Tab, {"label": "ui.download.tab"}):
+                    download.build(page)
                 with page.words(gr.Tab, {"label": "ui.data.files"}):
                     _files(page)
         with gr.Column(scale=7, min_width=420):

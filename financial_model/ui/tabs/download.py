@@ -1,0 +1,70 @@
+"""Download: bars from a network source, as a job that the rest of the data tab follows.
+
+In: the page. Out: a form inside the data tab. What a source gives and how it is asked is the market layer's.
+"""
+
+from __future__ import annotations
+
+import re
+
+import gradio as gr
+
+from financial_model.market.symbols import parse_symbol
+from financial_model.ui.page import Page
+from financial_model.ui.text import View
+
+SOURCES = ("tdx", "yahoo")
+BOARDS = ("main", "chinext", "star", "bse")
+
+
+def build(page: Page) -> None:
+    """The form. ``symbols`` win over the number of stocks and the boards."""
+    words = page.words
+    words(gr.HTML, {"value": "ui.download.lead"}, html_template='<p class="k-lead">${value}</p>')
+    with gr.Group():
+        source = words(
+            gr.Radio,
+            {"label": "ui.download.source", "info": "ui.download.source_info", "choices": [(f"ui.download.{name}", name) for name in SOURCES]},
+            value="tdx",
+            elem_id="download-source",
+        )
+        symbols = words(gr.Textbox, {"label": "ui.download.symbols", "info": "ui.download.symbols_info"}, elem_id="download-symbols")
+        count = words(
+            gr.Slider,
+            {"label": "ui.download.count", "info": "ui.download.count_info"},
+            minimum=0,
+            maximum=6000,
+            step=10,
+            value=100,
+            elem_id="download-count",
+        )
+        boards = words(
+            gr.CheckboxGroup,
+            {"label": "ui.download.boards", "choices": [(f"ui.term.board.{name}", name) for name in BOARDS]},
+            value=["main", "chinext", "star"],
+        )
+        exclude_st = words(gr.Checkbox, {"label": "ui.download.exclude_st", "info": "ui.download.exclude_st_info"}, value=False)
+    with gr.Group(), gr.Row():
+        start = words(gr.Textbox, {"label": "ui.download.start", "info": "ui.download.start_info"}, value="1999-01-01")
+        server = words(gr.Textbox, {"label": "ui.download.server", "info": "ui.download.server_info"}, elem_id="download-server")
+    with gr.Row():
+        begin = words(gr.Button, {"value": "ui.download.begin"}, variant="primary", elem_id="download-begin")
+        retry = words(gr.Button, {"value": "ui.download.retry"}, elem_id="download-retry")
+
+    def submit(source: str, symbols: str, count: float, boards: list[str], exclude_st: bool, start: str, server: str, again: bool) -> None:
+        services = page.services
+        services.store.check_source(source)
+        wanted = [str(parse_symbol(text)) for text in re.split(r"[\s,，;；]+", symbols.strip()) if text]
+        services.jobs.submit(
+            "download", source=source, symbols=wanted, count=int(count), start=start.strip(), boards=tuple(boards) if source == "tdx" else (),
+            exclude_st=exclude_st, retry=again, **({"server": server.strip()} if server.strip() else {}))
+
+    def download(view: View, *given) -> None:
+        submit(*given, False)
+
+    def retry_failed(view: View, *given) -> None:
+        submit(*given, True)
+
+    form = [source, symbols, count, boards, exclude_st, start, server]
+    page.on_and_refresh(begin.click, download, form, trigger_mode="once")
+    page.on_and_refresh(retry.click, retry_failed, form, trigger_mode="once")
