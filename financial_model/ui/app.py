@@ -20,7 +20,7 @@ import gradio as gr  # noqa: E402
 from financial_model.errors import ConfigError  # noqa: E402
 from financial_model.paths import Workspace  # noqa: E402
 from financial_model.ui import components, machine, theme, uploads  # noqa: E402
-from financial_model.ui.page import Page, Services, Snapshot  # noqa: E402
+from financial_model.ui.page import STRAIGHT, Page, Preferences, Services, Snapshot  # noqa: E402
 from financial_model.ui.tabs import basic, conditional, data, inference, runs, universe  # noqa: E402
 from financial_model.ui.text import View, Words, escape  # noqa: E402
 
@@ -59,7 +59,7 @@ def build(workspace: Workspace, services: Services | None = None, *, language: s
     words = Words(language or "en")
     with gr.Blocks(title="Kairos", fill_width=True, delete_cache=CACHE) as demo:
         preferences = gr.BrowserState({"language": "", "colours": ""}, storage_key=STORAGE_KEY, secret=STORAGE_SECRET)
-        page = Page(services=services, words=words, preferences=preferences, seen=gr.State({}), forced_language=language)
+        page = Page(services=services, words=words, preferences=preferences, forced_language=language)
         with gr.Row(elem_id="k-top"):
             words(gr.HTML, {"value": "ui.brand"}, elem_id="k-brand", html_template=_brand())
             spoken = gr.Radio(
@@ -83,6 +83,7 @@ def build(workspace: Workspace, services: Services | None = None, *, language: s
             scheme = gr.Button("◐", elem_id="k-theme", size="sm")
         status = gr.HTML(elem_id="k-status")
         page.live("status", [status], lambda snapshot: _status_version(page, snapshot), lambda view, snapshot: [_status(page, view, snapshot)])
+        page.trouble.render()
         with gr.Tabs(elem_id="k-tabs"):
             for tab in TABS:
                 tab.build(page)
@@ -110,16 +111,21 @@ def _status(page: Page, view: View, snapshot: Snapshot) -> str:
 def _connect_switches(demo: gr.Blocks, page: Page, spoken: gr.Radio, colours: gr.Radio, scheme: gr.Button) -> None:
     """Language, colours of rise and fall, light and dark. The browser remembers; the server only translates."""
     words, shown = page.words, gr.State(page.words.language)
+    bell = gr.Number(0, visible="hidden")
 
-    def enter(preferences: dict[str, str] | None, current: str, request: gr.Request) -> dict[Any, Any]:
+    def enter(request: gr.Request, preferences: Preferences, current: str, rung: float) -> dict[Any, Any]:
         view = page.view(preferences, request)
-        updates: dict[Any, Any] = {spoken: view.language, colours: view.colours, shown: view.language}
-        return updates if view.language == current else words.updates(view.language) | updates | {colours: _colour_update(view)}
+        switches: dict[Any, Any] = {spoken: view.language, colours: _colour_update(view)}
+        return switches if view.language == current else switches | {bell: rung + 1}
 
-    silent: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "undocumented", "concurrency_limit": None}
-    outputs = list(dict.fromkeys([*words.components, spoken, colours, shown]))
-    entered = gr.on([demo.load, page.preferences.change], enter, [page.preferences, shown], outputs, **silent)
-    entered.then(None, js=theme.READY)
+    def relabel(request: gr.Request, preferences: Preferences) -> dict[Any, Any]:
+        view = page.view(preferences, request)
+        return {shown: view.language, **{part: update for part, update in words.updates(view.language).items() if part is not colours}}
+
+    others = [part for part in words.components if part is not colours]
+    gr.on([demo.load, page.preferences.change], enter, [page.preferences, shown, bell], [spoken, colours, bell], **STRAIGHT)
+    labelled = bell.change(relabel, page.preferences, [shown, *others], **STRAIGHT)
+    labelled.then(None, js=theme.READY)
     spoken.input(None, [page.preferences, spoken], page.preferences, js="(kept, language) => ({...kept, language})", api_visibility="undocumented")
     colours.input(None, [page.preferences, colours], page.preferences, js="(kept, colours) => ({...kept, colours})", api_visibility="undocumented")
     page.preferences.change(None, page.preferences, js=theme.REMEMBER_LANGUAGE, api_visibility="undocumented")

@@ -6,6 +6,7 @@ In: the runs of a snapshot, the id a visitor chose. Out: labels, choices, one ru
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from financial_model.errors import ConfigError
 from financial_model.serving.runs import RunInfo
@@ -13,9 +14,14 @@ from financial_model.ui.page import Snapshot
 from financial_model.ui.text import View
 
 
+def setting(run: RunInfo, section: str, name: str) -> Any:
+    """One setting of a run as it stands in its file: for lists and ticks, where checking a whole configuration each time would be slow."""
+    return run.config.get(section, {}).get(name, "")
+
+
 def run_label(run: RunInfo, view: View) -> str:
     """How a run is listed: name, model, when it began, how it stands."""
-    model = view.term("backbone", run.config.get("model", {}).get("backbone", ""))
+    model = view.term("backbone", setting(run, "model", "backbone"))
     return f"{run.name}  ·  {model}  ·  {run.created[:16].replace('T', ' ')}  ·  {view.term('state', run.state)}"
 
 

@@ -1,7 +1,9 @@
 """What all tabs share: the services behind them, the visitor's view, and the parts that follow the server.
 
 One mechanism serves page load, the two-second timer and the language switch: a live part names a cheap *version* of what it shows, and is drawn
-again only when that version is not the one this visitor has seen. Closing or reloading a page therefore loses nothing.
+again only when that version is not the one this visitor has seen. Closing or reloading a page therefore loses nothing. A tick looks at the versions
+of the tab that is open and, when one has changed, rings that tab's bell; the bell's event draws. (Gradio spends half a millisecond on every output
+of an event, skipped or not: one event with all outputs would cost more than the drawing.)
 It starts no work by itself and knows no tab.
 """
 
@@ -11,7 +13,8 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -24,6 +27,7 @@ from financial_model.paths import Workspace
 from financial_model.serving.jobs import JobService
 from financial_model.serving.runs import RunInfo, RunStore
 from financial_model.serving.tasks import TASKS, JobContext
+from financial_model.ui.components import note
 from financial_model.ui.text import View, Words, view_of
 
 logger = logging.getLogger(__name__)
@@ -127,6 +131,10 @@ def _ranking(context: JobContext, **parameters: Any) -> dict[str, Any]:
     return {"table": TASKS["rank"](context, **parameters)}
 
 
+Preferences = dict[str, str] | None
+"""What the browser remembers: language, colours."""
+
+
 @dataclass(frozen=True)
 class Live:
     """A part of the page that follows the server."""
@@ -140,6 +148,26 @@ class Live:
     """(view, snapshot, *inputs) -> one value per output."""
 
 
+FIRST_TAB = "data"
+MEMORY, BELL = "memory", "bell"
+Memory = dict[Any, Any]
+"""Part -> version a visitor has seen."""
+STRAIGHT: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "undocumented", "queue": False}
+"""For events that answer within milliseconds: Gradio's queue looks for answers only every 50."""
+
+
+@dataclass(frozen=True)
+class TabParts:
+    """The live parts of one tab, and what rings when they must be drawn."""
+
+    name: str
+    tab: Any
+    bell: gr.Number
+    trouble: gr.HTML
+    """Where it is said that a part could not be drawn."""
+    parts: list[Live] = field(default_factory=list)
+
+
 @dataclass
 class Page:
     """The page while it is being built, and what its handlers hold on to."""
@@ -147,23 +175,45 @@ class Page:
     services: Services
     words: Words
     preferences: gr.BrowserState
-    seen: gr.State
     forced_language: str | None = None
-    parts: list[Live] = field(default_factory=list)
+    frame: list[Live] = field(default_factory=list)
+    """Parts outside the tabs."""
+    tabs: dict[str, TabParts] = field(default_factory=dict)
+    _building: TabParts | None = None
     _refresh_triggers: list[Any] = field(default_factory=list)
     _acted: list[Any] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.opened = gr.State(FIRST_TAB)
+        """Name of the tab this visitor has open."""
+        self.seen_frame, self.seen_tabs = gr.State({}), gr.State({})
+        """Versions this visitor has seen; two memories, so that a tick and a drawing never overwrite each other."""
+        self.trouble = gr.HTML(elem_id="k-trouble", render=False)
+        """Where it is said that the server's state cannot be read at all."""
 
     # ------------------------------------------------------------ building
     def live(
         self, name: str, outputs: Sequence[Any], version: Callable[..., Hashable], draw: Callable[..., Sequence[Any]], inputs: Sequence[Any] = ()
     ) -> None:
-        self.parts.append(Live(name, tuple(inputs), tuple(outputs), version, draw))
+        """A part that follows the server; it belongs to the tab being built, if there is one."""
+        if self._building is None and inputs:
+            raise ValueError(f"{name}: a part outside the tabs cannot depend on what a visitor chooses")
+        parts = self._building.parts if self._building else self.frame
+        parts.append(Live(name, tuple(inputs), tuple(outputs), version, draw))
+
+    @contextmanager
+    def building(self, name: str, tab: Any) -> Iterator[None]:
+        """Live parts made inside belong to this tab: they cost nothing while another one is open, and are drawn when it is opened."""
+        bell = gr.Number(0, visible="hidden", render=False, elem_id=f"bell-{name}")
+        self.tabs[name] = self._building = TabParts(name, tab, bell, gr.HTML())
+        yield
+        self._building = None
 
     def on(self, triggers: Any, action: Callable[..., Any], inputs: Sequence[Any] = (), outputs: Sequence[Any] = (), **options: Any) -> Any:
         """Wire ``action(view, *inputs)`` to one or more events; a user's error becomes a toast in the visitor's language."""
         settings = {"show_progress": "hidden", "api_visibility": "undocumented", "concurrency_limit": None, **options}
 
-        def handler(request: gr.Request, preferences: dict[str, str] | None, *values: Any) -> Any:
+        def handler(request: gr.Request, preferences: Preferences, *values: Any) -> Any:
             return self._guarded(self.view(preferences, request), action, *values)
 
         handler.__name__ = getattr(action, "__name__", "handler")
@@ -172,7 +222,7 @@ class Page:
     def on_select(self, table: gr.Dataframe, action: Callable[..., Any], outputs: Sequence[Any]) -> None:
         """``action(view, row)`` when a row of a table is chosen; ``row`` holds the cells as shown."""
 
-        def handler(request: gr.Request, event: gr.SelectData, preferences: dict[str, str] | None) -> Any:
+        def handler(request: gr.Request, event: gr.SelectData, preferences: Preferences) -> Any:
             return self._guarded(self.view(preferences, request), action, list(event.row_value or ()))
 
         event = table.select(
@@ -193,45 +243,84 @@ class Page:
         self._refresh_triggers += triggers
 
     def connect(self, *triggers: Any) -> None:
-        """Wire the one refresh: to load and timer (``triggers``), and to whatever asked for it. Called once, when all tabs are built."""
-        inputs = list(dict.fromkeys(item for part in self.parts for item in part.inputs))
-        outputs = list(dict.fromkeys(item for part in self.parts for item in part.outputs))
-        options: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "undocumented", "trigger_mode": "once"}
-        wiring = ([self.preferences, self.seen, *inputs], [self.seen, *outputs])
+        """Wire load, timer and preferences (``triggers``) and whatever asked for a refresh. Called once, when all tabs are built."""
+        for shown in self.tabs.values():
+            shown.bell.render()  # here and not in its tab: what is in a closed tab does not exist in the browser
+            self._connect_tab(shown)
+        inputs = list(dict.fromkeys(item for shown in self.tabs.values() for part in shown.parts for item in part.inputs))
+        bells = [shown.bell for shown in self.tabs.values()]
+        outputs = [self.seen_frame, self.trouble, *(item for part in self.frame for item in part.outputs), *bells]
 
-        def refresh(request: gr.Request, preferences: dict[str, str] | None, seen: dict[str, Hashable], *values: Any) -> dict[Any, Any]:
-            given = dict(zip(inputs, values, strict=True))
-            return self.redraw(self.view(preferences, request), seen, given)
+        def tick(request: gr.Request, preferences: Preferences, frame: Memory, tabs: Memory, opened: str, *values: Any) -> dict[Any, Any]:
+            return self.tick(self.view(preferences, request), frame, tabs, opened, dict(zip(inputs, values, strict=True)))
 
-        gr.on(list(triggers), refresh, *wiring, **options)
+        wiring = ([self.preferences, self.seen_frame, self.seen_tabs, self.opened, *inputs], outputs)
+        gr.on(list(triggers), tick, *wiring, **STRAIGHT, trigger_mode="once")
         if self._refresh_triggers:
-            gr.on(self._refresh_triggers, refresh, *wiring, **options | {"trigger_mode": "always_last"})
+            gr.on(self._refresh_triggers, tick, *wiring, **STRAIGHT, trigger_mode="always_last")
         for event in self._acted:
-            event.then(refresh, *wiring, **options | {"trigger_mode": "multiple"})
+            event.then(tick, *wiring, **STRAIGHT, trigger_mode="multiple")
+
+    def _connect_tab(self, shown: TabParts) -> None:
+        inputs = list(dict.fromkeys(item for part in shown.parts for item in part.inputs))
+        outputs = list(dict.fromkeys(item for part in shown.parts for item in part.outputs))
+
+        def draw(request: gr.Request, preferences: Preferences, seen: Memory, *values: Any) -> dict[Any, Any]:
+            view = self.view(preferences, request)
+            drawn = self.draw(shown.parts, view, seen, dict(zip(inputs, values, strict=True)), shown.trouble)
+            return {self.opened: shown.name, self.seen_tabs: drawn.pop(MEMORY), **drawn}
+
+        gr.on(
+            [shown.bell.change, shown.tab.select],
+            draw,
+            [self.preferences, self.seen_tabs, *inputs],
+            [self.opened, self.seen_tabs, shown.trouble, *outputs],
+            **STRAIGHT,
+            trigger_mode="always_last",
+        )
 
     # ------------------------------------------------------------ answering
-    def view(self, preferences: dict[str, str] | None, request: gr.Request | None) -> View:
+    def view(self, preferences: Preferences, request: gr.Request | None) -> View:
         accept = request.headers.get("accept-language", "") if request is not None and hasattr(request, "headers") else ""
         return view_of(preferences, accept, self.forced_language)
 
-    def redraw(self, view: View, seen: dict[str, Hashable], given: dict[Any, Any]) -> dict[Any, Any]:
-        """Updates of the parts whose version this visitor has not seen yet, and the memory of it."""
+    def tick(self, view: View, frame: Memory, tabs: Memory, opened: str, given: dict[Any, Any]) -> dict[Any, Any]:
+        """What has changed outside the tabs, drawn; and the bell of the open tab when something on it has changed."""
+        try:
+            snapshot = self.services.snapshot()
+        except KairosError as error:
+            return {self.trouble: note(error.message(view.language), "bad")}
+        drawn = self.draw(self.frame, view, frame, {}, self.trouble)
+        memory, shown = drawn.pop(MEMORY), self.tabs.get(opened)
+        if shown is not None and any(self._version(part, view, snapshot, given) != tabs.get(part.name) for part in shown.parts):
+            memory[BELL] = int(memory.get(BELL, 0)) + 1
+            drawn[shown.bell] = memory[BELL]
+        return {self.seen_frame: memory, **drawn}
+
+    def draw(self, parts: Sequence[Live], view: View, seen: Memory, given: dict[Any, Any], trouble: Any = None) -> dict[Any, Any]:
+        """Updates of the parts whose version this visitor has not seen yet; under MEMORY what he has seen then."""
         snapshot = self.services.snapshot()
-        seen = dict(seen or {})
+        memory: Memory = dict(seen or {})
         updates: dict[Any, Any] = {}
-        for part in self.parts:
-            values = [given[item] for item in part.inputs]
+        troubles: list[str] = []
+        for part in parts:
+            version = self._version(part, view, snapshot, given)
+            if memory.get(part.name) == version:
+                continue
+            memory[part.name] = version
             try:
-                version = (view, part.version(snapshot, *values))
-                if seen.get(part.name) == version:
-                    continue
-                seen[part.name] = version
-                updates.update(zip(part.outputs, part.draw(view, snapshot, *values), strict=True))
-            except KairosError as error:  # said once: the version is remembered, so the next tick is silent
-                gr.Warning(error.message(view.language))
-            except Exception:  # one broken part must not take the others along; it is logged and shown, once per version
-                gr.Warning(view.word("ui.error.unexpected", id=_logged(part.name)))
-        return {self.seen: seen, **updates}
+                updates.update(zip(part.outputs, part.draw(view, snapshot, *(given[item] for item in part.inputs)), strict=True))
+            except KairosError as error:
+                troubles.append(error.message(view.language))
+            except Exception:  # one broken part must not take the others along; it is logged and shown
+                troubles.append(view.word("ui.error.unexpected", id=_logged(part.name)))
+        if trouble is not None and (updates or troubles):
+            updates[trouble] = "".join(note(text, "bad") for text in dict.fromkeys(troubles))
+        return {MEMORY: memory, **updates}
+
+    @staticmethod
+    def _version(part: Live, view: View, snapshot: Snapshot, given: dict[Any, Any]) -> Hashable:
+        return view, part.version(snapshot, *(given[item] for item in part.inputs))
 
     def _guarded(self, view: View, action: Callable[..., Any], *values: Any) -> Any:
         try:

@@ -53,6 +53,7 @@ class TrainingForm:
             form.inputs,
             [self.problems, self.command],
             trigger_mode="always_last",
+            queue=False,
         )
         page.on_and_refresh(self.start.click, self._submit, form.inputs, [panel.picker], trigger_mode="once")
 

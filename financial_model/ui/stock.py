@@ -11,7 +11,7 @@ import gradio as gr
 
 from financial_model.errors import ConfigError
 from financial_model.ui import charts, components
-from financial_model.ui.choosing import asked
+from financial_model.ui.choosing import asked, setting
 from financial_model.ui.page import Page, Snapshot
 from financial_model.ui.text import View, escape, number, percent
 
@@ -73,7 +73,7 @@ class StockView:
         run = asked(services.snapshot(), wanted)
         if not (symbol or "").strip():
             raise ConfigError("ui.stock.which")
-        horizon = run.run_config().label.horizon
+        horizon = int(setting(run, "label", "horizon"))
         found = services.predictor.forecast(run.id, str(symbol).strip(), (as_of or "").strip() or None, min(int(days or horizon), horizon))
         return {"id": (run.id, found["symbol"], found["as_of"], found["days"]), **found}
 

@@ -12,7 +12,7 @@ import gradio as gr
 
 from financial_model.serving.runs import RunInfo
 from financial_model.ui import components, curves, downloads, results
-from financial_model.ui.choosing import pick, run_choices
+from financial_model.ui.choosing import pick, run_choices, setting
 from financial_model.ui.page import Page, Snapshot
 from financial_model.ui.text import DASH, View, known, number
 
@@ -82,7 +82,7 @@ class TrainingPanel:
         page.live(f"{self.name}.result", [self.result, self.checkpoint], self._result_version, self._draw_result, [self.picker])
         page.live(f"{self.name}.log", [self.log], self._log_version, self._draw_log, [self.picker])
         page.on_and_refresh(self.stop.click, self._stop, [self.picker], queue=False)
-        page.on_and_refresh(self.resume.click, self._resume, [self.picker], queue=False)
+        page.on_and_refresh(self.resume.click, self._resume, [self.picker])
         page.refresh_on(self.picker.input, self.smoothing.release, self.scale.input)
 
     def runs(self, snapshot: Snapshot) -> list[RunInfo]:
@@ -120,7 +120,7 @@ class TrainingPanel:
         if run is None:
             return [gr.update(visible=False), "", gr.update(visible=False)]
         series = self.page.services.runs.curves(run.id)
-        end = curves.axis_end(series, run.run_config().training.epochs) if run.active else None
+        end = curves.axis_end(series, int(setting(run, "training", "epochs"))) if run.active else None
         rows = curves.loss_rows(series, view, smoothing=smoothing, logarithmic=scale == "log", end=end)
         shown = not rows.empty
         plot = gr.update(
@@ -179,7 +179,6 @@ class TrainingPanel:
         if job is None:
             raise gr.Error(view.word("ui.train.nothing_to_stop"), print_exception=False)
         self.page.services.jobs.stop(job["id"])
-        gr.Info(view.word("ui.train.stopping"))
 
     def _resume(self, view: View, wanted: str | None) -> None:
         run = self.shown(self.page.services.snapshot(fresh=True), wanted)

@@ -1,10 +1,12 @@
 """Live parts: drawn when they changed for this visitor, silent otherwise, each on its own when one breaks."""
 
+from contextlib import contextmanager
+
 import gradio as gr
 import pytest
 
-from financial_model.errors import ConfigError
-from financial_model.ui.page import Page, Services
+from financial_model.errors import ConfigError, DataError
+from financial_model.ui.page import MEMORY, Page, Services
 from financial_model.ui.text import View, Words
 from tests.ui.builders import CHINESE, ENGLISH
 
@@ -13,57 +15,91 @@ from tests.ui.builders import CHINESE, ENGLISH
 def page(workspace):
     services = Services(workspace)
     with gr.Blocks():
-        yield Page(services=services, words=Words("en"), preferences=gr.BrowserState({}), seen=gr.State({}))
+        yield Page(services=services, words=Words("en"), preferences=gr.BrowserState({}))
     services.jobs.close()
 
 
-@pytest.fixture
-def toasts(monkeypatch):
-    said = []
-    monkeypatch.setattr(gr, "Warning", lambda text, *_, **__: said.append(text))
-    return said
-
-
 def part(page, name="part", version=lambda snapshot: 1, draw=lambda view, snapshot: ["drawn"], inputs=()):
-    with gr.Blocks():
-        target = gr.HTML()
+    target = gr.HTML()
     page.live(name, [target], version, draw, inputs)
     return target
+
+
+@contextmanager
+def tab(page, name):
+    with gr.Tabs(), gr.Tab() as opened, page.building(name, opened):
+        yield page.tabs[name]
 
 
 def test_a_part_is_drawn_once_per_version(page):
     state = {"version": 1}
     target = part(page, version=lambda snapshot: state["version"])
-    first = page.redraw(ENGLISH, {}, {})
+    first = page.draw(page.frame, ENGLISH, {}, {})
     assert first[target] == "drawn"
-    again = page.redraw(ENGLISH, first[page.seen], {})
+    again = page.draw(page.frame, ENGLISH, first[MEMORY], {})
     assert target not in again
     state["version"] = 2
-    assert target in page.redraw(ENGLISH, again[page.seen], {})
+    assert target in page.draw(page.frame, ENGLISH, again[MEMORY], {})
 
 
 def test_a_new_visitor_and_a_reload_see_everything(page):
     target = part(page)
-    seen = page.redraw(ENGLISH, {}, {})[page.seen]
-    assert target in page.redraw(ENGLISH, {}, {}) and target not in page.redraw(ENGLISH, seen, {})
+    seen = page.draw(page.frame, ENGLISH, {}, {})[MEMORY]
+    assert target in page.draw(page.frame, ENGLISH, {}, {}) and target not in page.draw(page.frame, ENGLISH, seen, {})
 
 
 def test_another_language_or_colour_draws_everything_again(page):
     target = part(page)
-    seen = page.redraw(ENGLISH, {}, {})[page.seen]
-    assert target in page.redraw(CHINESE, seen, {}) and target in page.redraw(View("en", "red_up"), seen, {})
+    seen = page.draw(page.frame, ENGLISH, {}, {})[MEMORY]
+    assert target in page.draw(page.frame, CHINESE, seen, {}) and target in page.draw(page.frame, View("en", "red_up"), seen, {})
 
 
-def test_one_broken_part_takes_no_other_along_and_is_said_once(page, toasts):
+def test_a_tick_rings_for_the_open_tab_only_and_draws_nothing_in_it(page):
+    with tab(page, "data") as data:
+        target = part(page, "on data")
+    with tab(page, "runs") as runs:
+        part(page, "on runs")
+    ticked = page.tick(ENGLISH, {}, {}, "data", {})
+    assert ticked[data.bell] == 1 and runs.bell not in ticked and target not in ticked
+    drawn = page.draw(data.parts, ENGLISH, {}, {})
+    assert drawn[target] == "drawn"
+    quiet = page.tick(ENGLISH, ticked[page.seen_frame], drawn[MEMORY], "data", {})
+    assert data.bell not in quiet, "nothing has changed since"
+    assert runs.bell in page.tick(ENGLISH, ticked[page.seen_frame], drawn[MEMORY], "runs", {})
+
+
+def test_a_bell_rings_anew_each_time(page):
+    with tab(page, "data") as data:
+        part(page)
+    first = page.tick(ENGLISH, {}, {}, "data", {})
+    second = page.tick(ENGLISH, first[page.seen_frame], {}, "data", {})
+    assert second[data.bell] == first[data.bell] + 1, "the same value twice would be no change to the browser"
+
+
+def test_one_broken_part_takes_no_other_along_and_is_said_until_it_works_again(page):
+    state = {"version": 1}
+
     def broken(view, snapshot):
-        raise ZeroDivisionError
+        if state["version"] < 2:
+            raise ZeroDivisionError("secret")
+        return ["repaired"]
 
-    part(page, "broken", draw=broken)
-    target = part(page, "whole")
-    answer = page.redraw(ENGLISH, {}, {})
-    assert answer[target] == "drawn" and len(toasts) == 1 and "ZeroDivisionError" not in toasts[0]
-    page.redraw(ENGLISH, answer[page.seen], {})
-    assert len(toasts) == 1
+    with tab(page, "data") as data:
+        part(page, "broken", lambda snapshot: state["version"], broken)
+        target = part(page, "whole")
+    answer = page.draw(data.parts, ENGLISH, {}, {}, data.trouble)
+    assert answer[target] == "drawn" and "error" in answer[data.trouble] and "secret" not in answer[data.trouble]
+    assert data.trouble not in page.draw(data.parts, ENGLISH, answer[MEMORY], {}, data.trouble), "said once, not every two seconds"
+    state["version"] = 2
+    assert page.draw(data.parts, ENGLISH, answer[MEMORY], {}, data.trouble)[data.trouble] == ""
+
+
+def test_a_store_that_cannot_be_read_is_said_instead_of_failing_every_tick(page, monkeypatch):
+    def damaged():
+        raise DataError("ui.upload.empty", kinds="csv")
+
+    monkeypatch.setattr(page.services.store, "summary", damaged)
+    assert "数据表" in page.tick(CHINESE, {}, {}, "data", {})[page.trouble]
 
 
 def test_a_users_error_becomes_a_toast_in_his_language(page):
@@ -90,8 +126,8 @@ def test_visitors_share_one_look_at_the_disk_until_something_is_done(page, monke
     whole = page.services.store.summary
     monkeypatch.setattr(page.services.store, "summary", lambda: looks.append(1) or whole())
     for _ in range(5):
-        page.redraw(ENGLISH, {}, {})
+        page.tick(ENGLISH, {}, {}, "data", {})
     assert len(looks) == 1
     page._guarded(ENGLISH, lambda view: None)
-    page.redraw(ENGLISH, {}, {})
+    page.tick(ENGLISH, {}, {}, "data", {})
     assert len(looks) == 2

@@ -6,6 +6,7 @@ In: the page. Out: the tab. The form is made from the configuration, the right h
 from __future__ import annotations
 
 from financial_model.serving.runs import RunInfo
+from financial_model.ui.choosing import setting
 from financial_model.ui.page import Page
 from financial_model.ui.starting import TrainingForm
 from financial_model.ui.tabs import frame
@@ -14,7 +15,7 @@ ESSENTIALS = (("name", "backbone"), ("objective", "horizon"), ("context_length",
 
 
 def belongs(run: RunInfo) -> bool:
-    return run.config.get("model", {}).get("condition", "none") == "none"
+    return setting(run, "model", "condition") == "none"
 
 
 def build(page: Page) -> None:

@@ -11,6 +11,7 @@ import gradio as gr
 
 from financial_model.serving.runs import RunInfo
 from financial_model.ui import universe_view
+from financial_model.ui.choosing import setting
 from financial_model.ui.page import Page, Snapshot
 from financial_model.ui.starting import TrainingForm
 from financial_model.ui.tabs import frame
@@ -21,7 +22,7 @@ VALUES = {"backbone": "cnn_lstm", "condition": "concat", "name": "conditional"}
 
 
 def belongs(run: RunInfo) -> bool:
-    return run.config.get("model", {}).get("condition", "none") != "none"
+    return setting(run, "model", "condition") != "none"
 
 
 def build(page: Page) -> None:
@@ -29,8 +30,8 @@ def build(page: Page) -> None:
         with page.words(gr.Accordion, {"label": "ui.conditional.cells"}, open=True):
             cells = gr.HTML(elem_id="conditional-cells")
         TrainingForm(page, panel, "conditional", essentials=ESSENTIALS, fixed={}, values=VALUES)
-    page.live("conditional.cells", [cells], _version, _draw)
-    page.on_and_refresh(panel.tab.select, lambda view: page.services.look_at_universe())
+        page.live("conditional.cells", [cells], _version, _draw)
+        page.on_and_refresh(panel.tab.select, lambda view: page.services.look_at_universe())
 
 
 def _version(snapshot: Snapshot) -> Any:

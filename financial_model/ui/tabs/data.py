@@ -199,7 +199,6 @@ class Stored:
         job = self._job(self.page.services.snapshot(fresh=True))
         if job is not None:
             self.page.services.jobs.stop(job["id"])
-            gr.Info(view.word("ui.data.stopping"))
 
     def _remove(self, view: View) -> Any:
         """Only ever the demo market: real bars are not deleted from a browser."""

@@ -18,7 +18,7 @@ from financial_model.ui.training import TrainingPanel
 @contextmanager
 def tab(page: Page, name: str) -> Iterator[gr.Tab]:
     """A tab called ``ui.tab.<name>`` that opens with one line about what it is for."""
-    with page.words(gr.Tab, {"label": f"ui.tab.{name}"}, id=name, elem_id=f"tab-{name}") as opened:
+    with page.words(gr.Tab, {"label": f"ui.tab.{name}"}, id=name, elem_id=f"tab-{name}") as opened, page.building(name, opened):
         page.words(gr.HTML, {"value": f"ui.{name}.lead"}, html_template='<p class="k-lead">${value}</p>')
         yield opened
 

@@ -24,6 +24,8 @@ def build(page: Page) -> None:
         empty = gr.HTML()
         with gr.Column() as whole:
             picker = page.words(gr.Dropdown, {"label": "ui.inference.run"}, choices=[], value=None, filterable=False, elem_id="inference-run")
+            page.live("inference.runs", [empty, whole, picker], _version, _draw, [picker])
+            page.refresh_on(picker.input)
             with gr.Tabs():
                 with page.words(gr.Tab, {"label": "ui.inference.stock"}):
                     StockView(page, picker)
@@ -32,17 +34,13 @@ def build(page: Page) -> None:
                 with page.words(gr.Tab, {"label": "ui.inference.evaluation"}):
                     EvaluationView(page, picker)
 
-    def draw(view: View, snapshot: Snapshot, wanted: str | None) -> list[Any]:
-        runs = usable(snapshot)
-        run = pick(runs, wanted)
-        hint = "" if runs else components.empty(view, "ui.inference.empty")
-        return [hint, gr.update(visible=bool(runs)), gr.update(choices=run_choices(runs, view), value=run.id if run else None)]
 
-    page.live(
-        "inference.runs",
-        [empty, whole, picker],
-        lambda snapshot, wanted: (tuple((run.id, run.state) for run in usable(snapshot)), wanted),
-        draw,
-        [picker],
-    )
-    page.refresh_on(picker.input)
+def _version(snapshot: Snapshot, wanted: str | None) -> Any:
+    return tuple((run.id, run.state) for run in usable(snapshot)), wanted
+
+
+def _draw(view: View, snapshot: Snapshot, wanted: str | None) -> list[Any]:
+    runs = usable(snapshot)
+    run = pick(runs, wanted)
+    hint = "" if runs else components.empty(view, "ui.inference.empty")
+    return [hint, gr.update(visible=bool(runs)), gr.update(choices=run_choices(runs, view), value=run.id if run else None)]

@@ -12,10 +12,10 @@ import gradio as gr
 
 from financial_model.serving.runs import RunInfo
 from financial_model.ui import components, downloads, results
-from financial_model.ui.choosing import pick, run_choices
+from financial_model.ui.choosing import pick, run_choices, setting
 from financial_model.ui.page import Page, Snapshot
 from financial_model.ui.tabs import frame
-from financial_model.ui.text import View, count, number, percent
+from financial_model.ui.text import View, count, escape, number, percent
 
 COLUMNS = ("name", "model", "condition", "state", "created", "ic", "rank_ic", "direction", "recovery", "run")
 
@@ -40,7 +40,7 @@ class RunsTab:
                         self.card = gr.HTML(elem_id="runs-card")
                     with gr.Column(scale=4, min_width=320):
                         self._build_actions()
-        self._connect()
+            self._connect()
 
     def _build_actions(self) -> None:
         words = self.page.words
@@ -175,11 +175,11 @@ def _download_version(snapshot: Snapshot, wanted: str | None, kind: str | None) 
 
 
 def _row(run: RunInfo, view: View) -> list[str]:
-    about, metrics = run.summary(), run.metrics
+    metrics = run.metrics
     return [
         run.name,
-        view.term("backbone", about["model"]),
-        view.term("condition", about["condition"]),
+        view.term("backbone", setting(run, "model", "backbone")),
+        view.term("condition", setting(run, "model", "condition")),
         view.term("state", run.state),
         run.created[:16].replace("T", " "),
         number(metrics.get("ic")),
@@ -192,16 +192,15 @@ def _row(run: RunInfo, view: View) -> list[str]:
 
 def run_card(run: RunInfo, view: View) -> str:
     """What a run is and what it is worth, on one card."""
-    about = run.summary()
-    head = f'<div class="k-head"><b class="k-title">{run.id}</b>{components.state_badge(run.state, view)}</div>'
+    head = f'<div class="k-head"><b class="k-title">{escape(run.id)}</b>{components.state_badge(run.state, view)}</div>'
     tiles = components.tiles(
         [
-            (view.word("form.backbone.label"), view.term("backbone", about["model"]), ""),
-            (view.word("form.objective.label"), view.term("objective", about["objective"]), ""),
-            (view.word("form.horizon.label"), count(about["horizon"]), ""),
-            (view.word("form.context_length.label"), count(about["context_length"]), ""),
-            (view.term("metric", "ic"), number(run.metrics.get("ic")), ""),
-            (view.term("metric", "direction"), percent(run.metrics.get("direction")), ""),
+            (view.word("form.backbone.label"), view.term("backbone", setting(run, "model", "backbone")), ""),
+            (view.word("form.condition.label"), view.term("condition", setting(run, "model", "condition")), ""),
+            (view.word("form.objective.label"), view.term("objective", setting(run, "training", "objective")), ""),
+            (view.word("form.horizon.label"), count(setting(run, "label", "horizon")), ""),
+            (view.word("form.context_length.label"), count(setting(run, "features", "context_length")), ""),
+            (view.word("form.epochs.label"), count(setting(run, "training", "epochs")), ""),
         ]
     )
     message = run.message(view.language)
