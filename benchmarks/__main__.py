@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.table import Row, as_json, machine, render
 
-BENCHMARKS = ("panel_open", "input_pipeline", "indicators", "precision")
+BENCHMARKS = ("panel_open", "input_pipeline", "indicators", "precision", "ingest", "download")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -129,8 +129,8 @@ class TdxLine:
     def __init__(self, pool: HostPool, settings: TdxSettings, category: int, names: Mapping[str, str]) -> None:
         self.pool, self.settings, self.category, self.names = pool, settings, category, names
         self._connection: TdxConnection | None = None
-        self._shown = ""
-        """Code about which this connection has shown that it answers about the code asked for."""
+        self._shown: tuple[str, Finance | None] = ("", None)
+        """Code about which this connection has shown that it answers about the code asked for, and what it said of it."""
 
     def close(self) -> None:
         if self._connection is not None:
@@ -142,7 +142,7 @@ class TdxLine:
         last: SourceError | None = None
         for _ in range(self.settings.attempts):
             if self._connection is None:
-                self._connection, self._shown = self.pool.acquire(), ""
+                self._connection, self._shown = self.pool.acquire(), ("", None)
             try:
                 answer = question(self._connection)
             except SourceError as error:
@@ -170,7 +170,9 @@ class TdxLine:
             return Reply(bars=self._frame(bars, 10_000.0), name=self.names.get(symbol, ""))
         unit = volume_unit(bars, symbol)
         rows = self.ask(lambda connection: connection.events(market, code.code))
-        finance = self.ask(lambda connection: connection.finance(market, code.code))
+        shown, finance = self._shown
+        if shown != code.code:  # the line was replaced since the bars came
+            finance = self.ask(lambda connection: connection.finance(market, code.code))
         return Reply(bars=self._frame(bars, unit), events=ex_rights(rows), shares=share_counts(rows, finance),
                      book=[book_value(finance)] if finance and finance.book_per_share > 0 else None, name=self.names.get(symbol, ""))
 
@@ -220,9 +222,8 @@ class TdxLine:
 
     def _show_identity(self, connection: TdxConnection, market: int, code: str, index: bool) -> None:
         """Bars do not say whose they are; the finance reply does. A connection out of step is found before its bars are taken."""
-        if not index and self._shown != code:
-            connection.finance(market, code)
-            self._shown = code
+        if not index and self._shown[0] != code:
+            self._shown = code, connection.finance(market, code)
 
     def _frame(self, bars: np.ndarray, unit: float) -> pd.DataFrame:
         return pd.DataFrame({
