@@ -33,7 +33,7 @@ CLASSES = ("up", "flat", "down")
 
 FEATURE_GROUPS = (
     "price", "return", "volatility", "volume", "time", "lag", "momentum", "trend", "reversal",
-    "relation", "technical", "market", "rank")
+    "relation", "technical", "market", "rank", "alpha")
 BACKBONES = ("mlp", "lstm", "gru", "lstm_tutorial", "transformer", "cnn_lstm", "tsf", "tsf-5m", "tsf-27m", "moe_transformer", "multiscale")
 ATTENTION_BACKBONES = ("transformer", "tsf", "tsf-5m", "tsf-27m", "moe_transformer", "multiscale")
 """Backbones for which heads, norm, stem, patches and causal mean something."""
@@ -103,6 +103,8 @@ class FeatureConfig:
     """What a model reads."""
 
     groups: tuple[str, ...] = option(("price", "return", "volatility", "volume", "time", "rank"), choices=FEATURE_GROUPS)
+    formulas: tuple[str, ...] = option(())
+    """Features of one's own in the formula language (features/formula.py), as "rank(mean(close, 5) / close - 1)"."""
     context_length: int = option(60, low=1, high=2000, step=1)
     """Bars a window holds."""
     normalisation: str = option("robust", choices=NORMALISATIONS)
@@ -341,7 +343,7 @@ def convert(entry: FieldSpec, value: Any) -> Any:
     """``value`` (a text, a number, a list) as the field's type and inside its range, or ``ConfigError``."""
     try:
         if entry.kind is tuple:
-            parts = [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else list(value)
+            parts = _parts(value) if isinstance(value, str) else list(value)
             converted: Any = tuple(entry.item(part) for part in parts)  # type: ignore[misc]
         elif entry.kind is bool:
             converted = value if isinstance(value, bool) else {"true": True, "1": True, "yes": True, "on": True,
@@ -360,6 +362,18 @@ def convert(entry: FieldSpec, value: Any) -> Any:
     if entry.kind in (int, float) and not ((entry.low is None or converted >= entry.low) and (entry.high is None or converted <= entry.high)):
         raise ConfigError("config.out_of_range", name=entry.name, value=converted, low=entry.low, high=entry.high)
     return converted
+
+
+def _parts(text: str) -> list[str]:
+    """What stands between commas; a comma inside parentheses belongs to a formula."""
+    parts, depth = [""], 0
+    for letter in text:
+        depth += (letter == "(") - (letter == ")")
+        if letter == "," and depth <= 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return [part.strip() for part in parts if part.strip()]
 
 
 def flatten(config: RunConfig) -> dict[str, Any]:
@@ -427,7 +441,7 @@ def problems(config: RunConfig) -> list[Problem]:
         error("class_horizon", "config.class_horizon", class_horizon=label.class_horizon, horizon=label.horizon)
     if not label.down < label.up:
         error("up", "config.class_thresholds", up=label.up, down=label.down)
-    if not config.features.groups:
+    if not config.features.groups and not config.features.formulas:
         error("groups", "config.no_groups")
     if split.train + split.validation >= 1:
         error("train", "config.split_ratio", train=split.train, validation=split.validation)

@@ -61,7 +61,7 @@ class Plan:
         table = self.store.symbols("stock")
         lengths = dict(zip(table["symbol"], table["rows"].astype(int), strict=True))
         self.selection = selection.select(lengths, self.industries, config.universe)
-        self.feature_names = registry.names(config.features.groups)
+        self.feature_names = registry.names(config.features.groups, config.features.formulas)
         if not self.feature_names:
             raise DataError("panel.no_features", groups=", ".join(config.features.groups))
         self.features = [registry.get(name) for name in self.feature_names]

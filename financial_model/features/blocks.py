@@ -7,14 +7,16 @@ intermediate columns to stay in the processor's cache, and large enough to make 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import is_dataclass, replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from financial_model.errors import DataError
-from financial_model.features.cross_section import Groups, group_by_date
+from financial_model.features.cross_section import Groups, group_by_date, rank_in_place
 from financial_model.features.series import Market, Series
 
 BLOCK_ROWS = 16_384
@@ -56,6 +58,25 @@ def evaluation(bars: Any, functions: Sequence[tuple[str, Callable[[Series], Any]
         if afterwards is not None:
             afterwards(block)
     return evaluate, blocks(bars.offsets)
+
+
+def with_ranks(bars: Any, wanted: Mapping[str, Callable[[Series], Any]], workers: int = 0) -> Any:
+    """The bars with extra columns: for each key, its function's values as ranks among the names of their date (0 on a date with too few).
+
+    In the order given, so that a later one may read an earlier one. The bars as they are when nothing is wanted.
+    """
+    if not wanted:
+        return bars
+    groups, extra, column = groups_by_date(bars), dict(bars.extra), np.empty((len(bars.time), 1), dtype=np.float32)
+    seen = replace(bars, extra=extra) if is_dataclass(bars) and not isinstance(bars, type) else SimpleNamespace(**{**vars(bars), "extra": extra})
+
+    def rank(part: tuple[int, int]) -> None:
+        rank_in_place(column, np.zeros(1, np.int64), groups, thin=0.0, first=part[0], last=part[1])
+
+    for key, function in wanted.items():
+        run([evaluation(seen, [(key, function)], column), (rank, date_parts(groups))], workers=workers)
+        extra[key] = column[:, 0].astype(np.float64)
+    return seen
 
 
 def groups_by_date(bars: Any) -> Groups:

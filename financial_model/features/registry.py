@@ -39,6 +39,9 @@ class Feature:
     optional: bool
     """The bars may lack what it needs: unknown reads 0 instead of making the row unusable."""
     function: Callable[[Series], np.ndarray]
+    inner: tuple[tuple[str, Callable[[Series], np.ndarray]], ...] = ()
+    """Values that must be ranked among the names of each date before ``function`` can run, in the order they need each other; it finds the ranks
+    as ``bars.extra(key)``."""
 
     @property
     def built_in(self) -> bool:
@@ -48,6 +51,16 @@ class Feature:
 _FEATURES: dict[str, Feature] = {}
 
 
+def register(entry: Feature) -> None:
+    """Add a feature. ``ConfigError`` for an unknown group, or a name that another module or group has taken."""
+    if entry.group not in FEATURE_GROUPS:
+        raise ConfigError("features.unknown_group", group=entry.group, name=f" ({entry.name})", choices=", ".join(FEATURE_GROUPS))
+    present = _FEATURES.get(entry.name)
+    if present is not None and (present.function.__module__, present.group) != (entry.function.__module__, entry.group):
+        raise ConfigError("features.duplicate", name=entry.name)
+    _FEATURES[entry.name] = entry
+
+
 def feature(name: str, group: str, *, help_en: str, help_zh: str, cross_section: bool = False, optional: bool = False,
             over: Sequence[int] = ()) -> Callable:
     """Register ``function(bars: Series) -> [rows]`` as a feature.
@@ -55,20 +68,14 @@ def feature(name: str, group: str, *, help_en: str, help_zh: str, cross_section:
     ``over`` makes a family: ``function(bars, n)`` for every ``n``, with ``{n}`` filled in name and help.
     Values before the first finite one of a symbol are its warm-up and stay NaN; later ones that are not finite read 0.
     """
-    def register(function: Callable) -> Callable:
-        if group not in FEATURE_GROUPS:
-            raise ConfigError("features.unknown_group", group=group, name=f" ({name})", choices=", ".join(FEATURE_GROUPS))
+    def decorate(function: Callable) -> Callable:
         for n in over or (None,):
-            own = name if n is None else name.format(n=n)
-            present = _FEATURES.get(own)
-            if present is not None and (present.function.__module__, present.group) != (function.__module__, group):
-                raise ConfigError("features.duplicate", name=own)
-            _FEATURES[own] = Feature(
-                name=own, group=group, cross_section=cross_section, optional=optional,
+            register(Feature(
+                name=name if n is None else name.format(n=n), group=group, cross_section=cross_section, optional=optional,
                 help_en=help_en if n is None else help_en.format(n=n), help_zh=help_zh if n is None else help_zh.format(n=n),
-                function=function if n is None else _bind(function, n))
+                function=function if n is None else _bind(function, n)))
         return function
-    return register
+    return decorate
 
 
 def _bind(function: Callable, n: int) -> Callable:
@@ -86,18 +93,32 @@ def features() -> dict[str, Feature]:
 
 
 def get(name: str) -> Feature:
-    if name not in features():
-        raise ConfigError("features.unknown", name=name)
-    return _FEATURES[name]
+    """The feature called ``name``: a registered one, or a formula. ``ConfigError`` for a name that is neither."""
+    if name in features():
+        return _FEATURES[name]
+    from financial_model.features import formula, formula_functions
+
+    if formula.looks_like_formula(name) or name in formula_functions.COLUMNS:
+        return formula_functions.feature(name)
+    raise ConfigError("features.unknown", name=name)
 
 
-def names(groups: Iterable[str]) -> tuple[str, ...]:
-    """Names of all features of ``groups``, in registration order."""
+def names(groups: Iterable[str], formulas: Iterable[str] = ()) -> tuple[str, ...]:
+    """Names of all features of ``groups``, in registration order, and of ``formulas`` in their canonical writing.
+
+    ``ConfigError`` for an unknown group, and for a formula that cannot be read or is unfit to be an input.
+    """
     chosen = tuple(groups)
     for group in chosen:
         if group not in FEATURE_GROUPS:
             raise ConfigError("features.unknown_group", group=group, name="", choices=", ".join(FEATURE_GROUPS))
-    return tuple(name for name, entry in features().items() if entry.group in chosen)
+    found = [name for name, entry in features().items() if entry.group in chosen]
+    for text in formulas:
+        from financial_model.features.formula_check import refuse_unfit
+
+        refuse_unfit(text)
+        found.append(get(text).name)
+    return tuple(dict.fromkeys(found))
 
 
 def describe() -> list[dict[str, str]]:
@@ -123,10 +144,11 @@ def compute(bars: Any, names: Sequence[str], progress: Callable[[int, int], obje
 def compute_features(bars: Any, chosen: Sequence[Feature], progress: Callable[[int, int], object] | None = None, *,
                      out: np.ndarray | None = None, workers: int = 0) -> np.ndarray:
     """:func:`compute` for features that need not be registered, and without the check for looking ahead."""
-    from financial_model.features.blocks import blocks, date_parts, evaluation, groups_by_date, run
+    from financial_model.features.blocks import blocks, date_parts, evaluation, groups_by_date, run, with_ranks
     from financial_model.features.cross_section import rank_in_place
     from financial_model.features.series import settle
 
+    bars = with_ranks(bars, dict(pair for entry in chosen for pair in entry.inner), workers)
     table = np.empty((len(bars.time), len(chosen)), dtype=np.float32) if out is None else out
     across = np.array([entry.cross_section for entry in chosen], dtype=bool)
     optional = np.array([entry.optional for entry in chosen], dtype=bool)

@@ -259,3 +259,60 @@ def bars_since_extreme(x, offsets, n, sign):
                         best = j
             out[t] = np.nan if t - first < n - 1 else float(t - best)
     return out
+
+
+@njit(cache=True, nogil=True)
+def window_rank(x, offsets, n):
+    """Place of the newest of the last ``n`` bars among them, 0 (lowest) to 1 (highest), equal ones in the middle; NaN where one of them is NaN."""
+    out = np.empty(x.size)
+    for s in range(offsets.size - 1):
+        first, end = offsets[s], offsets[s + 1]
+        for t in range(first, end):
+            out[t] = np.nan
+            if t - first < n - 1:
+                continue
+            below, equal, known = 0, 0, True
+            for j in range(t - n + 1, t + 1):
+                v = x[j]
+                if v != v:
+                    known = False
+                    break
+                below += v < x[t]
+                equal += v == x[t]
+            if known:
+                out[t] = (below + 0.5 * (equal - 1)) / (n - 1)
+    return out
+
+
+@njit(cache=True, nogil=True)
+def window_quantile(x, offsets, n, share):
+    """Quantile ``share`` of the last ``n`` bars, linear between neighbours; NaN where one of them is NaN.
+
+    The window stays sorted from bar to bar: the oldest is taken out and the newest put in its place.
+    """
+    out = np.empty(x.size)
+    kept = np.empty(n)
+    place = share * (n - 1)
+    below = int(place)
+    above, weight = min(below + 1, n - 1), place - int(place)
+    for s in range(offsets.size - 1):
+        count = 0  # of known bars since the last NaN, at most n
+        for t in range(offsets[s], offsets[s + 1]):
+            v = x[t]
+            if v != v:
+                count = 0
+                out[t] = np.nan
+                continue
+            if count == n:
+                at = np.searchsorted(kept, x[t - n])
+                for j in range(at, n - 1):
+                    kept[j] = kept[j + 1]
+                count -= 1
+            at = count
+            while at > 0 and kept[at - 1] > v:
+                kept[at] = kept[at - 1]
+                at -= 1
+            kept[at] = v
+            count += 1
+            out[t] = kept[below] + (kept[above] - kept[below]) * weight if count == n else np.nan
+    return out

@@ -40,6 +40,7 @@ def run_training(workspace: Workspace, config: RunConfig, *, run: RunInfo | None
     Raises the ``KairosError`` that is also written into the run's state; a run that someone else works on is refused.
     """
     check(config)
+    check_features(config)
     runs = RunStore(workspace.checkpoint_dir)
     if run is None:
         require_data(workspace)
@@ -49,6 +50,13 @@ def run_training(workspace: Workspace, config: RunConfig, *, run: RunInfo | None
     with _log_file(run.path / "log.txt"), _outcome(runs, run.id), WatchedEvents(run.path / "events.jsonl", progress) as events:
         Experiment(workspace, runs, run, config, events, stop or threading.Event(), progress).perform(resume)
     return runs.info(run.id)
+
+
+def check_features(config: RunConfig) -> None:
+    """``ConfigError`` for a formula that cannot be read or is unfit to be an input, before a run is made for it."""
+    from financial_model.features import registry
+
+    registry.names(config.features.groups, config.features.formulas)
 
 
 def names_per_date(panel: Panel) -> float:

@@ -165,7 +165,7 @@ class LoadedForecaster:
         notes: list[dict[str, Any]] = []
         count, chosen = len(packed.symbols), [registry.get(name) for name in self.features]
         reference = None
-        if count < LEAST_RANKED and any(entry.cross_section for entry in chosen):
+        if count < LEAST_RANKED and any(entry.cross_section or entry.inner for entry in chosen):
             reference = self.header["extras"].get("rank_reference")
             notes.append({"key": "serving.note_rank_alone" if reference else "serving.note_rank_unknown", "fields": {"count": count}})
         if not index_given and any(entry.group == "market" for entry in chosen):

@@ -14,4 +14,5 @@ from financial_model.features.indicators import (  # noqa: F401, I001  the order
     technical,
     market,
     rank,
+    alpha,
 )
