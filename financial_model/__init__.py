@@ -17,7 +17,7 @@ _ENTRY_POINTS = {"load", "train", "evaluate", "rank"}
 def __getattr__(name: str):
     """The public functions live in ``serving``; they are looked up on first use so that importing stays cheap."""
     if name in _ENTRY_POINTS:
-        from financial_model.serving import entry
+        import importlib
 
-        return getattr(entry, name)
+        return getattr(importlib.import_module("financial_model.serving.entry"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -57,7 +57,8 @@ def empty(view: View, key: str) -> str:
 def tiles(figures: Iterable[tuple[str, str, str]]) -> str:
     """Key figures side by side: (label, figure, small print)."""
     cells = "".join(
-        f'<div class="k-tile"><span>{escape(label)}</span><b>{escape(figure)}</b><small>{escape(small)}</small></div>'
+        f'<div class="k-tile"><span>{escape(label)}</span><b class="{"words" if " " in figure else "whole"}">{escape(figure)}</b>'
+        f"<small>{escape(small)}</small></div>"
         for label, figure, small in figures
     )
     return f'<div class="k-tiles">{cells}</div>'
@@ -250,6 +251,29 @@ def market_card(view: View, market: Mapping[str, Any]) -> str:
 
 
 SHOWN_REFUSALS = 50
+
+
+def download_report(view: View, report: Mapping[str, Any]) -> str:
+    """What a download brought, what had nothing, and what failed with its reason; why it gave up, if it did."""
+    figures = tiles(
+        [
+            (view.word(f"ui.download.{name}"), count(amount), "")
+            for name, amount in (
+                ("stored", len(report["stored"])),
+                ("rows", report["rows"]),
+                ("current", report["current"]),
+                ("empty", len(report["empty"])),
+                ("failed", len(report["failed"])),
+            )
+        ]
+    )
+    halted = report.get("halted")
+    noticed = note(view.word(halted["key"], **halted["fields"]), "warn") if halted else ""
+    failed = report["failed"]
+    if failed:
+        lines = "".join(note(f"{item['symbol']}: {view.word(item['key'], **item['fields'])}", "bad") for item in failed[:SHOWN_REFUSALS])
+        noticed += f'<details class="k-more" open><summary>{escape(view.word("ui.download.failed"))} {count(len(failed))}</summary>{lines}</details>'
+    return f'<div class="k-card"><b class="k-title">{escape(view.term("job", "download"))}</b><div style="height:8px"></div>{figures}{noticed}</div>'
 
 
 def import_report(view: View, report: Mapping[str, Any]) -> str:

@@ -4,7 +4,9 @@ import gradio as gr
 import pytest
 
 from financial_model.errors import DataError
+from financial_model.ui import components
 from financial_model.ui.tabs import download
+from financial_model.ui.text import View
 
 
 class Jobs:
@@ -77,3 +79,12 @@ def test_synthetic_and_real_data_do_not_mix(page):
 def test_retry_asks_for_what_failed_and_yahoo_has_no_boards(page):
     assert press(page, 1)[1]["retry"] is True
     assert press(page, 0, source="yahoo")[1]["boards"] == ()
+
+
+def test_what_failed_is_named_with_its_reason_in_the_visitors_language():
+    report = {"source": "tdx", "stored": ["600519.SH"], "rows": 800, "current": 3, "empty": ["600001.SH"],
+              "failed": [{"symbol": "000001.SZ", "key": "tdx.volume_unit", "fields": {"symbol": "000001.SZ", "ratio": "10"}}],
+              "halted": {"key": "yahoo.rate_limited", "fields": {"symbol": "<b>AAPL</b>"}}}
+    for language, word in (("en", "Failed"), ("zh", "失败")):
+        shown = components.download_report(View(language=language, colours="red_up"), report)
+        assert word in shown and "000001.SZ" in shown and "&lt;b&gt;AAPL" in shown

@@ -162,10 +162,16 @@ class Stored:
         job = self._job(snapshot)
         working = job is not None and job["state"] in ("queued", "preparing", "running")
         if job is not None and job["state"] == "finished":
-            shown = components.import_report(view, job["result"]) if job["kind"] == "import" else ""
+            shown = self._report(view, job)
         else:
             shown = components.progress(view, job, None)
         return [shown, gr.update(visible=working)]
+
+    def _report(self, view: View, job: dict[str, Any]) -> str:
+        if job["kind"] == "import":
+            return components.import_report(view, job["result"])
+        synthetic = job["result"]["source"] == "demo"  # the demo market reports itself: its card and its stocks are there
+        return "" if synthetic else components.download_report(view, job["result"])
 
     def _draw_card(self, view: View, snapshot: Snapshot) -> list[Any]:
         market = snapshot.market

@@ -6,6 +6,7 @@ In: the page. Out: a form inside the data tab. What a source gives and how it is
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import gradio as gr
 
@@ -51,7 +52,7 @@ def build(page: Page) -> None:
         begin = words(gr.Button, {"value": "ui.download.begin"}, variant="primary", elem_id="download-begin")
         retry = words(gr.Button, {"value": "ui.download.retry"}, elem_id="download-retry")
 
-    def submit(source: str, symbols: str, count: float, boards: list[str], exclude_st: bool, start: str, server: str, again: bool) -> None:
+    def submit(again: bool, source: str, symbols: str, count: float, boards: list[str], exclude_st: bool, start: str, server: str) -> None:
         services = page.services
         services.store.check_source(source)
         wanted = [str(parse_symbol(text)) for text in re.split(r"[\s,，;；]+", symbols.strip()) if text]
@@ -59,11 +60,11 @@ def build(page: Page) -> None:
             "download", source=source, symbols=wanted, count=int(count), start=start.strip(), boards=tuple(boards) if source == "tdx" else (),
             exclude_st=exclude_st, retry=again, **({"server": server.strip()} if server.strip() else {}))
 
-    def download(view: View, *given) -> None:
-        submit(*given, False)
+    def download(view: View, *given: Any) -> None:
+        submit(False, *given)
 
-    def retry_failed(view: View, *given) -> None:
-        submit(*given, True)
+    def retry_failed(view: View, *given: Any) -> None:
+        submit(True, *given)
 
     form = [source, symbols, count, boards, exclude_st, start, server]
     page.on_and_refresh(begin.click, download, form, trigger_mode="once")
