@@ -16,9 +16,10 @@ from tests.e2e.browser import ARGUMENTS, chromium, server
 
 FIRST_PAINT_SECONDS, ANSWER_MILLISECONDS = 2.5, 100.0
 PAINT = "() => performance.getEntriesByType('paint').find(entry => entry.name === 'first-contentful-paint').startTime"
-METHOD = ("app.py as a child process, demo market of 60 stocks; paint: a fresh Chromium context each time, first contentful paint and the moment the "
-          "status bar carries figures; answers: the page's own two-second refresh of one visitor on the training tab, and the start page, both over HTTP "
-          "while a quick LSTM trains in the server")
+METHOD = (
+    "app.py as a child process, demo market of 60 stocks; paint: a fresh Chromium context each time, first contentful paint and the moment the "
+    "status bar carries figures; answers: the page's own two-second refresh of one visitor on the training tab, and the start page, both over "
+    "HTTP while a quick LSTM trains in the server")
 
 
 def run(quick: bool) -> list[Row]:
