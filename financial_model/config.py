@@ -7,6 +7,7 @@ It knows no data, no torch and no page.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import typing
 from collections.abc import Iterator, Mapping
@@ -294,8 +295,13 @@ class FieldSpec:
     flag: str
 
 
-def fields() -> Iterator[FieldSpec]:
+@functools.cache
+def fields() -> tuple[FieldSpec, ...]:
     """Every setting of a run in order. Names are unique over all sections."""
+    return tuple(_walk())
+
+
+def _walk() -> Iterator[FieldSpec]:
     for outer in dataclasses.fields(RunConfig):
         if outer.default_factory is dataclasses.MISSING:
             yield _spec(RunConfig, outer, "")
