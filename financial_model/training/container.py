@@ -74,13 +74,14 @@ def _layout(path: Path) -> _Layout:
     try:
         size = path.stat().st_size
         with open(path, "rb") as stream:
-            start = stream.read(8)
-            if start.startswith(_FOREIGN_MAGIC):
+            start, brace = stream.read(8), stream.read(1)
+            length = struct.unpack("<Q", start)[0] if len(start) == 8 else size
+            fits = brace == b"{" and 8 + length <= size  # a header of 1,152 bytes (80 04 ...) begins like a pickle, too
+            if start.startswith(_FOREIGN_MAGIC) and not fits:
                 raise CheckpointError("checkpoint.pickle", path=path.name)
             if len(start) < 8:
                 raise CheckpointError("checkpoint.truncated", path=path.name)
-            (length,) = struct.unpack("<Q", start)
-            if stream.read(1) != b"{":
+            if brace != b"{":
                 raise CheckpointError("checkpoint.not_safetensors", path=path.name)
             if length > HEADER_LIMIT:
                 raise CheckpointError("checkpoint.header_too_large", path=path.name, limit=HEADER_LIMIT // 2**20)

@@ -204,6 +204,19 @@ def test_a_pickle_in_disguise(tmp_path):
     refused(path, "checkpoint.pickle", read_header)
 
 
+def test_a_header_whose_length_looks_like_a_pickle_is_read(tmp_path):
+    """1,152 is 80 04 in the file's first bytes, as pickle's protocol 4."""
+    for length in (0x0280, 0x0480, 0x10480):
+        entries = {"__metadata__": {"format": "other"}, "w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}
+        text = json.dumps(entries).encode()
+        path = tmp_path / f"{length}.safetensors"
+        path.write_bytes(struct.pack("<Q", length) + text + b" " * (length - len(text)) + bytes(4))
+        assert path.read_bytes()[:1] == b"\x80"
+        with pytest.raises(CheckpointError) as caught:
+            read_header(path)
+        assert caught.value.key != "checkpoint.pickle", "it is foreign, not a pickle"
+
+
 def test_a_pickle_is_never_executed(tmp_path):
     path, witness = tmp_path / "model.safetensors", tmp_path / "witness"
     path.write_bytes(b"\x80\x04cbuiltins\nopen\n(V" + str(witness).encode() + b"\nVw\ntR.")
