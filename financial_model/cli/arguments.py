@@ -118,6 +118,7 @@ def _run_commands(command: Any, words: _Words) -> None:
     parser = command("evaluate")
     parser.add_argument("run", metavar="RUN", help=words("flag.run"))
     parser.add_argument("--html", default="", metavar="FILE", help=words("flag.html"))
+    parser.add_argument("--importance", action="store_true", help=words("flag.importance"))
 
     command("runs")
 

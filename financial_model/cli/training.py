@@ -58,26 +58,36 @@ def evaluate(arguments: argparse.Namespace, output: Output) -> Answer:
     """The test result beside the baselines; ``--html`` also writes the report there."""
     from financial_model.evaluation.verdict import sentences
     from financial_model.serving.experiment import evaluate_run
+    from financial_model.serving.importance import importance_run
     from financial_model.serving.judging import report
 
     workspace = workspace_of(arguments)
     with stopping(output) as stop, ProgressBar(output) as progress:
         found = evaluate_run(workspace, arguments.run, progress=progress, stop=stop)
+        importance = importance_run(workspace, arguments.run, progress=progress, stop=stop) if arguments.importance else None
     store = RunStore(workspace.checkpoint_dir)
     run = store.get(arguments.run)
     html = report(run, store, found, Path(arguments.html), language=output.language) if arguments.html else None
     split, notes = found["split"], [output.word(note["key"], **note["fields"]) for note in (*found["notes"], *found.get("missing", ()))]
     data = {"run": run.id, "checkpoint": found["checkpoint"], "test": split["test"], "split": split, "test_opened": found["test_opened"],
             "synthetic": found["synthetic"], **found["metrics"], "verdict": sentences(found["result"]["verdict"], "en"), "notes": notes,
-            **({"folds": found["folds"]} if "folds" in found else {}),
+            "tear_sheet": found["result"]["tear_sheet"], **({"folds": found["folds"]} if "folds" in found else {}),
+            **({"importance": importance} if importance else {}),
             **({"html": str(html)} if html else {})}
     folds = [output.word("cli.evaluate.fold", number=number, first=fold["split"]["test"]["first"], last=fold["split"]["test"]["last"],
                          trained=fold["split"]["train"]["last"], rank_ic=figure(fold["metrics"].get("rank_ic")))
              for number, fold in enumerate(found.get("folds", ()), start=1)]
     lines = [output.word("cli.evaluate.title", run=run.id, first=split["test"]["first"], last=split["test"]["last"], rows=found["metrics"]["rows"],
                          dates=found["metrics"]["dates"]), "", *metric_table(found["metrics"], output), "", *folds,
-             *sentences(found["result"]["verdict"], output.language), *notes]
+             *sentences(found["result"]["verdict"], output.language), *notes, *(_importance(importance, output) if importance else ())]
     return Answer(data, [*lines, *([str(html)] if html else [])])
+
+
+def _importance(found: Mapping[str, Any], output: Output) -> list[str]:
+    """What each group of inputs is worth, and what chance would take."""
+    rows = [[output.word(f"ui.term.groups.{row['name']}"), *(figure(row[name], signed=True) for name in ("drop", "chance"))] for row in found["rows"]]
+    head = [output.word(f"cli.evaluate.{name}") for name in ("group", "drop", "chance")]
+    return ["", output.word("cli.evaluate.importance", dates=found["dates"]), *table(head, rows)]
 
 
 def metric_table(metrics: Mapping[str, Any], output: Output) -> list[str]:

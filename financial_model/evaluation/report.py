@@ -15,6 +15,7 @@ from typing import Any
 from financial_model.config import CLASSES, FieldSpec, RunConfig, fields, flatten
 from financial_model.datasets.splits import PARTS, iso, seconds
 from financial_model.evaluation.evaluate import HEADLINE
+from financial_model.evaluation.report_factor import importance_section, tear_section
 from financial_model.evaluation.svg import Level, Line, chart, date, percent, timeline, whiskers
 from financial_model.evaluation.verdict import sentences
 from financial_model.paths import atomic_write
@@ -36,10 +37,11 @@ BACKTEST_FACTS = ("information_ratio_index", "information_ratio_equal_weight", "
 def write_report(path: Path, result: Mapping[str, Any], *, name: str, language: str = "en", config: RunConfig | None = None,
                  split: Mapping[str, Any] | None = None, curves: Mapping[str, Any] | None = None, data: Mapping[str, Any] | None = None,
                  backtest: Mapping[str, Any] | None = None, null: Mapping[str, Any] | None = None, recalibration: Mapping[str, Any] | None = None,
-                 folds: Sequence[Mapping[str, Any]] = (), notes: Iterable[Mapping[str, Any]] = (), created: str = "") -> Path:
+                 folds: Sequence[Mapping[str, Any]] = (), importance: Mapping[str, Any] | None = None,
+                 notes: Iterable[Mapping[str, Any]] = (), created: str = "") -> Path:
     """Write :func:`render_report` to ``path``, atomically. ``StorageError`` when the disk is full."""
     text = render_report(result, name=name, language=language, config=config, split=split, curves=curves, data=data, backtest=backtest, null=null,
-                         recalibration=recalibration, folds=folds, notes=notes, created=created)
+                         recalibration=recalibration, folds=folds, importance=importance, notes=notes, created=created)
     atomic_write(path, text)
     return path
 
@@ -48,13 +50,14 @@ def render_report(result: Mapping[str, Any], *, name: str, language: str = "en",
                   split: Mapping[str, Any] | None = None, curves: Mapping[str, Any] | None = None, data: Mapping[str, Any] | None = None,
                   backtest: Mapping[str, Any] | None = None, null: Mapping[str, Any] | None = None,
                   recalibration: Mapping[str, Any] | None = None, folds: Sequence[Mapping[str, Any]] = (),
-                  notes: Iterable[Mapping[str, Any]] = (), created: str = "") -> str:
+                  importance: Mapping[str, Any] | None = None, notes: Iterable[Mapping[str, Any]] = (), created: str = "") -> str:
     """The page as text.
 
     ``result``: of ``evaluate``. ``split``: ``Split.describe()``. ``curves``: ``{"series": {"train/loss": {"step", "value"}}, "baselines"}``.
     ``data``: facts of the panel (stocks, rows, first, last, fingerprint, market). ``backtest``: of ``performance.summarize``. ``null``: the
     ``evaluate`` result of the same configuration on the null market. ``recalibration``: of ``calibration.compare``.
     ``folds``: of a walk-forward run, ``{"split": Split.describe(), "metrics": figures of quick_score}`` each; ``result`` is then of all together.
+    ``importance``: of ``importance.group_importance``.
     """
     words = _Words(language)
     sections = {
@@ -62,6 +65,7 @@ def render_report(result: Mapping[str, Any], *, name: str, language: str = "en",
         "comparison": _comparison(result, words), "series": _series(result, words),
         "horizons": _horizons(result, words), "groups": _groups(result, words), "calibration": _calibration(result, recalibration, words),
         "classes": _classes(result, words), "backtest": _backtest(backtest, words), "curves": _curves(curves, words),
+        "tear": tear_section(result.get("tear_sheet"), words), "importance": importance_section(importance, words),
         "null": _null(null, words), "data": _data(result, split, data, words), "settings": _settings(config, words),
     }
     return _template().render(name=name, language=language, created=created, synthetic=result["sample"]["synthetic"], t=words, **sections)

@@ -55,6 +55,16 @@ class QuantileForecast:
     """What the reader should know: ``[{"key", "fields"}]``, texts in the catalogue."""
 
 
+@dataclass(frozen=True)
+class Borrowed:
+    """Inputs that windows take from others."""
+
+    ends: NDArray[np.int64]
+    """[n] for each window the end row of the one that lends"""
+    columns: tuple[int, ...] | None
+    """Which features; None: the conditions and style ranks instead"""
+
+
 class LoadedForecaster:
     """A trained model and its header. ``predict`` for tables, ``predict_quantiles`` for arrays."""
 
@@ -113,21 +123,29 @@ class LoadedForecaster:
         return replace(self.quantiles_of(panel, ends, days), symbols=tuple(packed.symbols[i] for i in panel.symbol_index(ends)), notes=notes)
 
     # ------------------------------------------------------------ a panel in, arrays out
-    def predict_panel(self, panel: Panel, ends: NDArray[np.int64], *, stop: threading.Event | None = None,
+    def predict_panel(self, panel: Panel, ends: NDArray[np.int64], *, borrowed: Borrowed | None = None, stop: threading.Event | None = None,
                       progress: Callable[[int, int], object] | None = None) -> Prediction:
-        """Forecasts for the windows that end on these rows of a panel, in their order, over all trained days."""
+        """Forecasts for the windows that end on these rows of a panel, in their order, over all trained days.
+
+        ``borrowed``: some inputs of each window are taken from another one of the same date, to see what the forecast owes to them.
+        """
         from financial_model import runtime
-        from financial_model.datasets.loader import WindowLoader
         from financial_model.models.prediction import predict
 
         self._check_features(panel)
         device = runtime.device(self.config.training.device)
+        batches = self._batches(panel, ends, device)
+        if borrowed is not None:
+            batches = _mixed(batches, self._batches(panel, borrowed.ends, device), borrowed.columns)
+        return predict(self.model.to(device), _watched(batches, len(ends), progress), extras=self.header["extras"], stop=stop)
+
+    def _batches(self, panel: Panel, ends: NDArray[np.int64], device: Any) -> Any:
+        from financial_model.datasets.loader import WindowLoader
+
         table = self.header["table"]
-        loader = WindowLoader(
+        return WindowLoader(
             panel, ends, self.config, None if table is None else (_float32(table["center"]), _float32(table["scale"])), batch_size=BATCH,
             shuffle=False, seed=0, labelled=False, device=device, label_scale=_float32(self.header["label_scale"]))
-        model = self.model.to(device)
-        return predict(model, _watched(loader, len(ends), progress), extras=self.header["extras"], stop=stop)
 
     def quantiles_of(self, panel: Panel, ends: NDArray[np.int64], days: int, *, stop: threading.Event | None = None,
                      progress: Callable[[int, int], object] | None = None) -> QuantileForecast:
@@ -223,6 +241,17 @@ def rank_reference(packed: PackedBars, feature_names: tuple[str, ...], rows: NDA
         if len(values):
             found[name] = [float(value) for value in np.quantile(values.astype(np.float64), levels)]
     return found
+
+
+def _mixed(batches: Any, others: Any, columns: tuple[int, ...] | None) -> Any:
+    """Batches with some feature columns, or (None) the conditions and style ranks, of the windows at the same place in ``others``."""
+    for batch, other in zip(batches, others, strict=True):
+        if columns is None:
+            batch.condition.copy_(other.condition)
+            batch.ranks.copy_(other.ranks)
+        else:
+            batch.x[:, :, list(columns)] = other.x[:, :, list(columns)]
+        yield batch
 
 
 def _watched(loader: Any, total: int, progress: Callable[[int, int], object] | None) -> Any:

@@ -81,8 +81,8 @@ def _recalibration(found: Sequence[Piece], parts: Sequence[Prediction], panel: P
     label = found[-1].config.label
     validated = pieces.predict(found, panel, "validation", stage="recalibrate", progress=progress, stop=stop)
     adjusted = [pieces.recalibrate(validation, test, panel, piece.config)
-                for piece, validation, test in zip(found, validated, parts, strict=True) if len(test)]
-    before, after = pieces.joined([part for part in parts if len(part)]), pieces.joined([part for part, _ in adjusted])
+                for piece, validation, test in zip(found, validated, parts, strict=True)]
+    before, after = pieces.joined(parts), pieces.joined([part for part, _ in adjusted])
     gated = calibration.compare_gates([part for part, _ in adjusted], [facts["gate"] for _, facts in adjusted], panel, label)
     return {"rows": [*calibration.compare(before, after, panel, label)["rows"], gated], "adjustments": [facts for _, facts in adjusted]}
 
@@ -169,12 +169,14 @@ def publish(run: RunInfo, runs: RunStore, result: Mapping[str, Any]) -> None:
 def report(run: RunInfo, runs: RunStore, result: Mapping[str, Any], path: Path, *, language: str = "en") -> Path:
     """One self-contained HTML page about a run, with its backtest and the null market's result where they exist. ``StorageError`` on a full disk."""
     from financial_model.evaluation.report import write_report
+    from financial_model.serving.importance import importance_of
     from financial_model.serving.recovery import null_of
 
     made = read_backtest(run)
     return write_report(
         path, result["result"], name=run.id, language=language, config=run.run_config(), split=result["split"], curves=runs.curves(run.id),
         data=result["data"], folds=result.get("folds", ()), recalibration=result.get("recalibration"), null=null_of(run),
+        importance=importance_of(run),
         backtest=made if made is not None and made["test"] == result["split"]["test"] else None,
         notes=[*result.get("notes", ()), *result.get("missing", ())], created=result["evaluated"])
 

@@ -57,7 +57,8 @@ def pieces(checkpoint: Path, panel: Panel) -> list[Piece]:
         splits[-1]["test"] = {**splits[-1]["test"], "last": newest}
     found = [Piece(model, split, *(_rows(model, panel, split[part], labelled) for part, labelled in _PARTS))
              for model, split in zip(models, splits, strict=True)]
-    if not any(len(piece.test) for piece in found):
+    found = [piece for piece in found if len(piece.test)]
+    if not found:
         raise DataError("serving.no_test_windows", first=splits[0]["test"]["first"], last=splits[-1]["test"]["last"])
     return found
 

@@ -85,6 +85,13 @@ def test_evaluate_stands_beside_the_baselines_and_writes_the_report(demo, tmp_pa
     assert "本模型" in text and "ridge" in text
 
 
+def test_evaluate_tells_on_request_which_inputs_the_forecast_lives_on(copy):
+    found = copy("evaluate", "first", "--importance", "--json").data
+    assert {row["name"] for row in found["importance"]["rows"]} == {"return", "rank", "condition"} and found["test_opened"] == 1
+    assert found["tear_sheet"]["groups"] and len(found["tear_sheet"]["decay"]) == 3
+    assert "输入组" in copy("evaluate", "first", "--importance", "--language", "zh").out
+
+
 def test_runs_lists_the_newest_first(demo):
     runs = demo("runs", "--json").data["runs"]
     assert runs[0]["name"] == "first" and runs[0]["state"] == "finished" and runs[0]["config"]["model"] == "gru"

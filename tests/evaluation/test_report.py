@@ -144,3 +144,14 @@ def test_a_walk_forward_shows_its_folds_and_no_second_timeline(result):
     text = render_report(result, name="walk", folds=folds)
     assert "Walk-forward: 2 trainings" in text and "0.042" in text and "2020-06-02 … 2020-12-01" in text
     assert "Walk-forward" not in render_report(result, name="plain")
+
+
+def test_the_forecast_as_a_factor_and_what_it_lives_on(result):
+    found = {"rank_ic": 0.051, "dates": 80, "rows": [{"name": "rank", "drop": 0.04, "interval": [0.02, 0.06], "chance": 0.01},
+                                                     {"name": "time", "drop": 0.0, "interval": None, "chance": 0.01}]}
+    text = render_report(result, name="factor", importance=found)
+    assert "5 minus 1" in text and "without all three" in text and "RankIC by day ahead" in text
+    assert "What the forecast lives on" in text and "80 validation dates" in text
+    assert "五组" in render_report(result, name="factor", language="zh", importance=found)
+    why = {"why": {"key": "evaluation.tear.few_names", "fields": {"names": 4.0, "needed": 10}}}
+    assert "Dates hold 4 names" in render_report({**result, "tear_sheet": why}, name="few")
