@@ -80,7 +80,8 @@ class Recipe:
     labelled: bool
 
 
-def recipe(panel: Panel, config: RunConfig, table: Table | None, label_scale: NDArray[np.float32] | None, labelled: bool) -> Recipe:
+def recipe(panel: Panel, config: RunConfig, table: Table | None, label_scale: NDArray[np.float32] | None, labelled: bool,
+           ends: NDArray[np.int64]) -> Recipe:
     """From the settings. robust, standard and minmax need ``table`` (fitted on training rows); last_close uses its scale where given."""
     kind, columns = config.features.normalisation, len(panel.feature_names)
     mode = kind if kind in ("zscore", "last_close") else "table"
@@ -99,7 +100,7 @@ def recipe(panel: Panel, config: RunConfig, table: Table | None, label_scale: ND
         context_length=config.features.context_length, horizon=config.label.horizon, mode=mode, center=center, scale=scale, clip=config.features.clip,
         close=-1, wait=wait, price=price, class_column=class_column, up=up, down=down, labelled=labelled,
         fixed_unit=np.asarray(label_scale, np.float32) if fixed else None,
-        places=targets.label_places(panel, config.label) if labelled and config.label.unit == "rank" else None)
+        places=targets.label_places(panel, ends, config.label) if labelled and config.label.unit == "rank" else None)
 
 
 class HostBatches:

@@ -41,7 +41,7 @@ class WindowLoader:
         """Windows per epoch."""
         self._skip = 0
         self._steps = self.windows // batch_size if drop_last and self.windows >= batch_size else -(-self.windows // batch_size)
-        spec, place = recipe(panel, config, table, label_scale, labelled), torch.device(device)
+        spec, place = recipe(panel, config, table, label_scale, labelled, self.ends), torch.device(device)
         size = min(batch_size, self.windows)
         self._dates: DateBatches | None = None
         self._planned: tuple[int, Plan] | None = None

@@ -57,12 +57,18 @@ def label_spread(panel: Panel, ends: NDArray[np.int64], horizon: int) -> NDArray
     return panel.volatility[ends][:, None] * root_days(horizon)
 
 
-def label_places(panel: Panel, config: LabelConfig) -> NDArray[np.float32]:
+def label_places(panel: Panel, ends: NDArray[np.int64], config: LabelConfig) -> NDArray[np.float32]:
     """Place of every row's label among the labels of its date ``[rows, horizon]``, -1.73 (worst) to 1.73 (best) with a spread of one;
-    0 where a row has no label or its date too few. A place compares stocks on one date only, so it carries no date into another."""
+    0 where a row has no label or its date too few.
+
+    Only labels that end by the last label of ``ends`` take part: a suspended stock's label may reach far beyond a training part, and
+    through its place the others of its date would know what came after.
+    """
     wait, column = entry_of(config.entry)
     last = np.repeat(panel.offsets[1:] - 1, np.diff(panel.offsets))
-    rows = np.flatnonzero(np.arange(len(last)) + wait + config.horizon <= last)
+    reach = wait + config.horizon
+    rows = np.flatnonzero(np.arange(len(last)) + reach <= last)
+    rows = rows[panel.time[rows + reach] <= panel.time[ends + reach].max(initial=np.iinfo(np.int64).min)]
     returns = np.empty((len(rows), config.horizon), np.float32)
     fill_returns(panel.prices, rows, wait, column, returns)
     places = np.zeros((len(last), config.horizon), np.float32)

@@ -39,6 +39,7 @@ class Regression(Baseline):
         """Fit the table of the inputs. Windows that normalise themselves have none, so these use robust instead."""
         kind = self.config.features.normalisation
         self.center, self.scale = fit_table(panel.values, ends, "robust" if kind in ("zscore", "last_close") else kind)
+        self.places = label_places(panel, ends, self.config.label) if self.config.label.unit == "rank" else None
 
     def inputs(self, panel: Panel, ends: Ends) -> NDArray[np.float32]:
         """[n, F + 4]"""
@@ -47,8 +48,8 @@ class Regression(Baseline):
 
     def targets(self, panel: Panel, ends: Ends) -> NDArray[np.float32]:
         """[n, H] what the model's objective sees: in units, or the place among the stocks of the date."""
-        if self.config.label.unit == "rank":
-            return label_places(panel, self.config.label)[ends]
+        if self.places is not None:
+            return self.places[ends]
         return label_returns(panel, ends, self.config.label) / self.unit(panel, ends)
 
     def held_out(self, panel: Panel, ends: Ends) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

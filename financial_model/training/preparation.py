@@ -62,7 +62,7 @@ def targets(config: RunConfig, panel: Panel, ends: NDArray[np.int64], label_scal
     """What an objective compares with: z [n, H] in units and the class [n] of the windows ending at ``ends``."""
     returns = label_returns(panel, ends, config.label)
     ranked = config.label.unit == "rank"
-    z = label_places(panel, config.label)[ends] if ranked else returns / label_unit(panel, ends, config.label, label_scale)
+    z = label_places(panel, ends, config.label)[ends] if ranked else returns / label_unit(panel, ends, config.label, label_scale)
     return z, label_classes(returns, config.label)
 
 

@@ -90,12 +90,15 @@ def test_shifting_future_prices_shifts_labels_and_only_them(tmp_path):
     np.testing.assert_array_equal(again, after)
 
 
+def labelled_ends(panel):
+    """Every row of the panel that has a label of three days."""
+    return np.concatenate([np.arange(first, last - 3) for first, last in zip(panel.offsets[:-1], panel.offsets[1:], strict=True)])
+
+
 def test_places_compare_the_stocks_of_one_date_and_nothing_else(tmp_path):
     panel = make_panel(tmp_path / "panel", make_bars((60,) * 8))
-    label = LabelConfig(horizon=3, unit="rank")
-    places = label_places(panel, label)
-    ends = np.concatenate([np.arange(first, last - 3) for first, last in zip(panel.offsets[:-1], panel.offsets[1:], strict=True)])
-    returns = label_returns(panel, ends, label)
+    label, ends = LabelConfig(horizon=3, unit="rank"), labelled_ends(panel)
+    places, returns = label_places(panel, ends, label), label_returns(panel, ends, label)
     for date in np.unique(panel.time[ends]):
         mine = panel.time[ends] == date
         assert np.array_equal(np.argsort(places[ends[mine], 2]), np.argsort(returns[mine, 2]))
@@ -105,7 +108,22 @@ def test_places_compare_the_stocks_of_one_date_and_nothing_else(tmp_path):
 
 def test_a_market_wide_move_changes_no_place_and_a_row_without_label_has_none(tmp_path):
     panel = make_panel(tmp_path / "panel", make_bars((60,) * 8))
-    label = LabelConfig(horizon=3, unit="rank")
+    label, ends = LabelConfig(horizon=3, unit="rank"), labelled_ends(panel)
     crash = np.where(panel.time >= np.unique(panel.time)[40], -0.3, 0.0)[:, None] * np.array([1.0, 1.0, 0.0, 0.0])
-    assert np.allclose(label_places(with_values(panel, prices=panel.prices + crash), label), label_places(panel, label), atol=1e-6)
-    assert not label_places(panel, label)[panel.offsets[1:] - 1].any()
+    places = label_places(panel, ends, label)
+    assert np.allclose(label_places(with_values(panel, prices=panel.prices + crash), ends, label), places, atol=1e-6)
+    assert not places[panel.offsets[1:] - 1].any()
+
+
+def test_a_suspended_stock_tells_the_others_nothing_of_what_came_after_their_part(tmp_path):
+    """The first stock is halted after row 40: its labels before the halt end long after the part does."""
+    panel = make_panel(tmp_path / "panel", make_bars((60,) * 8))
+    label, time = LabelConfig(horizon=3, unit="rank"), np.array(panel.time)
+    time[41:60] += 400 * 86_400
+    future = np.array(panel.prices)
+    future[41:60] += 1.0
+    halted, changed = with_values(panel, time=time), with_values(panel, time=time, prices=future)
+    every = labelled_ends(panel)
+    part = every[time[every + 3] <= panel.time[43]]
+    assert np.array_equal(label_places(halted, part, label)[part], label_places(changed, part, label)[part])
+    assert not np.array_equal(label_places(halted, every, label)[part], label_places(changed, every, label)[part]), "the test could not fail"
