@@ -110,7 +110,7 @@ def anonymous_memory() -> int:
 
 
 def step_share(quick: bool) -> list[Row]:
-    """Time to make a batch against the training step that uses it, with the defaults of ``config.py``."""
+    """Time to make a batch against the training step that uses it, with the defaults of ``config``."""
     from financial_model.models.forecaster import build_forecaster
     from financial_model.objectives import objective
     from financial_model.training.step import TrainingStep

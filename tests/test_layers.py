@@ -52,7 +52,7 @@ def test_a_layer_imports_only_to_its_left(path):
 
 def test_every_folder_of_the_package_is_a_known_layer():
     folders = {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
-    assert folders <= {*LAYERS, "catalogue"}
+    assert folders <= {*BASE, *LAYERS, "catalogue"}
 
 
 def loaded_after(code: str) -> set[str]:

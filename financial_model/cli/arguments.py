@@ -1,4 +1,4 @@
-"""What can be typed: every command with its flags. The flags of ``train`` are the settings of ``config.py``, their help is the form's.
+"""What can be typed: every command with its flags. The flags of ``train`` are the settings of ``config``, their help is the form's.
 
 In: a language. Out: a parser whose result names the command. It runs nothing and knows no layer below but the configuration.
 """

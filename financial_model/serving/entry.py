@@ -30,7 +30,7 @@ def load(checkpoint: Path | str) -> LoadedForecaster:
 
 def train(*, data_dir: Path | str = Workspace.data_dir, checkpoint_dir: Path | str = Workspace.checkpoint_dir, preset: str = "standard",
           **settings: Any) -> RunInfo:
-    """Train, open the test once and return the finished run; ``settings`` by their names in ``config.py`` (``backbone="gru", epochs=3``)."""
+    """Train, open the test once and return the finished run; ``settings`` by their names in ``config`` (``backbone="gru", epochs=3``)."""
     from financial_model import config
     from financial_model.serving.experiment import run_training
 

@@ -66,7 +66,7 @@ def test_the_page_carries_no_address_of_anybody_else(served):
     assert config["analytics_enabled"] is False
 
 
-@pytest.mark.parametrize("path", ["/etc/passwd", "app.py", "financial_model/config.py", "../../etc/passwd", ".git/config"])
+@pytest.mark.parametrize("path", ["/etc/passwd", "app.py", "financial_model/errors.py", "../../etc/passwd", ".git/config"])
 def test_no_file_of_the_server_is_handed_out(served, path):
     status, body = get(f"{served[0].url}/gradio_api/file={path}")
     assert status in (403, 404) and b"root:" not in body and b"import" not in body

@@ -1,0 +1,102 @@
+"""What is wrong with a configuration before anything is loaded, all at once; and what ``auto`` means once the data are known."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from financial_model.config.flat import build
+from financial_model.config.sections import ModelConfig, RunConfig
+from financial_model.config.vocabulary import ATTENTION_BACKBONES, CLASSES, OBJECTIVES, PATCH
+from financial_model.errors import ConfigError
+
+RANK_NAMES = 20
+"""Stocks a date needs, in the middle of the dates, for places among them to mean something."""
+
+
+def resolve(config: RunConfig, names_per_date: float) -> RunConfig:
+    """What ``auto`` means once the data are known: a run that leaves head, objective and unit open learns each stock's place among the stocks
+    of its date where there are enough of them (the market's own move is then no noise), and quantiles of the return otherwise."""
+    open_ = config.model.head == config.training.objective == config.label.unit == "auto"
+    if open_ and names_per_date >= RANK_NAMES:
+        return build({"head": "point", "objective": "mse", "unit": "rank"}, base=config)
+    return build({"unit": "volatility"}, base=config) if config.label.unit == "auto" else config
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Problem:
+    """Something wrong with a configuration: an error forbids the start, a warning does not."""
+
+    field: str
+    key: str
+    values: dict[str, Any] = dataclasses.field(default_factory=dict)
+    warning: bool = False
+
+
+def problems(config: RunConfig) -> list[Problem]:
+    """Everything that can be found wrong without data, all at once."""
+    found: list[Problem] = []
+
+    def error(name: str, key: str, **values: Any) -> None:
+        found.append(Problem(field=name, key=key, values=values))
+
+    model, training, label, split = config.model, config.training, config.label, config.split
+    found += _architecture_problems(model, config.features.context_length)
+    if model.head != "auto" and training.objective != "auto" and OBJECTIVES[training.objective] != model.head:
+        error("objective", "config.objective_needs_head", objective=training.objective, needs=OBJECTIVES[training.objective], head=model.head)
+    if label.unit == "rank" and config.head() != "point":
+        error("unit", "config.rank_needs_point", head=config.head())
+    costs = training.cost_matrix
+    if len(costs) != len(CLASSES) ** 2 or not all(0 <= cost < math.inf for cost in costs) or not any(costs):
+        error("cost_matrix", "config.cost_matrix", given=", ".join(map(str, costs)))
+    levels = model.quantile_levels
+    if len(levels) < 3 or list(levels) != sorted(set(levels)) or not all(0 < level < 1 for level in levels) or 0.5 not in levels:
+        error("quantile_levels", "config.quantile_levels", levels=", ".join(map(str, levels)))
+    if config.head() == "classes" and label.class_horizon > label.horizon:
+        error("class_horizon", "config.class_horizon", class_horizon=label.class_horizon, horizon=label.horizon)
+    if not label.down < label.up:
+        error("up", "config.class_thresholds", up=label.up, down=label.down)
+    if not config.features.groups and not config.features.formulas:
+        error("groups", "config.no_groups")
+    if split.train + split.validation >= 1:
+        error("train", "config.split_ratio", train=split.train, validation=split.validation)
+    if bool(split.train_end) != bool(split.validation_end):
+        error("train_end", "config.split_dates_together")
+    elif split.train_end and split.train_end >= split.validation_end:
+        error("train_end", "config.split_dates_order", train_end=split.train_end, validation_end=split.validation_end)
+    if training.learning_rate == 0:
+        error("learning_rate", "config.learning_rate_zero")
+    if model.condition != "none" and config.universe.symbols and len(config.universe.symbols) < 50:
+        found.append(Problem(field="condition", key="config.condition_few_symbols", values={"count": len(config.universe.symbols)}, warning=True))
+    return found
+
+
+def _architecture_problems(model: ModelConfig, context_length: int) -> list[Problem]:
+    """Heads, groups and patches that cannot be built, and options the backbone does not have."""
+    found: list[Problem] = []
+    if model.backbone not in ATTENTION_BACKBONES:
+        unused = [name for name, on in (("stem", model.stem != "linear"), ("patches", model.patches)) if on]
+        return [Problem(field=name, key="config.attention_only", values={"backbone": model.backbone}, warning=True) for name in unused]
+    shape, rotary = model.shape(), model.backbone.startswith("tsf")
+    size, heads = shape["hidden"], shape["heads"]
+    good = [n for n in range(1, 33) if size % n == 0 and not (rotary and size // n % 2)]
+    if heads not in good:
+        key = "config.heads_divide" if size % heads else "config.head_size_even"
+        found.append(Problem(field="heads", key=key, values={"heads": heads, "hidden": size, "good": ", ".join(map(str, good)) or "-"}))
+    if rotary and model.attention == "gqa" and model.kv_heads and heads % model.kv_heads:
+        groups = ", ".join(str(n) for n in range(1, heads + 1) if heads % n == 0)
+        found.append(Problem(field="kv_heads", key="config.kv_heads_divide", values={"kv_heads": model.kv_heads, "heads": heads, "good": groups}))
+    if model.patches and context_length < PATCH:
+        found.append(Problem(field="patches", key="config.shorter_than_patch", values={"context_length": context_length, "patch": PATCH}))
+    return found
+
+
+def check(config: RunConfig) -> None:
+    """Raise ``ConfigError`` with every error of :func:`problems` in one sentence list; warnings pass."""
+    errors = [problem for problem in problems(config) if not problem.warning]
+    if len(errors) == 1:
+        raise ConfigError(errors[0].key, **errors[0].values)
+    if errors:
+        raise ConfigError("config.several", details=" ".join(str(ConfigError(p.key, **p.values)) for p in errors))
