@@ -1,0 +1,30 @@
+"""Every figure of the page: plain data and a visitor's view in, a Plotly figure out; one file per kind of question.
+
+Live curves are in ``curves.py``.
+"""
+
+from financial_model.ui.charts.base import ACCENT, GOLD, GREEN, GREY, MAX_POINTS, PALETTE, RED, rise_and_fall
+from financial_model.ui.charts.evaluation import calibration, group_bars, ic_series, predicted_actual
+from financial_model.ui.charts.forecast import candles
+from financial_model.ui.charts.universe import heatmap, regime_ribbon, risk_scatter, style_bars, treemap
+
+__all__ = [
+    "ACCENT",
+    "GOLD",
+    "GREEN",
+    "GREY",
+    "MAX_POINTS",
+    "PALETTE",
+    "RED",
+    "calibration",
+    "candles",
+    "group_bars",
+    "heatmap",
+    "ic_series",
+    "predicted_actual",
+    "regime_ribbon",
+    "rise_and_fall",
+    "risk_scatter",
+    "style_bars",
+    "treemap",
+]

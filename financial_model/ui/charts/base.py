@@ -1,0 +1,68 @@
+"""What all figures share: colours, type, an empty figure in our look, an axis of dates, and how many points a figure may have.
+
+In: the visitor's view. Out: Plotly figures without data. Colours and words come from the view, so one figure serves both languages, both colour
+habits, light and dark. It knows neither services nor components, and reads nothing from disk.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from financial_model.ui.text import View
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+INK = "#7c8696"
+"""Text of figures: readable on white and on the dark background alike."""
+GRID = "rgba(124, 134, 150, 0.16)"
+ACCENT = "#4c5fd7"
+GOLD = "#c8922a"
+RED, GREEN, GREY = "#d9434e", "#14976b", "#8b94a5"
+PALETTE = (ACCENT, "#1795a8", GOLD, "#8f5cb8", "#d1713f", "#5b8c3e", "#b8527f", "#3f7fc1", "#8a7a3d", "#5f6b80", GREY)
+FONT = 'Inter, "Segoe UI", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", sans-serif'
+MAX_POINTS = 1500
+
+
+def rise_and_fall(view: View) -> tuple[str, str]:
+    return (RED, GREEN) if view.colours == "red_up" else (GREEN, RED)
+
+
+def tint(colour: str, opacity: float) -> str:
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red}, {green}, {blue}, {opacity})"
+
+
+def figure_of(height: int, **layout: Any) -> go.Figure:
+    import plotly.graph_objects as go
+
+    figure = go.Figure()
+    figure.update_layout(
+        height=height,
+        margin={"l": 52, "r": 18, "t": 26, "b": 40},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"family": FONT, "size": 12, "color": INK},
+        hoverlabel={"font": {"family": FONT}},
+        uirevision="kept",
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        colorway=list(PALETTE),
+        bargap=0.25,
+        **layout,
+    )
+    figure.update_xaxes(gridcolor=GRID, zeroline=False, linecolor=GRID)
+    figure.update_yaxes(gridcolor=GRID, zeroline=False, linecolor=GRID)
+    return figure
+
+
+def by_date(figure: go.Figure) -> go.Figure:
+    """An axis of dates that reads the same in every language."""
+    figure.update_xaxes(type="date", tickformat="%Y-%m", hoverformat="%Y-%m-%d")
+    return figure
+
+
+def thin(count: int, limit: int = MAX_POINTS) -> np.ndarray:
+    """Positions of at most ``limit`` evenly spread points, the last one kept."""
+    return np.unique(np.linspace(0, count - 1, min(count, limit)).round().astype(int)) if count else np.empty(0, int)

@@ -1,0 +1,152 @@
+"""What a test said, as figures: forecast against outcome, calibration, skill by group and by date.
+
+In: parts of a stored test result and a view. Out: Plotly figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from financial_model.ui.charts.base import ACCENT, GOLD, GREY, INK, by_date, figure_of, rise_and_fall, thin, tint
+from financial_model.ui.text import View, known
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+
+def predicted_actual(predicted: Sequence[float], actual: Sequence[float], view: View) -> go.Figure:
+    """Forecast against outcome, both returns (share of 1), with the diagonal a perfect forecast would lie on."""
+    import plotly.graph_objects as go
+
+    figure = figure_of(360)
+    keep = thin(len(predicted))
+    x, y = np.asarray(predicted, float)[keep], np.asarray(actual, float)[keep]
+    figure.add_trace(
+        go.Scatter(
+            x=x,
+            y=y,
+            mode="markers",
+            marker={"size": 4, "opacity": 0.35, "color": ACCENT},
+            showlegend=False,
+            hovertemplate="%{x:.2%} → %{y:.2%}<extra></extra>",
+        )
+    )
+    if keep.size:
+        reach = float(np.nanmax(np.abs(x)))
+        figure.add_trace(
+            go.Scatter(
+                x=[-reach, reach],
+                y=[-reach, reach],
+                mode="lines",
+                line={"color": GOLD, "dash": "dash", "width": 1.5},
+                name=view.word("ui.chart.perfect"),
+            )
+        )
+    figure.update_xaxes(title=view.word("ui.chart.predicted"), tickformat=".1%")
+    figure.update_yaxes(title=view.word("ui.chart.actual"), tickformat=".1%")
+    return figure
+
+
+def calibration(found: Mapping[str, Any], view: View) -> go.Figure:
+    """What was said against what happened. ``found``: reliability per class (predicted, observed, count) and coverage of the central intervals."""
+    import plotly.graph_objects as go
+
+    figure = figure_of(360)
+    up, down = rise_and_fall(view)
+    colours = {"up": up, "flat": GREY, "down": down}
+    figure.add_trace(
+        go.Scatter(x=[0, 1], y=[0, 1], mode="lines", line={"color": GOLD, "dash": "dash", "width": 1.5}, name=view.word("ui.chart.perfect"))
+    )
+    for name, rows in found.get("reliability", {}).items():
+        figure.add_trace(
+            go.Scatter(
+                x=[row["predicted"] for row in rows],
+                y=[row["observed"] for row in rows],
+                customdata=[row["count"] for row in rows],
+                mode="lines+markers",
+                line={"color": colours.get(name, ACCENT), "width": 1.8},
+                name=view.term("class", name),
+                hovertemplate="%{x:.1%} → %{y:.1%}  (n = %{customdata:,})<extra></extra>",
+            )
+        )
+    covered = found.get("coverage", [])
+    if covered:
+        figure.add_trace(
+            go.Scatter(
+                x=[row["level"] for row in covered],
+                y=[row["covered"] for row in covered],
+                mode="markers",
+                name=view.word("ui.chart.intervals"),
+                marker={"symbol": "diamond", "size": 11, "color": ACCENT},
+                hovertemplate="%{x:.0%} → %{y:.1%}<extra></extra>",
+            )
+        )
+    figure.update_xaxes(title=view.word("ui.chart.stated"), tickformat=".0%", range=[0, 1.02])
+    figure.update_yaxes(title=view.word("ui.chart.happened"), tickformat=".0%", range=[0, 1.02])
+    return figure
+
+
+def group_bars(groups: Mapping[str, Mapping[str, Any]], dimension: str, view: View) -> go.Figure:
+    """RankIC per group of one condition with its interval: is the skill everywhere, or in one corner?"""
+    import plotly.graph_objects as go
+
+    figure = figure_of(320)
+    shown = {name: entry for name, entry in groups.items() if known(entry.get("rank_ic"))}
+    values = [entry["rank_ic"] for entry in shown.values()]
+    bounds = [entry.get("rank_ic_interval") or (value, value) for entry, value in zip(shown.values(), values, strict=True)]
+    figure.add_trace(
+        go.Bar(
+            x=[view.term(dimension, name) for name in shown],
+            y=values,
+            marker={"color": tint(ACCENT, 0.75)},
+            showlegend=False,
+            customdata=[[entry["rows"], entry["names"]] for entry in shown.values()],
+            hovertemplate="%{x}: %{y:.3f}  (n = %{customdata[0]:,})<extra></extra>",
+            error_y={
+                "type": "data",
+                "symmetric": False,
+                "array": [high - value for (_, high), value in zip(bounds, values, strict=True)],
+                "arrayminus": [value - low for (low, _), value in zip(bounds, values, strict=True)],
+                "color": INK,
+                "thickness": 1.2,
+            },
+        )
+    )
+    figure.update_yaxes(title=view.term("metric", "rank_ic"))
+    return figure
+
+
+def ic_series(time: Sequence[int], ic: Sequence[float | None], view: View) -> go.Figure:
+    """The information coefficient by date (``time``: seconds since 1970), and its running sum: a steady slope is skill, a single step is luck."""
+    import plotly.graph_objects as go
+
+    figure = by_date(figure_of(320))
+    values = np.nan_to_num(np.asarray(ic, float))
+    keep = thin(len(values))
+    up, down = rise_and_fall(view)
+    days = np.asarray(time, "datetime64[s]").astype("datetime64[D]").astype(str)[keep]
+    figure.add_trace(
+        go.Bar(
+            x=days,
+            y=values[keep],
+            marker={"color": np.where(values[keep] >= 0, tint(up, 0.6), tint(down, 0.6))},
+            name="IC",
+            hovertemplate="%{x|%Y-%m-%d}  %{y:.3f}<extra></extra>",
+        )
+    )
+    figure.add_trace(
+        go.Scatter(
+            x=days,
+            y=values.cumsum()[keep],
+            mode="lines",
+            line={"color": ACCENT, "width": 2},
+            yaxis="y2",
+            name=view.word("ui.chart.cumulative"),
+            hovertemplate="%{y:.2f}<extra></extra>",
+        )
+    )
+    figure.update_layout(yaxis2={"overlaying": "y", "side": "right", "showgrid": False, "zeroline": False})
+    return figure
