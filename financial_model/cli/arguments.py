@@ -51,6 +51,7 @@ def build_parser(language: str = "en") -> Parser:
     _run_commands(command, words)
     _measuring_commands(command, words)
     _forecast_commands(command, words)
+    _action_commands(command, words)
     _machine_commands(command, words)
     return parser
 
@@ -161,6 +162,22 @@ def _forecast_commands(command: Any, words: _Words) -> None:
     parser.add_argument("--min-gain", type=float, default=None, metavar="X", help=words("flag.min_gain"))
     parser.add_argument("--industry", default="", metavar="NAME", help=words("flag.industry"))
     parser.add_argument("--csv", default="", metavar="FILE", help=words("flag.csv"))
+
+
+def _action_commands(command: Any, words: _Words) -> None:
+    """What follows from a forecast."""
+    parser = command("orders")
+    parser.add_argument("run", metavar="RUN", help=words("flag.run"))
+    parser.add_argument("--holdings", default="", metavar="FILE", help=words("flag.holdings"))
+    parser.add_argument("--capital", type=float, default=None, metavar="X", help=words("flag.orders_capital"))
+    parser.add_argument("--cash", type=float, default=None, metavar="X", help=words("flag.cash"))
+    parser.add_argument("--top", type=int, default=None, metavar="N", help=words("flag.backtest_top"))
+    for name in ("drop", "minimum_holding"):
+        parser.add_argument(f"--{name.replace('_', '-')}", type=int, default=None, metavar="N", help=words(f"flag.{name}"))
+    for name in ("industry_cap", "volume_share", "commission", "commission_minimum", "slippage"):
+        parser.add_argument(f"--{name.replace('_', '-')}", type=float, default=None, metavar="X", help=words(f"flag.{name}"))
+    parser.add_argument("--as-of", default="", metavar="DATE", help=words("flag.as_of"))
+    parser.add_argument("--csv", default="", metavar="FILE", help=words("flag.orders_csv"))
 
 
 def _machine_commands(command: Any, words: _Words) -> None:

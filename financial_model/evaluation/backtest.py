@@ -98,7 +98,9 @@ class Backtest:
 
 
 @dataclass(slots=True)
-class _Position:
+class Position:
+    """Shares of one stock."""
+
     shares: float
     bought: int
     """Day of the last purchase"""
@@ -118,7 +120,7 @@ def run_backtest(market: MarketDays, score: Array, settings: BacktestSettings | 
     signals = signals[signals < len(market.time) - 1]
     if not len(signals):
         raise DataError("evaluation.no_signal")
-    book = _Book(market, settings)
+    book = Book(market, settings)
     first = int(signals[0]) + 1
     decisions = set(signals[:: settings.every].tolist()) if settings.every > 1 else set(signals.tolist())
     for day in range(first, len(market.time)):
@@ -130,15 +132,15 @@ def run_backtest(market: MarketDays, score: Array, settings: BacktestSettings | 
                     invested=np.array(book.invested), trades=book.trades, blocked=book.blocked, settings=settings)
 
 
-class _Book:
-    """Cash and positions while the days pass."""
+class Book:
+    """Cash and positions while the days pass: the rules by which a backtest and the orders for tomorrow both decide."""
 
     def __init__(self, market: MarketDays, settings: BacktestSettings) -> None:
         self.market, self.settings, self.boards = market, settings, market.boards()
         self.groups = market.industries
         self.most = max(1, int(settings.industry_cap * settings.top + 1e-9)) if settings.industry_cap else 0
         self.cash = settings.capital
-        self.held: dict[int, _Position] = {}
+        self.held: dict[int, Position] = {}
         self.trades: list[Trade] = []
         self.blocked: list[Blocked] = []
         self.equity: list[float] = []
@@ -163,7 +165,7 @@ class _Book:
         for stock in sell:
             self._sell(stock, day)
         buy = buy[: max(self.settings.top - len(self.held), 0)]  # a blocked or partial sale leaves no place
-        target = self._worth(day) / self.settings.top
+        target = self.worth(day) / self.settings.top
         for done, stock in enumerate(buy):
             self._buy(stock, day, min(target, self.cash / (len(buy) - done)))
 
@@ -178,7 +180,7 @@ class _Book:
         self.equity.append(self.cash + stocks)
         self.invested.append(stocks / (self.cash + stocks))
 
-    def _worth(self, day: int) -> float:
+    def worth(self, day: int) -> float:
         """Cash and positions at the open."""
         total = self.cash
         for stock, position in self.held.items():
@@ -224,7 +226,7 @@ class _Book:
             self.blocked.append(Blocked(day, stock, BUY, "lot" if wanted else "cash"))
             return
         self._book(stock, day, BUY, float(shares), partial=shares < wanted)
-        self.held[stock] = _Position(shares=float(shares), bought=day, factor=float(self.market.factor[day, stock]))
+        self.held[stock] = Position(shares=float(shares), bought=day, factor=float(self.market.factor[day, stock]))
 
     def _book(self, stock: int, day: int, side: str, shares: float, *, partial: bool) -> None:
         price = float(self.market.open[day, stock])

@@ -96,13 +96,13 @@ def test_nothing_is_sold_on_the_day_it_was_bought():
     result = run_backtest(days, scored((1, 0), (0, 1), (1, 0), NONE), BacktestSettings(top=1, costs=FREE))
     bought = {trade.stock: trade.day for trade in result.trades if trade.side == "buy"}
     assert all(trade.day > bought[trade.stock] or trade.day == 2 for trade in result.trades if trade.side == "sell")
-    from financial_model.evaluation.backtest import _Book  # the rule itself, on an order that daily decisions never give
-    book = _Book(days, BacktestSettings(top=1, costs=FREE))
+    from financial_model.evaluation.backtest import Book  # the rule itself, on an order that daily decisions never give
+    book = Book(days, BacktestSettings(top=1, costs=FREE))
     book.open(1)
     book._buy(0, 1, 5_000.0)
     book._sell(0, 1)
     assert [(order.side, order.reason) for order in book.blocked] == [("sell", "t_plus_1")]
-    american = _Book(market([[10, 10]] * 4, symbols=("AAPL", "MSFT")), BacktestSettings(top=1, costs=FREE))
+    american = Book(market([[10, 10]] * 4, symbols=("AAPL", "MSFT")), BacktestSettings(top=1, costs=FREE))
     american.open(1)
     american._buy(0, 1, 5_000.0)
     american._sell(0, 1)
