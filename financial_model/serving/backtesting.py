@@ -7,15 +7,16 @@ the run. Every setting that was tried on the same dates is remembered, so that t
 from __future__ import annotations
 
 import json
+import math
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from financial_model.config import RunConfig
-from financial_model.errors import DataError
+from financial_model.errors import ConfigError, DataError
 from financial_model.paths import Workspace, atomic_write
 from financial_model.serving import trials
 from financial_model.serving.runs import RunInfo, RunStore
@@ -106,6 +107,31 @@ def _kept(run: RunInfo, test: dict[str, Any], settings: BacktestSettings, result
     spread = float(returns.std(ddof=1)) if len(returns) > 1 else 0.0
     entry = {"settings": described(settings), "sharpe": float(returns.mean()) / spread if spread > 1e-12 else None, "test": test}
     return {"run": run.id, "test": test, "tried": [*tried, entry]}
+
+
+LIMITS: dict[str, tuple[float, float]] = {
+    "top": (1, 1000), "drop": (0, 1000), "every": (1, 250), "minimum_holding": (1, 250), "industry_cap": (0, 1), "capital": (1, 1e12),
+    "volume_share": (0, 1), "commission": (0, 0.1), "commission_minimum": (0, 1e6), "us_commission": (0, 0.1), "us_commission_minimum": (0, 1e6),
+    "slippage": (0, 0.1)}
+"""Setting -> least and largest value."""
+
+
+def settings_from(given: Mapping[str, Any]) -> BacktestSettings:
+    """Settings from flat names and values, those of the costs among them. ``ConfigError`` for an unknown name or a value out of range."""
+    from dataclasses import fields
+
+    from financial_model.evaluation.backtest import BacktestSettings
+    from financial_model.evaluation.costs import Costs
+
+    for name, value in given.items():
+        low, high = LIMITS.get(name, (-math.inf, math.inf))
+        if not low <= value <= high:
+            raise ConfigError("config.out_of_range", name=name, value=value, low=f"{low:g}", high=f"{high:g}")
+    costs = {entry.name for entry in fields(Costs)}
+    if unknown := sorted(set(given) - costs - {entry.name for entry in fields(BacktestSettings)}):
+        raise ConfigError("config.unknown_setting", name=", ".join(unknown)[:80])
+    return BacktestSettings(costs=Costs(**{name: value for name, value in given.items() if name in costs}),
+                            **{name: value for name, value in given.items() if name not in costs})
 
 
 def described(settings: BacktestSettings) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Work that outlives the page: jobs in queues, one worker thread each, watched through snapshots.
 
 In: a kind and its parameters. Out: a job that can be looked at, stopped, listed; its result when it is done.
-Trainings queue for the device; forecasts and data each have a queue of their own, so that neither waits for a night's training.
+Trainings queue for the device; whole pools, single questions and data each have a queue of their own, so that none waits for a night's training.
 The page may close at any time: nothing here depends on it. Runs keep their state on disk (``runs.py``); this module knows no torch.
 """
 
@@ -30,8 +30,8 @@ from financial_model.text import translate
 
 logger = logging.getLogger(__name__)
 
-LANES = {"train": "device", "resume": "device", "evaluate": "forecast", "rank": "forecast", "download": "data", "import": "data", "analyze": "data",
-         "integrity": "data"}
+LANES = {"train": "device", "resume": "device", "evaluate": "forecast", "backtest": "forecast", "rank": "forecast", "forecast": "ask",
+         "custom": "ask", "download": "data", "import": "data", "analyze": "data", "integrity": "data"}
 """Which queue a kind waits in; a training on a second GPU waits in that one's own."""
 _FURTHER_GPU = re.compile(r"cuda:[1-9]\d*")
 DONE = frozenset({"finished", "stopped", "failed"})

@@ -64,7 +64,7 @@ class Predictor:
 
     # ------------------------------------------------------------ one stock
     def forecast(self, run_id: str, symbol: str, as_of: str | None = None, days: int | None = None, *, checkpoint: str = "",
-                 history: int = HISTORY) -> dict[str, Any]:
+                 history: int = HISTORY, progress: Callable[..., None] | None = None, stop: threading.Event | None = None) -> dict[str, Any]:
         """The days after ``as_of`` (default: the newest bar) for one stock, as plain data.
 
         ``history``: dates, open, high, low, close, volume, in prices of ``as_of`` (adjusted for what happened since). ``table``: one entry per day
@@ -75,7 +75,7 @@ class Predictor:
         model = self.forecaster(run_id, checkpoint)
         asked = model.check_horizon(days)
         code = self.resolve(symbol)
-        panel, notes = self._panel_with(model, code)
+        panel, notes = self._panel_with(model, code, progress=progress, stop=stop)
         row = self._window_row(panel, code, parse_date(as_of) if as_of else None, model.context_length)
         found = model.quantiles_of(panel, np.array([row]), asked)
         bars, at = self._bars(code, int(panel.time[row]))
@@ -85,7 +85,7 @@ class Predictor:
         return {
             "run": self.runs.get(run_id).id, "symbol": code, "name": self._store().names().get(code, ""), "as_of": day,
             "industry": _condition("industry", panel.conditions[row, 0]), "price": float(found.price[0]), "volatility": float(panel.volatility[row]),
-            "horizon": model.horizon, "days": asked, "entry": label.entry, "history": _candles(bars.iloc[max(0, at + 1 - history):at + 1]),
+            "horizon": model.horizon, "days": asked, "entry": label.entry, "history": candles_of(bars.iloc[max(0, at + 1 - history):at + 1]),
             "table": _table(found, dates), "fan": _fan(found, dates), "truth": _truth(bars, at, asked, label.entry), "classes": classes,
             "class_horizon": min(label.class_horizon, model.horizon), "class_line": {name: round(100 * share) for name, share in classes.items()},
             "notes": [*self._notes(model, panel, day), *notes], "model": _card(model),
@@ -115,8 +115,9 @@ class Predictor:
         """All stocks with a complete window on ``as_of`` (default: the newest session), best expected return first, at most ``top`` (0: all).
 
         ``min_gain``: least expected simple return (0.02 is 2 %); ``industry``: one of config.INDUSTRIES.
-        Columns: rank, symbol, name, industry, size, value, volatility_class, momentum, regime, price, expected_return (log), p_up, low_80, high_80
-        (log), volatility (daily), tradable, suspended, limit_up, limit_down (at the close of ``as_of``). ``attrs``: as_of, days, considered, notes.
+        Columns: rank, symbol, name, industry, size, value, volatility_class, momentum, regime, price, past_return (log, over as many bars until
+        then), expected_return (log), p_up, low_80, high_80 (log), volatility (daily), tradable, suspended, limit_up, limit_down (at the close of
+        ``as_of``). ``attrs``: as_of, days, considered, notes.
         """
         from financial_model.datasets.windows import window_ends
 
@@ -165,8 +166,8 @@ class Predictor:
         return pd.DataFrame({
             "symbol": symbols, "name": [names.get(symbol, "") for symbol in symbols], "industry": conditions["industry"], "size": conditions["size"],
             "value": conditions["value"], "volatility_class": conditions["volatility"], "momentum": conditions["momentum"],
-            "regime": conditions["regime"], "price": found.price, "expected_return": found.expected[:, -1].astype(np.float64),
-            "p_up": found.p_up[:, -1], "low_80": low, "high_80": high,
+            "regime": conditions["regime"], "price": found.price, "past_return": _past_return(panel, ends, found.expected.shape[1]),
+            "expected_return": found.expected[:, -1].astype(np.float64), "p_up": found.p_up[:, -1], "low_80": low, "high_80": high,
             "volatility": panel.volatility[ends].astype(np.float64), "tradable": ~suspended & ~up, "suspended": suspended, "limit_up": up,
             "limit_down": down})
 
@@ -185,9 +186,9 @@ class Predictor:
         universe = replace(model.config.universe, end="")
         return open_panel(build_panel(self.workspace, replace(model.config, universe=universe), progress=progress, stop=stop))
 
-    def _panel_with(self, model: LoadedForecaster, symbol: str) -> tuple[Panel, list[dict[str, Any]]]:
+    def _panel_with(self, model: LoadedForecaster, symbol: str, **watching: Any) -> tuple[Panel, list[dict[str, Any]]]:
         """A panel that holds ``symbol``: the run's own, or one in memory where the stock is not of its universe."""
-        panel = self._panel(model)
+        panel = self._panel(model, **watching)
         if symbol in panel.symbols:
             return panel, []
         from financial_model.features import universe
@@ -252,6 +253,15 @@ class Predictor:
         return notes
 
 
+def _past_return(panel: Panel, ends: NDArray[np.int64], days: int) -> NDArray[np.float64]:
+    """Log return of the ``days`` bars that end on each row; NaN where the stock is younger."""
+    from financial_model.datasets.panel import LOG_CLOSE
+
+    before = ends - days
+    inside = before >= panel.offsets[panel.symbol_index(ends)]
+    return np.where(inside, panel.prices[ends, LOG_CLOSE] - panel.prices[np.maximum(before, 0), LOG_CLOSE], np.nan)
+
+
 def closes_at_limit(panel: Panel, ends: NDArray[np.int64], symbols: list[str]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Whether each row closed at its upper, at its lower price limit: such a stock can hardly be bought, hardly be sold."""
     from financial_model.datasets.panel import LOG_CLOSE, RAW_CLOSE
@@ -298,7 +308,8 @@ def _condition(name: str, value: int) -> str:
     return names[value] if 0 <= value < len(names) else "unknown"
 
 
-def _candles(bars: pd.DataFrame) -> dict[str, list[Any]]:
+def candles_of(bars: pd.DataFrame) -> dict[str, list[Any]]:
+    """Bars as a figure takes them: date, open, high, low, close, volume."""
     return {"date": bars["date"].dt.strftime("%Y-%m-%d").tolist(),
             **{column: [float(value) for value in bars[column]] for column in ("open", "high", "low", "close", "volume")}}
 

@@ -62,6 +62,28 @@ def rank(context: JobContext, run: str, **filters: Any) -> Any:
     return Predictor(context.workspace).rank(context.run_id, progress=context.progress, stop=context.stop, **filters)
 
 
+def forecast(context: JobContext, run: str, **question: Any) -> dict[str, Any]:
+    """One stock, as ``Predictor.forecast`` gives it."""
+    from financial_model.serving.predictor import Predictor
+
+    return Predictor(context.workspace).forecast(context.run_id, progress=context.progress, stop=context.stop, **question)
+
+
+def custom(context: JobContext, run: str, **question: Any) -> dict[str, Any]:
+    """A forecast of a table somebody has uploaded, as ``custom.forecast_file`` gives it."""
+    from financial_model.serving.custom import forecast_file
+
+    return forecast_file(context.workspace, context.run_id, progress=context.progress, stop=context.stop, **question)
+
+
+def backtest(context: JobContext, run: str, **settings: Any) -> dict[str, Any]:
+    """A portfolio that follows a run on its test dates; the run keeps the result."""
+    from financial_model.serving.backtesting import backtest_run, settings_from
+
+    chosen = settings_from(settings)
+    return backtest_run(context.workspace, context.run_id, settings=chosen, progress=context.progress, stop=context.stop)["metrics"]
+
+
 def download(context: JobContext, source: str, *, symbols: Sequence[str] = (), count: int | None = None, stocks: int | None = None, start: str = "",
              boards: Sequence[str] = (), exclude_st: bool = False, retry: bool = False, **options: Any) -> dict[str, Any]:
     """Bars from a source; ``stocks`` is another word for ``count``, ``options`` are the source's own."""
@@ -93,6 +115,6 @@ def integrity(context: JobContext, symbols: Sequence[str] = ()) -> dict[str, Any
 
 
 TASKS: Mapping[str, Task] = {
-    "train": train, "resume": resume, "evaluate": evaluate, "rank": rank, "download": download, "import": import_files, "analyze": analyze,
-    "integrity": integrity,
+    "train": train, "resume": resume, "evaluate": evaluate, "backtest": backtest, "rank": rank, "forecast": forecast, "custom": custom,
+    "download": download, "import": import_files, "analyze": analyze, "integrity": integrity,
 }

@@ -229,6 +229,31 @@ def change_cell(value: Any, view: View, digits: int = 2) -> str:
     return f'<span class="k-{view.colours.replace("_", "-")}"><span class="{tone}">{percent(value, digits, signed=True)}</span></span>'
 
 
+FULL_TINT = 0.08
+"""A month that moved this much has the full colour."""
+
+
+def months(view: View, title: str, table_: Mapping[str, Mapping[str, float]], *, compound: bool = True, scale: float = FULL_TINT) -> str:
+    """Year by month as a table of coloured cells. ``table_``: year -> month (1..12) -> value; the last column is the year, compounded or the mean."""
+    rows = []
+    for year, values in sorted(table_.items()):
+        known_ = [value for value in values.values() if known(value)]
+        whole = math.prod(1 + value for value in known_) - 1 if compound else sum(known_) / max(len(known_), 1)
+        cells = [_tinted(values.get(str(month)), scale, compound) for month in range(1, 13)]
+        rows.append(f"<tr><td>{escape(year)}</td>{''.join(cells)}{_tinted(whole, scale * 3 if compound else scale, compound)}</tr>")
+    head = "".join(f"<th>{escape(text)}</th>" for text in ("", *map(str, range(1, 13)), view.word("ui.chart.year" if compound else "ui.chart.mean")))
+    body = f'<table class="k-table k-months"><thead><tr>{head}</tr></thead><tbody>{"".join(rows)}</tbody></table>'
+    return f'<div class="k-card k-{view.colours.replace("_", "-")}"><b class="k-title">{escape(title)}</b><div class="k-scroll">{body}</div></div>'
+
+
+def _tinted(value: Any, scale: float, as_percent: bool) -> str:
+    if not known(value):
+        return "<td></td>"
+    share = min(1.0, abs(value) / scale) * 55
+    text = f"{value * 100:.1f}" if as_percent else f"{value:.2f}"
+    return f'<td style="background: color-mix(in srgb, var(--k-{"up" if value >= 0 else "down"}) {share:.0f}%, transparent)">{text}</td>'
+
+
 # ---------------------------------------------------------------- the market
 def market_card(view: View, market: Mapping[str, Any]) -> str:
     """What is in the store, or what to do while nothing is."""

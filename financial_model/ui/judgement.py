@@ -21,7 +21,7 @@ class EvaluationView:
 
     def __init__(self, page: Page, picker: gr.Dropdown) -> None:
         self.page, words = page, page.words
-        self.ask = words(gr.Button, {"value": "ui.evaluation.ask"}, elem_id="evaluation-ask")
+        self.ask = words(gr.Button, {"value": "ui.evaluation.ask"}, elem_id="evaluation-ask", elem_classes=["k-act"])
         self.status = gr.HTML()
         self.card = gr.HTML(elem_id="evaluation-card")
         with gr.Row(visible=False) as self.figures:

@@ -79,7 +79,7 @@ class Services:
 
     def __init__(self, workspace: Workspace, jobs: JobService | None = None) -> None:
         self.workspace = workspace
-        self.jobs = jobs or JobService(workspace, {**TASKS, "rank": _ranking})
+        self.jobs = jobs or JobService(workspace, {**TASKS, "rank": _ranking, "forecast": self._forecast})
         self.runs: RunStore = self.jobs.runs
         self.store = Store(workspace.data_dir)
         self._lock = threading.Lock()
@@ -91,6 +91,10 @@ class Services:
         from financial_model.serving.predictor import Predictor
 
         return Predictor(self.workspace)
+
+    def _forecast(self, context: JobContext, run: str, **question: Any) -> dict[str, Any]:
+        """One stock, by the predictor that keeps its models loaded from one question to the next."""
+        return self.predictor.forecast(context.run_id, progress=context.progress, stop=context.stop, **question)
 
     def names(self) -> dict[str, str]:
         """Symbol -> name of everything in the store, the nameless included."""
@@ -148,6 +152,11 @@ class Live:
     """(view, snapshot, *inputs) -> one value per output."""
 
 
+BUTTONS = """element.addEventListener('click', event => {
+  const button = event.target.closest('button[data-act]');
+  if (button) { button.disabled = true; trigger('click', {...button.dataset}); }
+});"""
+"""Script of an HTML part whose content has buttons of its own; see :meth:`Page.on_button`."""
 FIRST_TAB = "data"
 MEMORY, BELL = "memory", "bell"
 Memory = dict[Any, Any]
@@ -227,6 +236,17 @@ class Page:
 
         event = table.select(
             handler, [self.preferences], list(outputs), show_progress="hidden", api_visibility="undocumented", concurrency_limit=None
+        )
+        self._acted.append(event)
+
+    def on_button(self, shown: gr.HTML, action: Callable[..., Any], outputs: Sequence[Any] = ()) -> None:
+        """Wire ``action(view, data)`` to the buttons drawn inside an HTML part made with :data:`BUTTONS`; ``data``: their ``data-`` attributes."""
+
+        def handler(request: gr.Request, event: gr.EventData, preferences: Preferences) -> Any:
+            return self._guarded(self.view(preferences, request), action, {str(name): str(value) for name, value in event._data.items()})
+
+        event = shown.click(
+            handler, [self.preferences], list(outputs), show_progress="hidden", api_visibility="undocumented", concurrency_limit=None, queue=False
         )
         self._acted.append(event)
 

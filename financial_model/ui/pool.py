@@ -1,30 +1,34 @@
-"""The stock pool: every stock of a model's universe in order of its expected return.
+"""The stock pool: every stock of a model's universe in order of its expected return, filtered as the reader likes.
 
-In: the page and the run picker of the inference tab. Out: components and their rows. The ranking is a job, so every browser sees it; the CSV is
-written from the ranking itself.
+In: the page and the run picker of the inference tab. Out: components and their rows. The ranking of the whole pool is a job, so every browser sees
+it; filters only choose from it, so changing one asks no model again. The CSV holds what the table shows.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 import numpy as np
 
-from financial_model.config import INDUSTRIES
+from financial_model.config import CONDITIONS, INDUSTRIES
 from financial_model.errors import ConfigError
-from financial_model.ui import components, downloads
-from financial_model.ui.choosing import asked, pick, usable
+from financial_model.ui import asking, components, downloads
+from financial_model.ui.choosing import asked
 from financial_model.ui.page import Page, Snapshot
 from financial_model.ui.text import View, number, percent
 
 if TYPE_CHECKING:
     import pandas as pd
 
-COLUMNS = ("rank", "symbol", "name", "industry", "style", "regime", "price", "expected", "range", "p_up", "volatility", "flags")
+COLUMNS = ("rank", "symbol", "name", "industry", "style", "regime", "price", "past", "expected", "range", "p_up", "volatility", "flags")
 STYLES = (("size", "size"), ("value", "value"), ("volatility", "volatility_class"), ("momentum", "momentum"))
+"""Condition -> column of the ranking."""
 FLAGS = ("suspended", "limit_up", "limit_down")
+SHOWN_ROWS = 500
+"""Rows of the table; the CSV has them all."""
 
 
 def least_gain(text: str | None) -> float | None:
@@ -39,6 +43,28 @@ def least_gain(text: str | None) -> float | None:
     if not math.isfinite(value):
         raise ConfigError("ui.pool.bad_gain", value=str(text)[:20])
     return value / 100
+
+
+def filtered(table: pd.DataFrame, *, top: int, gain: float | None, industry: str, styles: Sequence[str], tradable: bool) -> pd.DataFrame:
+    """The rows of a ranking that pass, in its order, the first ``top`` (0: all) of them.
+
+    ``styles``: ``size:small``, ``momentum:positive`` ...; labels of one dimension are alternatives, dimensions must all fit.
+    """
+    keep = np.ones(len(table), bool)
+    if gain is not None:
+        keep &= np.expm1(table["expected_return"].to_numpy()) >= gain
+    if industry != "all":
+        keep &= (table["industry"] == industry).to_numpy()
+    wanted: dict[str, list[str]] = {}
+    for style in styles:
+        kind, _, label = style.partition(":")
+        wanted.setdefault(dict(STYLES)[kind], []).append(label)
+    for column, labels in wanted.items():
+        keep &= table[column].isin(labels).to_numpy()
+    if tradable:
+        keep &= table["tradable"].to_numpy()
+    found = table[keep]
+    return found.head(top) if top else found
 
 
 def head(view: View, table: pd.DataFrame) -> str:
@@ -58,6 +84,7 @@ def rows(view: View, table: pd.DataFrame) -> dict[str, Any]:
             _style(row, view),
             view.term("regime", row.regime),
             number(row.price, 2),
+            percent(np.expm1(row.past_return), 2, signed=True),
             percent(np.expm1(row.expected_return), 2, signed=True),
             f"{percent(np.expm1(row.low_80))} … {percent(np.expm1(row.high_80))}",
             percent(row.p_up),
@@ -66,7 +93,8 @@ def rows(view: View, table: pd.DataFrame) -> dict[str, Any]:
         ]
         for row in table.itertuples(index=False, name="Stock")
     ]
-    return {"headers": [view.word(f"ui.pool.column.{name}") for name in COLUMNS], "data": cells}
+    days = table.attrs["days"]
+    return {"headers": [view.word(f"ui.pool.column.{name}", days=days) for name in COLUMNS], "data": cells}
 
 
 def _style(row: Any, view: View) -> str:
@@ -78,13 +106,49 @@ def _flags(row: Any, view: View) -> str:
 
 
 class PoolView:
-    """Every stock of the model's universe in order of its expected return; the ranking is a job, so every browser sees it."""
+    """Ask for the ranking; filter what it shows."""
 
     def __init__(self, page: Page, picker: gr.Dropdown) -> None:
         self.page, words = page, page.words
+        self.as_of = words(
+            gr.Textbox,
+            {"label": "ui.stock.as_of", "info": "ui.stock.as_of_info", "placeholder": "ui.form.date"},
+            max_lines=1,
+            elem_id="pool-as-of",
+            elem_classes=["k-narrow"],
+        )
+        self.ask = words(gr.Button, {"value": "ui.pool.ask"}, variant="primary", elem_id="pool-ask", elem_classes=["k-act"])
+        self.status = gr.HTML(elem_id="pool-status")
+        with gr.Column(visible=False) as self.whole:
+            filters = self._build_filters()
+            self.table = gr.Dataframe(
+                value=None,
+                interactive=False,
+                show_label=False,
+                max_height=620,
+                elem_id="pool-table",
+                show_search="filter",
+                buttons=["fullscreen", "copy"],
+                pinned_columns=2,
+            )
+            self.csv = words(gr.DownloadButton, {"label": "ui.pool.csv"}, value=None, elem_id="pool-csv", elem_classes=["k-act"])
+        page.on_and_refresh([self.ask.click, self.as_of.submit], self._rank, [picker, self.as_of], trigger_mode="once")
+        page.live("pool", [self.status, self.whole, self.table, self.csv], self._version, self._draw, [picker, *filters])
+        page.refresh_on(self.top.input, self.gain.input, self.industry.input, self.styles.input, self.tradable.input)
+
+    def _build_filters(self) -> list[Any]:
+        words = self.page.words
         with gr.Group(), gr.Row(equal_height=True):
-            self.top = words(gr.Number, {"label": "ui.pool.top", "info": "ui.pool.top_info"}, value=20, precision=0, minimum=0, maximum=10_000)
-            self.gain = words(gr.Textbox, {"label": "ui.pool.gain", "info": "ui.pool.gain_info", "placeholder": "ui.pool.gain_any"}, max_lines=1)
+            self.top = words(
+                gr.Number, {"label": "ui.pool.top", "info": "ui.pool.top_info"}, value=20, precision=0, minimum=0, maximum=10_000, min_width=110
+            )
+            self.gain = words(
+                gr.Textbox,
+                {"label": "ui.pool.gain", "info": "ui.pool.gain_info", "placeholder": "ui.pool.gain_any"},
+                max_lines=1,
+                min_width=130,
+                elem_id="pool-gain",
+            )
             self.industry = words(
                 gr.Dropdown,
                 {
@@ -93,51 +157,49 @@ class PoolView:
                     "choices": [(f"ui.term.industry.{name}", name) for name in ("all", *INDUSTRIES)],
                 },
                 value="all",
+                filterable=False,
+                min_width=150,
             )
-            self.as_of = words(gr.Textbox, {"label": "ui.stock.as_of", "info": "ui.stock.as_of_info", "placeholder": "ui.form.date"}, max_lines=1)
-        self.ask = words(gr.Button, {"value": "ui.pool.ask"}, variant="primary", elem_id="pool-ask")
-        self.status = gr.HTML(elem_id="pool-status")
-        self.table = gr.Dataframe(
-            value=None,
-            interactive=False,
-            show_label=False,
-            visible=False,
-            max_height=620,
-            elem_id="pool-table",
-            show_search="filter",
-            buttons=["fullscreen", "copy"],
-            pinned_columns=2,
-        )
-        self.csv = words(gr.DownloadButton, {"label": "ui.pool.csv"}, value=None, visible=False, elem_id="pool-csv")
-        page.on_and_refresh(self.ask.click, self._rank, [picker, self.top, self.gain, self.industry, self.as_of], trigger_mode="once")
-        page.live("pool", [self.status, self.table, self.csv], self._version, self._draw, [picker])
+            self.styles = words(
+                gr.Dropdown,
+                {
+                    "label": "ui.pool.column.style",
+                    "info": "ui.pool.style_info",
+                    "choices": [(f"ui.term.{kind}.{label}", f"{kind}:{label}") for kind, _ in STYLES for label in CONDITIONS[kind]],
+                },
+                value=[],
+                multiselect=True,
+                min_width=220,
+                elem_id="pool-styles",
+            )
+            self.tradable = words(gr.Checkbox, {"label": "ui.pool.tradable", "info": "ui.pool.tradable_info"}, value=False, min_width=150)
+        return [self.top, self.gain, self.industry, self.styles, self.tradable]
 
-    def _rank(self, view: View, wanted: str | None, top: float | None, gain: str, industry: str, as_of: str) -> None:
+    def _rank(self, view: View, wanted: str | None, as_of: str) -> None:
         services = self.page.services
-        services.jobs.submit(
-            "rank",
-            run=asked(services.snapshot(), wanted).id,
-            top=int(top or 0),
-            as_of=(as_of or "").strip() or None,
-            min_gain=least_gain(gain),
-            industry=None if industry == "all" else industry,
-        )
+        asking.ask(services, "rank", run=asked(services.snapshot(), wanted).id, top=0, as_of=(as_of or "").strip() or None)
 
-    def _job(self, snapshot: Snapshot, wanted: str | None) -> dict[str, Any] | None:
-        run = pick(usable(snapshot), wanted)
-        return next((job for job in snapshot.jobs if job["kind"] == "rank" and run is not None and job["run"] == run.id), None)
+    def _version(self, snapshot: Snapshot, wanted: str | None, *filters: Any) -> Any:
+        return wanted, asking.version(asking.job_of(snapshot, "rank", wanted)), filters
 
-    def _version(self, snapshot: Snapshot, wanted: str | None) -> Any:
-        job = self._job(snapshot, wanted)
-        return job and (job["id"], job["state"], job["stage"], job["done"])
-
-    def _draw(self, view: View, snapshot: Snapshot, wanted: str | None) -> list[Any]:
-        job = self._job(snapshot, wanted)
-        hidden = gr.update(visible=False)
-        if job is None:
-            return [components.empty(view, "ui.pool.empty"), hidden, hidden]
-        if job["state"] != "finished":
-            return [components.progress(view, job, None), hidden, hidden]
-        table = job["result"]["table"]
+    def _draw(
+        self,
+        view: View,
+        snapshot: Snapshot,
+        wanted: str | None,
+        top: float | None,
+        gain: str,
+        industry: str,
+        styles: list[str] | None,
+        tradable: bool,
+    ) -> list[Any]:
+        job = asking.job_of(snapshot, "rank", wanted)
+        if job is None or not asking.finished(job):
+            return [asking.waiting(view, job, "ui.pool.empty"), gr.update(visible=False), gr.skip(), gr.skip()]
+        whole = job["result"]["table"]
+        table = filtered(whole, top=int(top or 0), gain=least_gain(gain), industry=industry, styles=styles or (), tradable=tradable)
+        if table.empty:
+            nothing = components.note(view.word("ui.pool.none", count=len(whole)), "warn")
+            return [head(view, table) + nothing, gr.update(visible=True), rows(view, table), gr.update(value=None, interactive=False)]
         file = downloads.csv(table, f"{job['run']}.{table.attrs['as_of']}.csv")
-        return [head(view, table), gr.update(value=rows(view, table), visible=True), gr.update(value=file, visible=True)]
+        return [head(view, table), gr.update(visible=True), rows(view, table.head(SHOWN_ROWS)), gr.update(value=file, interactive=True)]

@@ -1,6 +1,7 @@
 """One stock: ask, then candles and fan, the odds, the table, and what a reader must know first.
 
-In: the page and the run picker of the inference tab. Out: components. The forecast is the predictor's; here it is asked for and drawn.
+In: the page and the run picker of the inference tab. Out: components. The forecast is a job, so the first one may take its time to prepare the
+data, shows how far it is, and is still there after a reload.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from financial_model.errors import ConfigError
-from financial_model.ui import charts, components
+from financial_model.ui import asking, charts, components
 from financial_model.ui.choosing import asked, setting
 from financial_model.ui.page import Page, Snapshot
 from financial_model.ui.text import View, escape, number, percent
@@ -24,7 +25,8 @@ class StockView:
 
     def __init__(self, page: Page, picker: gr.Dropdown) -> None:
         self.page, words = page, page.words
-        self.found = gr.State(None)
+        self.own = gr.State(None)
+        """The question this visitor asked last."""
         with gr.Group(), gr.Row(equal_height=True):
             self.symbol = words(
                 gr.Dropdown,
@@ -45,19 +47,17 @@ class StockView:
             self.days = words(
                 gr.Number, {"label": "ui.stock.days", "info": "ui.stock.days_info"}, value=5, precision=0, minimum=1, maximum=30, scale=1
             )
-        self.ask = words(gr.Button, {"value": "ui.stock.ask"}, variant="primary", elem_id="stock-ask")
+        self.ask = words(gr.Button, {"value": "ui.stock.ask"}, variant="primary", elem_id="stock-ask", elem_classes=["k-act"])
         self.head = gr.HTML(elem_id="stock-head")
         self.plot = gr.Plot(show_label=False, visible=False, elem_id="stock-plot")
         self.table = gr.HTML(elem_id="stock-table")
         page.on_and_refresh(
             [self.ask.click, self.as_of.submit],
-            self._forecast,
+            self._ask,
             [picker, self.symbol, self.as_of, self.days],
-            [self.found],
+            [self.own],
             show_progress="minimal",
             show_progress_on=[self.head],
-            concurrency_limit=2,
-            concurrency_id="forecast",
         )
         page.live(
             "stock.names",
@@ -66,25 +66,33 @@ class StockView:
             self._draw_names,
             [self.symbol],
         )
-        page.live("stock.found", [self.head, self.plot, self.table], lambda snapshot, found: found and found["id"], self._draw, [self.found])
+        page.live(
+            "stock.found",
+            [self.head, self.plot, self.table],
+            lambda snapshot, wanted, own: (wanted, asking.version(asking.job_of(snapshot, "forecast", wanted, own))),
+            self._draw,
+            [picker, self.own],
+        )
 
-    def _forecast(self, view: View, wanted: str | None, symbol: str | None, as_of: str, days: float | None) -> dict[str, Any]:
+    def _ask(self, view: View, wanted: str | None, symbol: str | None, as_of: str, days: float | None) -> str:
         services = self.page.services
         run = asked(services.snapshot(), wanted)
         if not (symbol or "").strip():
             raise ConfigError("ui.stock.which")
         horizon = int(setting(run, "label", "horizon"))
-        found = services.predictor.forecast(run.id, str(symbol).strip(), (as_of or "").strip() or None, min(int(days or horizon), horizon))
-        return {"id": (run.id, found["symbol"], found["as_of"], found["days"]), **found}
+        when, ahead = (as_of or "").strip() or None, min(int(days or horizon), horizon)
+        return asking.ask(services, "forecast", run=run.id, symbol=str(symbol).strip(), as_of=when, days=ahead)
 
     def _draw_names(self, view: View, snapshot: Snapshot, symbol: str | None) -> list[Any]:
         names = list(self.page.services.names().items())[:OFFERED_SYMBOLS]
         value = symbol or (names[0][0] if names else None)
         return [gr.update(choices=[(f"{code}  {name}".strip(), code) for code, name in names], value=value)]
 
-    def _draw(self, view: View, snapshot: Snapshot, found: dict[str, Any] | None) -> list[Any]:
-        if not found:
-            return ["", gr.update(visible=False), ""]
+    def _draw(self, view: View, snapshot: Snapshot, wanted: str | None, own: str | None) -> list[Any]:
+        job = asking.job_of(snapshot, "forecast", wanted, own)
+        if job is None or not asking.finished(job):
+            return [asking.waiting(view, job, "ui.stock.empty"), gr.update(visible=False), ""]
+        found = job["result"]
         return [stock_head(view, found), gr.update(value=charts.candles(found, view), visible=True), stock_table(view, found)]
 
 

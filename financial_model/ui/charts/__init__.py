@@ -6,6 +6,7 @@ Live curves are in ``curves.py``.
 from financial_model.ui.charts.base import ACCENT, GOLD, GREEN, GREY, MAX_POINTS, PALETTE, RED, rise_and_fall
 from financial_model.ui.charts.evaluation import calibration, group_bars, ic_series, predicted_actual
 from financial_model.ui.charts.forecast import candles
+from financial_model.ui.charts.portfolio import equity, industries
 from financial_model.ui.charts.universe import heatmap, regime_ribbon, risk_scatter, style_bars, treemap
 
 __all__ = [
@@ -18,9 +19,11 @@ __all__ = [
     "RED",
     "calibration",
     "candles",
+    "equity",
     "group_bars",
     "heatmap",
     "ic_series",
+    "industries",
     "predicted_actual",
     "regime_ribbon",
     "rise_and_fall",

@@ -25,10 +25,7 @@ def candles(found: Mapping[str, Any], view: View) -> go.Figure:
 
     ``found``: a forecast as :meth:`Predictor.forecast` gives it. The axis is by category, so weekends and holidays leave no hole.
     """
-    from plotly.subplots import make_subplots
-
-    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.78, 0.22], vertical_spacing=0.03)
-    figure.update_layout(figure_of(520).layout)
+    figure = figure_of(520)
     history, fan, truth, as_of = found["history"], found["fan"], found["truth"], found["as_of"]
     _add_candles(figure, history, view)
     _add_fan(figure, [as_of, *fan["date"]], fan, float(found["price"]), view)
@@ -45,7 +42,14 @@ def candles(found: Mapping[str, Any], view: View) -> go.Figure:
         linecolor=GRID,
     )
     figure.update_yaxes(gridcolor=GRID, zeroline=False, side="right")
-    figure.update_layout(margin={"l": 14, "r": 58, "t": 34, "b": 34}, hovermode="x unified", bargap=0.3)
+    figure.update_layout(
+        margin={"l": 14, "r": 58, "t": 34, "b": 34},
+        hovermode="x unified",
+        bargap=0.3,
+        yaxis={"domain": [0.25, 1]},
+        yaxis2={"domain": [0, 0.21], "side": "right", "gridcolor": GRID, "zeroline": False},
+        xaxis={"anchor": "y2"},
+    )
     return figure
 
 
@@ -65,9 +69,7 @@ def _add_candles(figure: go.Figure, bars: Mapping[str, Sequence[Any]], view: Vie
             name=view.word("ui.chart.bars"),
             increasing={"line": {"color": up, "width": 1}, "fillcolor": up},
             decreasing={"line": {"color": down, "width": 1}, "fillcolor": down},
-        ),
-        row=1,
-        col=1,
+        )
     )
     figure.add_trace(
         go.Bar(
@@ -76,10 +78,9 @@ def _add_candles(figure: go.Figure, bars: Mapping[str, Sequence[Any]], view: Vie
             marker={"color": shades, "line": {"width": 0}},
             name=view.word("ui.chart.volume"),
             showlegend=False,
+            yaxis="y2",
             hovertemplate="%{y:.3s}<extra></extra>",
-        ),
-        row=2,
-        col=1,
+        )
     )
 
 
@@ -98,9 +99,7 @@ def _add_fan(figure: go.Figure, days: list[str], fan: Mapping[str, Any], anchor:
                     fillcolor=tint(ACCENT, opacity),
                     hoverinfo="skip",
                     name=f"{name} %",
-                ),
-                row=1,
-                col=1,
+                )
             )
     _line(figure, days, [anchor, *fan["median"]], view.word("ui.chart.median"), ACCENT)
 
@@ -111,7 +110,5 @@ def _line(figure: go.Figure, days: list[str], prices: list[float], name: str, co
     figure.add_trace(
         go.Scatter(
             x=days, y=prices, mode="lines+markers", line={"color": colour, "width": 2}, marker={"size": 5}, name=name, hovertemplate="%{y:.2f}"
-        ),
-        row=1,
-        col=1,
+        )
     )

@@ -57,8 +57,16 @@ def build(page: Page) -> None:
         services.store.check_source(source)
         wanted = [str(parse_symbol(text)) for text in re.split(r"[\s,，;；]+", symbols.strip()) if text]
         services.jobs.submit(
-            "download", source=source, symbols=wanted, count=int(count), start=start.strip(), boards=tuple(boards) if source == "tdx" else (),
-            exclude_st=exclude_st, retry=again, **({"server": server.strip()} if server.strip() else {}))
+            "download",
+            source=source,
+            symbols=wanted,
+            count=int(count),
+            start=start.strip(),
+            boards=tuple(boards) if source == "tdx" else (),
+            exclude_st=exclude_st,
+            retry=again,
+            **({"server": server.strip()} if server.strip() else {}),
+        )
 
     def download(view: View, *given: Any) -> None:
         submit(False, *given)

@@ -1,6 +1,6 @@
-"""Inference: ask a trained model about one stock or the whole pool, and see what its test said.
+"""Inference: ask a trained model about one stock, the whole pool, industries or a portfolio, and see what its test said.
 
-In: the page. Out: the tab: one picker of runs above three views (``stock.py``, ``pool.py``, ``judgement.py``).
+In: the page. Out: the tab: one picker of runs above the views, a file each.
 """
 
 from __future__ import annotations
@@ -10,13 +10,26 @@ from typing import Any
 import gradio as gr
 
 from financial_model.ui import components
+from financial_model.ui.backtest import BacktestView
 from financial_model.ui.choosing import pick, run_choices, usable
+from financial_model.ui.custom import CustomView
+from financial_model.ui.industry import IndustryView
 from financial_model.ui.judgement import EvaluationView
 from financial_model.ui.page import Page, Snapshot
 from financial_model.ui.pool import PoolView
 from financial_model.ui.stock import StockView
 from financial_model.ui.tabs import frame
 from financial_model.ui.text import View
+
+VIEWS = (
+    ("stock", StockView),
+    ("pool", PoolView),
+    ("industry", IndustryView),
+    ("evaluation", EvaluationView),
+    ("backtest", BacktestView),
+    ("custom", CustomView),
+)
+"""Tabs below the picker: name (``ui.inference.<name>``) and what builds it from the page and the picker."""
 
 
 def build(page: Page) -> None:
@@ -27,12 +40,9 @@ def build(page: Page) -> None:
             page.live("inference.runs", [empty, whole, picker], _version, _draw, [picker])
             page.refresh_on(picker.input)
             with gr.Tabs():
-                with page.words(gr.Tab, {"label": "ui.inference.stock"}):
-                    StockView(page, picker)
-                with page.words(gr.Tab, {"label": "ui.inference.pool"}):
-                    PoolView(page, picker)
-                with page.words(gr.Tab, {"label": "ui.inference.evaluation"}):
-                    EvaluationView(page, picker)
+                for name, view in VIEWS:
+                    with page.words(gr.Tab, {"label": f"ui.inference.{name}"}, elem_id=f"inference-{name}"):
+                        view(page, picker)
 
 
 def _version(snapshot: Snapshot, wanted: str | None) -> Any:

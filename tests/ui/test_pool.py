@@ -1,0 +1,79 @@
+"""The pool's filters choose from one ranking, and what they leave is what the table and the CSV hold."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from financial_model.errors import ConfigError
+from financial_model.ui import pool
+from tests.ui.builders import CHINESE
+
+ALL = {"top": 0, "gain": None, "industry": "all", "styles": (), "tradable": False}
+
+
+@pytest.fixture
+def ranking():
+    count = 6
+    table = pd.DataFrame(
+        {
+            "rank": range(1, count + 1),
+            "symbol": [f"60000{i}.SH" for i in range(count)],
+            "name": [f"股{i}" for i in range(count)],
+            "industry": ["finance", "energy"] * 3,
+            "size": ["small", "large", "small", "mid", "large", "small"],
+            "value": ["unknown"] * count,
+            "volatility_class": ["low"] * count,
+            "momentum": ["positive", "positive", "negative", "positive", "negative", "negative"],
+            "regime": ["bull"] * count,
+            "price": [10.0] * count,
+            "past_return": [np.nan] + [0.01] * 5,
+            "expected_return": np.log1p([0.05, 0.04, 0.03, 0.02, 0.01, -0.01]),
+            "p_up": [0.5] * count,
+            "low_80": [-0.05] * count,
+            "high_80": [0.05] * count,
+            "volatility": [0.02] * count,
+            "tradable": [True, False, True, True, True, True],
+            "suspended": [False] * count,
+            "limit_up": [False, True, False, False, False, False],
+            "limit_down": [False] * count,
+        }
+    )
+    table.attrs.update(as_of="2024-06-28", days=3, considered=count, notes=[])
+    return table
+
+
+def ranks(table):
+    return list(table["rank"])
+
+
+def test_without_filters_everything_stays_in_its_order(ranking):
+    assert ranks(pool.filtered(ranking, **ALL)) == [1, 2, 3, 4, 5, 6]
+    assert ranks(pool.filtered(ranking, **{**ALL, "top": 2})) == [1, 2]
+
+
+def test_each_filter_takes_what_does_not_pass_and_the_rank_stays_that_of_the_pool(ranking):
+    assert ranks(pool.filtered(ranking, **{**ALL, "gain": 0.02})) == [1, 2, 3, 4]
+    assert ranks(pool.filtered(ranking, **{**ALL, "industry": "energy", "top": 1})) == [2]
+    assert ranks(pool.filtered(ranking, **{**ALL, "tradable": True})) == [1, 3, 4, 5, 6]
+
+
+def test_labels_of_one_style_are_alternatives_and_two_styles_must_both_fit(ranking):
+    assert ranks(pool.filtered(ranking, **{**ALL, "styles": ["size:small", "size:mid"]})) == [1, 3, 4, 6]
+    assert ranks(pool.filtered(ranking, **{**ALL, "styles": ["size:small", "momentum:negative"]})) == [3, 6]
+
+
+def test_rows_speak_the_readers_language_and_a_dash_stands_for_an_unknown_past(ranking):
+    shown = pool.rows(CHINESE, pool.filtered(ranking, **ALL))
+    assert shown["headers"][7] == "近 3 日" and shown["data"][0][7] == "–" and shown["data"][0][3] == "金融"
+    assert shown["data"][1][-1] == "涨停"
+
+
+@pytest.mark.parametrize(("text", "share"), [("2", 0.02), (" 1.5 % ", 0.015), ("3％", 0.03), ("", None), (None, None)])
+def test_a_gain_is_written_as_people_write_percent(text, share):
+    assert pool.least_gain(text) == (share if share is None else pytest.approx(share))
+
+
+@pytest.mark.parametrize("text", ["much", "nan", "1e999"])
+def test_a_gain_that_is_no_number_is_refused(text):
+    with pytest.raises(ConfigError):
+        pool.least_gain(text)
