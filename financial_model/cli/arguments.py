@@ -145,7 +145,7 @@ def _measuring_commands(command: Any, words: _Words) -> None:
     parser.add_argument("--stocks", type=int, default=None, metavar="N", help=words("flag.stocks"))
     parser.add_argument("--years", type=float, default=None, metavar="X", help=words("flag.years"))
     parser.add_argument("--preset", choices=tuple(config.PRESETS), default=None, help=words("flag.recover_preset"))
-    _settings(parser, words)
+    _settings(parser, words, without=("seeds",))  # here the flag counts markets; an ensemble is tried as `recover RUN`
 
 
 def _forecast_commands(command: Any, words: _Words) -> None:
@@ -196,10 +196,12 @@ def _machine_commands(command: Any, words: _Words) -> None:
     parser.add_argument("--auth", default="", metavar="USER:PASS", help=words("flag.auth"))
 
 
-def _settings(parser: Parser, words: _Words) -> None:
+def _settings(parser: Parser, words: _Words, without: Sequence[str] = ()) -> None:
     """Every setting of a run as a flag, by section."""
     sections: dict[str, Any] = {}
     for entry in config.fields():
+        if entry.name in without:
+            continue
         title = words(f"section.{entry.section or 'run'}")
         group = sections.setdefault(title, parser.add_argument_group(title) if title not in sections else None)
         _add_setting(group, entry, words)

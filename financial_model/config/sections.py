@@ -188,6 +188,8 @@ class TrainConfig:
     resume_every: int = option(60, low=1, high=36_000, step=1, advanced=True)
     """Seconds between resume points inside an epoch."""
     seed: int = option(42, low=0, high=2**31 - 1, step=1)
+    seeds: int = option(1, low=1, high=50, step=1)
+    """Members of an ensemble: so many trainings from this seed and the next ones, averaged in one checkpoint."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

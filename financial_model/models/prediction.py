@@ -18,6 +18,7 @@ from financial_model.errors import Stopped
 from financial_model.models.decode import expected_from_classes, expected_from_quantiles, probability_above
 
 if TYPE_CHECKING:
+    from financial_model.models.ensemble import Ensemble
     from financial_model.models.forecaster import Forecaster
 
 
@@ -43,7 +44,7 @@ class Prediction:
         return None if self.quantiles is None else probability_above(self.levels, self.quantiles)
 
 
-def predict(model: Forecaster, loader: Iterable[Any], *, extras: Mapping[str, Any] | None = None,
+def predict(model: Forecaster | Ensemble, loader: Iterable[Any], *, extras: Mapping[str, Any] | None = None,
             stop: threading.Event | None = None) -> Prediction:
     """Forecast every window of ``loader``, in its order. The model's mode (training or evaluation) is restored; ``Stopped`` on stop.
 
@@ -76,11 +77,11 @@ def predict(model: Forecaster, loader: Iterable[Any], *, extras: Mapping[str, An
     return _decode(model, arrays["output"], arrays["unit"], arrays["spread"], arrays["end"], extras or {})
 
 
-def _output_shape(model: Forecaster) -> tuple[int, ...]:
+def _output_shape(model: Forecaster | Ensemble) -> tuple[int, ...]:
     return {"point": (model.horizon,), "quantile": (model.horizon, len(model.levels)), "classes": (3,)}[model.head_name]
 
 
-def _decode(model: Forecaster, output: NDArray, unit: NDArray, spread: NDArray, end: NDArray, extras: Mapping[str, Any]) -> Prediction:
+def _decode(model: Forecaster | Ensemble, output: NDArray, unit: NDArray, spread: NDArray, end: NDArray, extras: Mapping[str, Any]) -> Prediction:
     """A head's numbers [n, ...] in units, the size of a unit and of a spread [n, H] -> log returns."""
     probabilities, quantiles = None, None
     if model.head_name == "quantile":

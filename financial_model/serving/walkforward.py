@@ -20,7 +20,7 @@ from financial_model.config import RunConfig, SplitConfig
 from financial_model.datasets.splits import Split, iso, walk_forward
 from financial_model.errors import CheckpointError, Stopped
 from financial_model.paths import atomic_write
-from financial_model.training.events import EventLog
+from financial_model.training.events import EventLog, Part
 
 if TYPE_CHECKING:
     from financial_model.datasets.panel import Panel
@@ -57,7 +57,9 @@ def train_folds(config: RunConfig, panel: Panel, run_dir: Path, *, events: Event
         folder = fold_folder(run_dir, number)
         facts = _facts(folder)
         if facts is None:
-            log = FoldEvents(events, fold=number, folds=len(splits), first_step=step, first_epoch=number * config.training.epochs)
+            logger.info("fold %d of %d: trained to %s, tested from %s to %s", number + 1, len(splits), iso(split.train[1]), iso(split.test[0]),
+                        iso(split.test[1]))
+            log = Part(events, first_step=step, first_epoch=number * config.training.epochs, left=len(splits) - number, fold=number + 1)
             facts = _train_fold(fold_config(config, split), split, panel, folder, log, stop=stop, score=score, resume=resume)
         elif facts["fingerprint"] != panel.fingerprint:
             raise CheckpointError("serving.fold_other_data", fold=number + 1, folds=len(splits))
@@ -67,13 +69,11 @@ def train_folds(config: RunConfig, panel: Panel, run_dir: Path, *, events: Event
     return final
 
 
-def _train_fold(config: RunConfig, split: Split, panel: Panel, folder: Path, events: FoldEvents, *, stop: threading.Event,
+def _train_fold(config: RunConfig, split: Split, panel: Panel, folder: Path, events: EventLog, *, stop: threading.Event,
                 score: Callable[..., dict[str, Any]], resume: bool) -> dict[str, Any]:
     from financial_model.training.checkpoint import update_header
     from financial_model.training.trainer import train
 
-    logger.info("fold %d of %d: trained to %s, tested from %s to %s", events.fold + 1, events.folds, iso(split.train[1]), iso(split.test[0]),
-                iso(split.test[1]))
     folder.mkdir(parents=True, exist_ok=True)
     result = train(config, panel, folder, stop=stop, events=events, score=score, resume=resume)
     if result.state == "stopped":
@@ -105,19 +105,3 @@ def _facts(folder: Path) -> dict[str, Any] | None:
     """What is known of a finished fold; None for one that is not."""
     path = folder / FACTS
     return json.loads(path.read_text("utf-8")) if path.is_file() and (folder / "final.safetensors").is_file() else None
-
-
-class FoldEvents(EventLog):
-    """The events of one fold on the time line of the run: steps and epochs go on where the fold before ended."""
-
-    def __init__(self, events: EventLog, *, fold: int, folds: int, first_step: int, first_epoch: float) -> None:
-        super().__init__(events.path)
-        self._events, self.fold, self.folds, self._step, self._epoch = events, fold, folds, first_step, first_epoch
-
-    def append(self, kind: str, **fields: Any) -> None:
-        for name, begin in (("step", self._step), ("epoch", self._epoch)):
-            if name in fields:
-                fields[name] += begin
-        if kind == "run":  # the folds to come will be about as long
-            fields["steps"] = self._step + fields["steps"] * (self.folds - self.fold)
-        self._events.append(kind, **fields, fold=self.fold + 1)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from financial_model import __version__
-from financial_model.config import from_dict
+from financial_model.config import from_dict, spec
 from financial_model.errors import CheckpointError, ConfigError
 from financial_model.paths import atomic_write
 from financial_model.training.container import FORMAT, METADATA_KEY, VERSION, encode, read_header, write_header
@@ -23,6 +23,7 @@ from financial_model.training.container import FORMAT, METADATA_KEY, VERSION, en
 if TYPE_CHECKING:
     import torch
 
+    from financial_model.models.ensemble import Ensemble
     from financial_model.models.forecaster import Forecaster
 
 __all__ = ["load_checkpoint", "read_header", "save_checkpoint", "update_header", "update_metrics"]
@@ -51,9 +52,11 @@ def save_checkpoint(path: Path | str, model: torch.nn.Module, header: dict[str, 
     atomic_write(Path(path), save(weights, {METADATA_KEY: encode(complete)}))
 
 
-def load_checkpoint(path: Path | str) -> tuple[Forecaster, dict[str, Any]]:
-    """The forecaster in a file, in evaluation mode on the CPU, and the header. ``CheckpointError`` when a tensor is missing, surplus,
-    of another shape, or not what was saved."""
+def load_checkpoint(path: Path | str) -> tuple[Forecaster | Ensemble, dict[str, Any]]:
+    """The forecaster in a file (an ensemble where the header names ``members``), in evaluation mode on the CPU, and the header.
+
+    ``CheckpointError`` when a tensor is missing, surplus, of another shape, or not what was saved.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -94,17 +97,19 @@ def weights_hash(weights: dict[str, torch.Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _build(header: dict[str, Any], path: Path) -> Forecaster:
-    """An untrained forecaster of the shape the header describes."""
+def _build(header: dict[str, Any], path: Path) -> Forecaster | Ensemble:
+    """An untrained forecaster of the shape the header describes; of ``members`` such ones where there are several."""
+    from financial_model.models.ensemble import Ensemble
     from financial_model.models.forecaster import build_forecaster
 
     try:
-        config = from_dict(header["config"])
+        config, members = from_dict(header["config"]), int(header.get("members", 1))
         inputs, context = int(header["inputs"]), int(header["context_length"])
-        if inputs != len(header["features"]) or context < 1:
-            raise ValueError(inputs)
-        return build_forecaster(
-            config.model, head=header["head"], inputs=inputs, context_length=context, horizon=config.label.horizon)
+        if inputs != len(header["features"]) or context < 1 or not 1 <= members <= (spec("seeds").high or 1):
+            raise ValueError(f"{inputs} inputs, {context} bars, {members} members")
+        built = [build_forecaster(config.model, head=header["head"], inputs=inputs, context_length=context, horizon=config.label.horizon)
+                 for _ in range(members)]
+        return built[0] if members == 1 else Ensemble(built)
     except (ConfigError, TypeError, ValueError, KeyError, AttributeError) as error:
         raise CheckpointError("checkpoint.bad_description", path=path.name, reason=str(error)) from error
 

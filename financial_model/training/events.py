@@ -12,6 +12,10 @@ fraction), ``split`` and ``metrics``. Kinds that a training writes:
 - ``epoch``: loss, train_loss and scores of the validation split, and ``best``
 - ``baseline``: name, and the validation loss of a constant forecast in the objective's units
 - ``checkpoint``: name; ``warning``: key, fields, message; ``resume``: step
+- ``ensemble``: members, and the validation loss and scores of their average
+
+A training that is a part of another (a fold of a walk-forward, a member of an ensemble) writes into the log of the whole (:class:`Part`); its
+events also have ``fold`` or ``member`` and ``members``.
 
 A run that was killed goes on from its last resume point, so the file may hold points beyond it that are trained once more. Nothing is
 erased: an event ``resume`` with the ``step`` of that point is appended, and the reader drops what stands before it with a greater step
@@ -78,6 +82,23 @@ class EventLog:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class Part(EventLog):
+    """The events of one training of several, on the time line of the whole: its steps and epochs begin where those before it ended."""
+
+    def __init__(self, events: EventLog, *, first_step: int, first_epoch: float, left: int, **marks: Any) -> None:
+        """``left``: trainings from this one to the last, which will be about as long. ``marks``: what every event of this one carries."""
+        super().__init__(events.path)
+        self._events, self._begin, self._left, self._marks = events, {"step": first_step, "epoch": first_epoch}, left, marks
+
+    def append(self, kind: str, **fields: Any) -> None:
+        for name, begin in self._begin.items():
+            if name in fields:
+                fields[name] += begin
+        if kind == "run":
+            fields["steps"] = self._begin["step"] + fields["steps"] * self._left
+        self._events.append(kind, **fields, **self._marks)
 
 
 def _open_repaired(path: Path) -> BinaryIO:

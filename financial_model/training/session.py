@@ -32,7 +32,7 @@ from financial_model.training.reporter import Reporter
 from financial_model.training.resume import ResumePoint, identity, save_resume
 from financial_model.training.schedule import Schedule
 from financial_model.training.step import NotFiniteError, TrainingStep, choose_compile
-from financial_model.training.validation import evaluate
+from financial_model.training.validation import evaluate, validation_loader
 
 if TYPE_CHECKING:
     from financial_model.datasets.batches import Batch
@@ -54,8 +54,8 @@ class Session:
         self.device = runtime.device(training.device)
         self.precision = self._precision()
         self.prepared = prepare(config, panel)
-        self.loader = self._loader(self.prepared.train, shuffle=True, limit=training.windows_per_epoch)
-        self.validation = self._loader(self.prepared.validation, shuffle=False, limit=self.prepared.validation_limit)
+        self.loader = self._loader()
+        self.validation = validation_loader(config, panel, self.prepared, self.device)
         self.steps_per_epoch = math.ceil(len(self.loader) / training.accumulation)
         self.schedule = Schedule(training, self.steps_per_epoch * training.epochs)
         self.progress, self.meter = Progress(), Meter(self.device)
@@ -78,11 +78,12 @@ class Session:
         same_kind = before.get("device") == self.device.type
         return runtime.precision(before["precision"] if chosen == "auto" and same_kind else chosen, self.device)
 
-    def _loader(self, ends: np.ndarray, *, shuffle: bool, limit: int) -> WindowLoader:
+    def _loader(self) -> WindowLoader:
+        """The training windows, in an order that depends on the seed."""
+        training = self.config.training
         return WindowLoader(
-            self.panel, ends, self.config, self.prepared.table, batch_size=self.config.training.batch_size, shuffle=shuffle,
-            seed=self.config.training.seed, device=self.device, limit=limit, label_scale=self.prepared.label_scale,
-            by_date=self.config.by_date())
+            self.panel, self.prepared.train, self.config, self.prepared.table, batch_size=training.batch_size, shuffle=True, seed=training.seed,
+            device=self.device, limit=training.windows_per_epoch, label_scale=self.prepared.label_scale, by_date=self.config.by_date())
 
     # ------------------------------------------------------------ before the first step
     def announce(self) -> None:

@@ -9,19 +9,17 @@ from __future__ import annotations
 
 import gc
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from torch.utils import deterministic
 
 from financial_model.config import RunConfig, check
 from financial_model.errors import KairosError, Stopped
 from financial_model.paths import atomic_write
 from financial_model.training.checkpoint import read_header
+from financial_model.training.determinism import deterministic
 from financial_model.training.events import EventLog
 from financial_model.training.resume import identity, load_resume
 from financial_model.training.session import Score, Session
@@ -60,10 +58,14 @@ def train(config: RunConfig, panel: Panel, run_dir: Path, *, stop: threading.Eve
     ``stop`` is looked at in every step. ``score(prediction, panel)`` gives validation metrics for the curve. ``resume`` goes on from the
     run's resume point, or from the beginning where there is none yet. Writes best, last, epoch<N>, final or stopped ``.safetensors`` and
     ``resume/``. Raises ``ConfigError``, ``DataError``, ``StorageError``, ``CheckpointError`` (a resume point that does not belong here), and
-    ``KairosError`` when the loss is not a number or memory runs out.
+    ``KairosError`` when the loss is not a number or memory runs out. With ``seeds`` above one the result is an ensemble (``ensemble.py``).
     """
     check(config)
     run_dir = Path(run_dir)
+    if config.training.seeds > 1:
+        from financial_model.training.ensemble import train_ensemble
+
+        return train_ensemble(config, panel, run_dir, stop=stop, events=events, score=score, resume=resume)
     events.append("stage", stage="split")
     session = point = None
     try:
@@ -71,7 +73,7 @@ def train(config: RunConfig, panel: Panel, run_dir: Path, *, stop: threading.Eve
         session = Session(config, panel, run_dir, stop=stop, events=events, score=score, point=point)
         if resume:
             events.append("resume", step=-1 if point is None else point.facts["progress"]["step"])
-        with _deterministic(session.device):
+        with deterministic(session.device):
             return _run(session)
     finally:  # nothing of a run stays in memory, whatever happened
         cuda = session is not None and session.device.type == "cuda"
@@ -164,20 +166,3 @@ def _not_finite(session: Session, error: NotFiniteError) -> KairosError:
         session.save("last")
     return KairosError(key, epoch=progress.epoch + 1, step=progress.step + (key == "training.not_finite"),
                        learning_rate=f"{session.schedule.learning_rate(progress.step):.3g}")
-
-
-@contextmanager
-def _deterministic(device: torch.device) -> Iterator[None]:
-    """On a CPU, only algorithms that give the same bits twice; the process's setting is put back afterwards."""
-    if device.type != "cpu":
-        yield
-        return
-    before = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    fill = deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
-    torch.use_deterministic_algorithms(True)
-    deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
-        deterministic.fill_uninitialized_memory = fill  # type: ignore[attr-defined]

@@ -17,15 +17,16 @@ import torch
 from numpy.typing import NDArray
 
 from financial_model.config import CLASSES, DATE_OBJECTIVES, RunConfig
+from financial_model.datasets.loader import WindowLoader
 from financial_model.datasets.targets import label_returns, label_spread, label_unit
 from financial_model.models.decode import expected_from_classes
 from financial_model.models.forecaster import Forecaster, Prediction, predict
 from financial_model.training.constants import mean_loss
-from financial_model.training.preparation import compared_dates, targets
+from financial_model.training.preparation import Preparation, compared_dates, targets
 
 if TYPE_CHECKING:
-    from financial_model.datasets.loader import WindowLoader
-
+    from financial_model.datasets.panel import Panel
+    from financial_model.models.ensemble import Ensemble
 
 SMALLEST_SCALE = 1e-3
 
@@ -39,7 +40,14 @@ class Evaluation:
     quantiles and returns."""
 
 
-def evaluate(model: Forecaster, loader: WindowLoader, objective: Callable[..., torch.Tensor], config: RunConfig,
+def validation_loader(config: RunConfig, panel: Panel, prepared: Preparation, device: torch.device) -> WindowLoader:
+    """The windows of every evaluation, always the same ones in the same order whatever the seed: runs of different seeds can be compared."""
+    return WindowLoader(
+        panel, prepared.validation, config, prepared.table, batch_size=config.training.batch_size, shuffle=False, seed=0,
+        device=device, limit=prepared.validation_limit, label_scale=prepared.label_scale, by_date=config.by_date())
+
+
+def evaluate(model: Forecaster | Ensemble, loader: WindowLoader, objective: Callable[..., torch.Tensor], config: RunConfig,
              label_scale: NDArray[np.float32], stop: threading.Event | None = None) -> Evaluation:
     """Forecast every window of ``loader`` and score it. Raises ``Stopped`` on ``stop``."""
     prediction = predict(model, loader, extras={}, stop=stop)

@@ -22,7 +22,7 @@ SECTIONS = (
     ("label", ("horizon", "entry", "up", "down", "class_horizon")),
     ("split", ("train", "validation", "train_end", "validation_end")),
     ("model", ("head", "hidden", "layers", "heads", "dropout")),
-    ("training", ("batch_size", "windows_per_epoch", "learning_rate", "schedule", "patience", "seed")),
+    ("training", ("batch_size", "windows_per_epoch", "learning_rate", "schedule", "patience", "seed", "seeds")),
 )
 """Accordions below the essentials, in order; every setting that is listed nowhere stands in a last one."""
 
