@@ -154,6 +154,7 @@ def _forecast_commands(command: Any, words: _Words) -> None:
     parser.add_argument("--symbol", required=True, metavar="CODE", help=words("flag.symbol"))
     parser.add_argument("--as-of", default="", metavar="DATE", help=words("flag.as_of"))
     parser.add_argument("--days", type=int, default=None, metavar="N", help=words("flag.days"))
+    parser.add_argument("--publish", action="store_true", help=words("flag.publish"))
 
     parser = command("rank")
     parser.add_argument("run", metavar="RUN", help=words("flag.run"))
@@ -162,6 +163,7 @@ def _forecast_commands(command: Any, words: _Words) -> None:
     parser.add_argument("--min-gain", type=float, default=None, metavar="X", help=words("flag.min_gain"))
     parser.add_argument("--industry", default="", metavar="NAME", help=words("flag.industry"))
     parser.add_argument("--csv", default="", metavar="FILE", help=words("flag.csv"))
+    parser.add_argument("--publish", action="store_true", help=words("flag.publish"))
 
 
 def _action_commands(command: Any, words: _Words) -> None:
@@ -178,6 +180,14 @@ def _action_commands(command: Any, words: _Words) -> None:
         parser.add_argument(f"--{name.replace('_', '-')}", type=float, default=None, metavar="X", help=words(f"flag.{name}"))
     parser.add_argument("--as-of", default="", metavar="DATE", help=words("flag.as_of"))
     parser.add_argument("--csv", default="", metavar="FILE", help=words("flag.orders_csv"))
+
+    parser = command("journal")
+    parser.add_argument("action", nargs="?", choices=("list", "publish", "score"), default="list", metavar="{list,publish,score}",
+                        help=words("flag.journal_action"))
+    parser.add_argument("run", nargs="?", default="", metavar="RUN", help=words("flag.journal_run"))
+    parser.add_argument("--symbol", default="", metavar="CODE", help=words("flag.journal_symbol"))
+    parser.add_argument("--as-of", default="", metavar="DATE", help=words("flag.as_of"))
+    parser.add_argument("--days", type=int, default=None, metavar="N", help=words("flag.days"))
 
 
 def _machine_commands(command: Any, words: _Words) -> None:

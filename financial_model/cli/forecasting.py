@@ -19,10 +19,17 @@ def predict(arguments: argparse.Namespace, output: Output) -> Answer:
     """The days ahead of one stock with ranges and chances."""
     from financial_model.serving.predictor import Predictor
 
-    found = Predictor(workspace_of(arguments)).forecast(arguments.run, arguments.symbol, arguments.as_of or None, arguments.days)
+    predictor = Predictor(workspace_of(arguments))
+    found = predictor.forecast(arguments.run, arguments.symbol, arguments.as_of or None, arguments.days)
     data = {name: value for name, value in found.items() if name not in ("history", "model", "class_line")}
     data["notes"] = [output.word(note["key"], **note["fields"]) for note in found["notes"]]
-    return Answer(data, forecast_lines(found, output))
+    lines = forecast_lines(found, output)
+    if arguments.publish:
+        from financial_model.serving.journal_publish import publish_forecast
+
+        data["published"] = publish_forecast(predictor.workspace, found, predictor=predictor)
+        lines.append(published_line(data["published"], output))
+    return Answer(data, lines)
 
 
 def forecast_lines(found: dict[str, Any], output: Output) -> list[str]:
@@ -49,12 +56,30 @@ def rank(arguments: argparse.Namespace, output: Output) -> Answer:
     with stopping(output) as stop, ProgressBar(output) as progress:
         found = predictor.rank(arguments.run, arguments.top, arguments.as_of or None, min_gain=arguments.min_gain,
                                industry=arguments.industry or None, progress=progress, stop=stop)
+        entry = _publish(predictor, arguments, found, progress, stop) if arguments.publish else None
     file = predictor.to_csv(found, Path(arguments.csv)) if arguments.csv else None
     notes = [output.word(note["key"], **note["fields"]) for note in found.attrs["notes"]]
     data = {"run": predictor.runs.get(arguments.run).id, "as_of": found.attrs["as_of"], "days": found.attrs["days"],
-            "considered": found.attrs["considered"], "stocks": found, "notes": notes, **({"csv": str(file)} if file else {})}
+            "considered": found.attrs["considered"], "stocks": found, "notes": notes, **({"csv": str(file)} if file else {}),
+            **({"published": entry} if entry else {})}
     title = output.word("cli.rank.title", as_of=found.attrs["as_of"], days=found.attrs["days"], shown=len(found), count=found.attrs["considered"])
-    return Answer(data, [title, "", *pool_table(found, output), *([""] + notes if notes else []), *([str(file)] if file else [])])
+    return Answer(data, [title, "", *pool_table(found, output), *([""] + notes if notes else []), *([str(file)] if file else []),
+                         *([published_line(entry, output)] if entry else [])])
+
+
+def _publish(predictor: Any, arguments: argparse.Namespace, found: Any, progress: Any, stop: Any) -> dict[str, Any]:
+    """The whole pool into the journal, however much of it is shown."""
+    from financial_model.serving.journal_publish import publish, publish_ranking
+
+    if len(found) == found.attrs["considered"]:
+        return publish_ranking(predictor.workspace, arguments.run, found, predictor=predictor)
+    return publish(predictor.workspace, arguments.run, as_of=arguments.as_of or None, predictor=predictor, progress=progress, stop=stop)
+
+
+def published_line(entry: dict[str, Any], output: Output) -> str:
+    """What was written into the journal, and whether it came in time."""
+    name = "repeated" if entry["repeated"] else "late" if entry["late"] else "in_time"
+    return output.word(f"cli.journal.published_{name}", number=entry["number"], as_of=entry["as_of"], late=entry["late"], hash=entry["hash"][:16])
 
 
 def pool_table(found: Any, output: Output) -> list[str]:

@@ -22,7 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("training", "train"), "evaluate": ("training", "evaluate"), "runs": ("training", "runs"), "export": ("training", "export"),
     "backtest": ("backtest", "backtest"), "recover": ("recovery", "recover"),
     "predict": ("forecasting", "predict"), "rank": ("forecasting", "rank"),
-    "orders": ("orders", "orders"),
+    "orders": ("orders", "orders"), "journal": ("journal", "journal"),
     "models": ("machine", "models"), "features": ("machine", "features"), "doctor": ("machine", "doctor"), "serve": ("machine", "serve"),
     "demo": ("demo", "demo"),
 }

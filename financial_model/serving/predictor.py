@@ -88,7 +88,7 @@ class Predictor:
             "horizon": model.horizon, "days": asked, "entry": label.entry, "history": candles_of(bars.iloc[max(0, at + 1 - history):at + 1]),
             "table": _table(found, dates), "fan": _fan(found, dates), "truth": _truth(bars, at, asked, label.entry), "classes": classes,
             "class_horizon": min(label.class_horizon, model.horizon), "class_line": {name: round(100 * share) for name, share in classes.items()},
-            "notes": [*self._notes(model, panel, day), *notes], "model": _card(model),
+            "notes": [*self._notes(model, panel, day), *notes], "model": _card(model), **_data_facts(panel),
         }
 
     def resolve(self, text: str) -> str:
@@ -117,7 +117,7 @@ class Predictor:
         ``min_gain``: least expected simple return (0.02 is 2 %); ``industry``: one of config.INDUSTRIES.
         Columns: rank, symbol, name, industry, size, value, volatility_class, momentum, regime, price, past_return (log, over as many bars until
         then), expected_return (log), p_up, low_80, high_80 (log), volatility (daily), tradable, suspended, limit_up, limit_down (at the close of
-        ``as_of``). ``attrs``: as_of, days, considered, notes.
+        ``as_of``). ``attrs``: as_of, days, considered, notes, and what it was made from: fingerprint, synthetic, newest (the last session there is).
         """
         from financial_model.datasets.windows import window_ends
 
@@ -145,7 +145,7 @@ class Predictor:
         table = table.sort_values(["expected_return", "symbol"], ascending=[False, True]).reset_index(drop=True)
         table.insert(0, "rank", np.arange(1, len(table) + 1))
         table = table.head(top) if top else table
-        table.attrs.update(as_of=day, days=asked, considered=considered, notes=self._notes(model, panel, day))
+        table.attrs.update(as_of=day, days=asked, considered=considered, notes=self._notes(model, panel, day), **_data_facts(panel))
         return table
 
     def to_csv(self, table: pd.DataFrame, path: Path | str) -> Path:
@@ -297,6 +297,11 @@ def _at_level(found: QuantileForecast, level: float) -> NDArray[np.float64]:
     """[n] one quantile at the last day, NaN where it was not trained."""
     known = level in found.levels
     return found.quantiles[:, -1, found.levels.index(level)].astype(np.float64) if known else np.full(len(found.expected), np.nan)
+
+
+def _data_facts(panel: Panel) -> dict[str, Any]:
+    """On which data a forecast stands."""
+    return {"fingerprint": panel.fingerprint, "synthetic": panel.synthetic, "newest": _iso(panel.time.max())}
 
 
 def _iso(time: int) -> str:
