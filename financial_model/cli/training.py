@@ -72,15 +72,27 @@ def evaluate(arguments: argparse.Namespace, output: Output) -> Answer:
     data = {"run": run.id, "checkpoint": found["checkpoint"], "test": split["test"], "split": split, "test_opened": found["test_opened"],
             "synthetic": found["synthetic"], **found["metrics"], "verdict": sentences(found["result"]["verdict"], "en"), "notes": notes,
             "tear_sheet": found["result"]["tear_sheet"], **({"folds": found["folds"]} if "folds" in found else {}),
-            **({"importance": importance} if importance else {}),
+            **({"members": found["members"]} if "members" in found else {}), **({"importance": importance} if importance else {}),
             **({"html": str(html)} if html else {})}
     folds = [output.word("cli.evaluate.fold", number=number, first=fold["split"]["test"]["first"], last=fold["split"]["test"]["last"],
                          trained=fold["split"]["train"]["last"], rank_ic=figure(fold["metrics"].get("rank_ic")))
              for number, fold in enumerate(found.get("folds", ()), start=1)]
     lines = [output.word("cli.evaluate.title", run=run.id, first=split["test"]["first"], last=split["test"]["last"], rows=found["metrics"]["rows"],
                          dates=found["metrics"]["dates"]), "", *metric_table(found["metrics"], output), "", *folds,
-             *sentences(found["result"]["verdict"], output.language), *notes, *(_importance(importance, output) if importance else ())]
+             *_members(found.get("members"), output), *sentences(found["result"]["verdict"], output.language), *notes,
+             *(_importance(importance, output) if importance else ())]
     return Answer(data, [*lines, *([str(html)] if html else [])])
+
+
+def _members(found: Mapping[str, Any] | None, output: Output) -> list[str]:
+    """What the members of an ensemble scored alone and together, on the validation part."""
+    if not found:
+        return []
+    columns = {"loss": output.word("evaluation.report.metric.loss"), "rank_ic": output.word("cli.metric.rank_ic")}
+    names = [output.word("evaluation.report.member", number=number, seed=entry["seed"]) for number, entry in enumerate(found["alone"], start=1)]
+    rows = [[name, *(figure(entry.get(column)) for column in columns)] for name, entry in zip(
+        [*names, output.word("evaluation.report.together", count=len(names))], [*found["alone"], found["together"]], strict=True)]
+    return [output.word("evaluation.report.members"), "", *table(["", *columns.values()], rows), ""]
 
 
 def _importance(found: Mapping[str, Any], output: Output) -> list[str]:

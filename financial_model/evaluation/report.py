@@ -28,6 +28,8 @@ DETAILS = ("rank_icir", "ic_t", "rank_ic_t", "time_ic", "time_rank_ic", "directi
            "false_rise_rate", "mark_score", "brier", "brier_skill", "log_loss", "coverage_50", "coverage_95", "width_80_percent")
 CLASS_COLUMNS = ("class_accuracy", "balanced_accuracy", "macro_f1", "up_recall", "false_rise_rate", "mark_score")
 GROUP_COLUMNS = ("rank_ic", "direction", "direction_base_rate", "mae_percent", "coverage_80")
+MEMBER_COLUMNS = ("loss", "ic", "rank_ic", "icir", "time_ic", "mae_percent")
+"""Figures a training measures on the validation part."""
 FOLD_COLUMNS = ("ic", "rank_ic", "icir", "direction", "direction_base_rate", "mae_percent")
 BACKTEST_ROWS = ("total_return", "annual_return", "annual_volatility", "sharpe", "max_drawdown", "calmar", "win_rate")
 BACKTEST_FACTS = ("information_ratio_index", "information_ratio_equal_weight", "turnover", "cost_per_year", "break_even_cost_equal_weight",
@@ -37,11 +39,11 @@ BACKTEST_FACTS = ("information_ratio_index", "information_ratio_equal_weight", "
 def write_report(path: Path, result: Mapping[str, Any], *, name: str, language: str = "en", config: RunConfig | None = None,
                  split: Mapping[str, Any] | None = None, curves: Mapping[str, Any] | None = None, data: Mapping[str, Any] | None = None,
                  backtest: Mapping[str, Any] | None = None, null: Mapping[str, Any] | None = None, recalibration: Mapping[str, Any] | None = None,
-                 folds: Sequence[Mapping[str, Any]] = (), importance: Mapping[str, Any] | None = None,
-                 notes: Iterable[Mapping[str, Any]] = (), created: str = "") -> Path:
+                 folds: Sequence[Mapping[str, Any]] = (), members: Mapping[str, Any] | None = None,
+                 importance: Mapping[str, Any] | None = None, notes: Iterable[Mapping[str, Any]] = (), created: str = "") -> Path:
     """Write :func:`render_report` to ``path``, atomically. ``StorageError`` when the disk is full."""
     text = render_report(result, name=name, language=language, config=config, split=split, curves=curves, data=data, backtest=backtest, null=null,
-                         recalibration=recalibration, folds=folds, importance=importance, notes=notes, created=created)
+                         recalibration=recalibration, folds=folds, members=members, importance=importance, notes=notes, created=created)
     atomic_write(path, text)
     return path
 
@@ -50,18 +52,20 @@ def render_report(result: Mapping[str, Any], *, name: str, language: str = "en",
                   split: Mapping[str, Any] | None = None, curves: Mapping[str, Any] | None = None, data: Mapping[str, Any] | None = None,
                   backtest: Mapping[str, Any] | None = None, null: Mapping[str, Any] | None = None,
                   recalibration: Mapping[str, Any] | None = None, folds: Sequence[Mapping[str, Any]] = (),
-                  importance: Mapping[str, Any] | None = None, notes: Iterable[Mapping[str, Any]] = (), created: str = "") -> str:
+                  members: Mapping[str, Any] | None = None, importance: Mapping[str, Any] | None = None,
+                  notes: Iterable[Mapping[str, Any]] = (), created: str = "") -> str:
     """The page as text.
 
     ``result``: of ``evaluate``. ``split``: ``Split.describe()``. ``curves``: ``{"series": {"train/loss": {"step", "value"}}, "baselines"}``.
     ``data``: facts of the panel (stocks, rows, first, last, fingerprint, market). ``backtest``: of ``performance.summarize``. ``null``: the
     ``evaluate`` result of the same configuration on the null market. ``recalibration``: of ``calibration.compare``.
     ``folds``: of a walk-forward run, ``{"split": Split.describe(), "metrics": figures of quick_score}`` each; ``result`` is then of all together.
+    ``members``: of an ensemble, ``{"alone": [seed and validation figures], "together": validation figures}``.
     ``importance``: of ``importance.group_importance``.
     """
     words = _Words(language)
     sections = {
-        "summary": words.sentences([*_walked(folds), *result["verdict"], *notes]), "folds": _folds(folds, words),
+        "summary": words.sentences([*_walked(folds), *result["verdict"], *notes]), "folds": _folds(folds, words), "members": _members(members, words),
         "comparison": _comparison(result, words), "series": _series(result, words),
         "horizons": _horizons(result, words), "groups": _groups(result, words), "calibration": _calibration(result, recalibration, words),
         "classes": _classes(result, words), "backtest": _backtest(backtest, words), "curves": _curves(curves, words),
@@ -138,6 +142,17 @@ def _folds(folds: Sequence[Mapping[str, Any]], words: _Words) -> dict[str, Any]:
              "cells": words.cells(names, fold["metrics"])} for number, fold in enumerate(folds, start=1)]
     return {"columns": [*(words(f"part_{name}") for name in PARTS), *(words.term("metric", name) for name in names)], "rows": rows,
             "timelines": [timeline(parts, words("timeline"), whole) for parts in spans]}
+
+
+def _members(found: Mapping[str, Any] | None, words: _Words) -> dict[str, Any] | None:
+    """Validation figures of each member of an ensemble and of their average."""
+    if not found:
+        return None
+    names = [name for name in MEMBER_COLUMNS if found["together"].get(name) is not None]
+    rows = [{"name": words("member", number=number, seed=entry["seed"]), "cells": words.cells(names, entry)}
+            for number, entry in enumerate(found["alone"], start=1)]
+    return {"columns": [words.term("metric", name) for name in names], "rows": rows,
+            "together": {"name": words("together", count=len(rows)), "cells": words.cells(names, found["together"])}}
 
 
 def _moment(date: str) -> float:

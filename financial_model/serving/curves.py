@@ -12,25 +12,34 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 MAX_POINTS = 400
+VALIDATION = "validation/loss"
 
 
 class Curves:
-    """Series by name: ``train/loss``, ``validation/loss``, ``train/learning_rate`` ...: one per split and metric."""
+    """Series by name: ``train/loss``, ``validation/loss``, ``train/learning_rate`` ...: one per split and metric, and of an ensemble per member."""
 
     def __init__(self) -> None:
         self.offset = 0
         """Bytes of the event file read so far; kept here for whoever feeds."""
-        self._series: dict[str, tuple[list[int], list[float], list[float]]] = {}
+        self._series: dict[tuple[int, str], tuple[list[int], list[float], list[float]]] = {}
+        """By member (0: the run is no ensemble) and name."""
         self._baselines: dict[str, dict[str, float]] = {}
+        self._member, self._members = 0, 0
+        """The one that trains, and how many there will be."""
+        self._together: list[tuple[int, int, float]] = []
+        """(step, members, validation loss of their average)"""
 
     def feed(self, events: Iterable[Mapping[str, Any]]) -> None:
         """Take in events in the order they were written; kinds other than step, epoch, baseline and resume say nothing here."""
         for event in events:
             metrics = event.get("metrics") or {}
+            self._member, self._members = int(event.get("member", self._member)), max(self._members, int(event.get("members", 0)))
             if event.get("kind") == "baseline":
                 self._baselines[str(event.get("name", "baseline"))] = {name: value for name, value in metrics.items() if _is_number(value)}
             elif event.get("kind") == "resume":
                 self._rewind(int(event["step"]))
+            elif event.get("kind") == "ensemble" and _is_number(metrics.get("loss")):
+                self._together.append((int(event["step"]), int(event["members"]), float(metrics["loss"])))
             elif event.get("kind") in ("step", "epoch"):
                 split, step, epoch = event.get("split") or "train", int(event.get("step") or 0), float(event.get("epoch") or 0)
                 for name, value in metrics.items():
@@ -42,9 +51,10 @@ class Curves:
             place = bisect_right(columns[0], step)
             for column in columns:
                 del column[place:]
+        self._together = [entry for entry in self._together if entry[0] <= step]
 
     def _append(self, name: str, step: int, epoch: float, value: float) -> None:
-        steps, epochs, values = self._series.setdefault(name, ([], [], []))
+        steps, epochs, values = self._series.setdefault((self._member, name), ([], [], []))
         steps.append(step)
         epochs.append(epoch)
         values.append(value)
@@ -52,20 +62,29 @@ class Curves:
     def series(self, max_points: int = MAX_POINTS) -> dict[str, Any]:
         """``{"series": {name: {"step": [...], "epoch": [...], "value": [...]}}, "baselines": {name: {metric: value}}, "best": {...} | None}``.
 
-        ``best`` is the point of lowest validation loss over all points, not only over those kept.
+        ``best`` is the point of lowest validation loss over all points, not only over those kept. Of an ensemble the series are the present
+        member's, and ``members`` is ``{"number", "count", "validation": {number: points}, "together": [[members, loss], ...]}``.
         """
-        thinned = {}
-        for name, (steps, epochs, values) in self._series.items():
+        def points(key: tuple[int, str]) -> dict[str, list[Any]]:
+            steps, epochs, values = self._series[key]
             kept = thin(len(steps), max_points)
-            thinned[name] = {"step": [steps[i] for i in kept], "epoch": [epochs[i] for i in kept], "value": [values[i] for i in kept]}
-        return {"series": thinned, "baselines": {name: dict(values) for name, values in self._baselines.items()}, "best": self._best()}
+            return {"step": [steps[i] for i in kept], "epoch": [epochs[i] for i in kept], "value": [values[i] for i in kept]}
+
+        found = {"series": {name: points((member, name)) for member, name in self._series if member == self._member},
+                 "baselines": {name: dict(values) for name, values in self._baselines.items()}, "best": self._best()}
+        if self._member:
+            found["members"] = {
+                "number": self._member, "count": self._members, "together": [[count, loss] for _, count, loss in self._together],
+                "validation": {key[0]: points(key) for key in sorted(self._series) if key[1] == VALIDATION}}
+        return found
 
     def _best(self) -> dict[str, float] | None:
-        steps, epochs, values = self._series.get("validation/loss", ([], [], []))
-        if not values:
+        known = [(value, step, epoch) for (_, name), columns in self._series.items() if name == VALIDATION
+                 for step, epoch, value in zip(*columns, strict=True)]
+        if not known:
             return None
-        place = min(range(len(values)), key=values.__getitem__)
-        return {"step": steps[place], "epoch": epochs[place], "value": values[place]}
+        value, step, epoch = min(known)
+        return {"step": step, "epoch": epoch, "value": value}
 
 
 def thin(count: int, max_points: int) -> list[int]:

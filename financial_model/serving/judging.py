@@ -39,7 +39,8 @@ def judge(checkpoint: Path, panel: Panel, *, store: Store | None = None, trials:
           stop: threading.Event | None = None) -> dict[str, Any]:
     """Every figure of the test part, of a walk-forward run of all its pieces together.
 
-    Keys: metrics, result, split, data, fingerprint, checkpoint, synthetic, evaluated; folds of a walk-forward; recalibration and, with ``store``
+    Keys: metrics, result, split, data, fingerprint, checkpoint, synthetic, evaluated; folds of a walk-forward; members of an ensemble (of a
+    walk-forward, the last one's); recalibration and, with ``store``
     (the bars), backtest: why one of these two could not be made stands in ``missing``. ``trials``: configurations tried on these data so far.
     """
     from financial_model.config import BASELINES
@@ -59,9 +60,16 @@ def judge(checkpoint: Path, panel: Panel, *, store: Store | None = None, trials:
     if store is not None:
         progress("backtest")
         answer["backtest"] = _unless(missing, lambda: backtesting.backtest(model, panel, store, config, count=trials))
+    if "members" in found[-1].model.header:
+        answer["members"] = members(found[-1].model.header)
     if len(found) > 1:
         answer["folds"] = [_fold(piece, part, panel) for piece, part in zip(found, parts, strict=True)]
     return answer
+
+
+def members(header: Mapping[str, Any]) -> dict[str, Any]:
+    """What the members of an ensemble scored alone on the validation part, and what they score together: ``{"alone": [...], "together": {...}}``."""
+    return {"alone": list(header["member_scores"]), "together": {name: value for name, value in header["validation"].items() if name != "baselines"}}
 
 
 def _unless(missing: list[dict[str, Any]], make: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
@@ -175,7 +183,8 @@ def report(run: RunInfo, runs: RunStore, result: Mapping[str, Any], path: Path, 
     made = read_backtest(run)
     return write_report(
         path, result["result"], name=run.id, language=language, config=run.run_config(), split=result["split"], curves=runs.curves(run.id),
-        data=result["data"], folds=result.get("folds", ()), recalibration=result.get("recalibration"), null=null_of(run),
+        data=result["data"], folds=result.get("folds", ()), members=result.get("members"),
+        recalibration=result.get("recalibration"), null=null_of(run),
         importance=importance_of(run),
         backtest=made if made is not None and made["test"] == result["split"]["test"] else None,
         notes=[*result.get("notes", ()), *result.get("missing", ())], created=result["evaluated"])

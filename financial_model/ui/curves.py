@@ -17,11 +17,14 @@ if TYPE_CHECKING:
 
 TEAL = "#1795a8"
 BASELINE_COLOURS = (GOLD, GREY, "#b8527f", "#5b8c3e")
+EARLIER, TOGETHER = "#d9a99f", "#6b4fa3"
+"""Colours of an ensemble: members that are trained already, and what they give together."""
 COLUMNS = ("epoch", "loss", "series")
 
 
 def loss_rows(curves: Mapping[str, Any], view: View, *, smoothing: float = 0.0, logarithmic: bool = False, end: float | None = None) -> pd.DataFrame:
-    """Rows of the loss chart: train, validation, one level line per baseline, and an upright line at the best epoch.
+    """Rows of the loss chart: train, validation, one level line per baseline, and an upright line at the best epoch; of an ensemble also the
+    validation of every earlier member, and a level line for what they give together.
 
     ``smoothing`` (0..0.99) is the weight of the past in an exponential mean of the training loss; ``logarithmic`` gives log10 of each value;
     ``end`` is the epoch the axis reaches while a run is still going (see :func:`axis_end`).
@@ -36,6 +39,8 @@ def loss_rows(curves: Mapping[str, Any], view: View, *, smoothing: float = 0.0, 
         if points:
             values = smoothed(points["value"], smoothing) if split == "train" else points["value"]
             rows += [(float(x), float(y), name) for x, y in zip(points["epoch"], values, strict=True)]
+    for number, points in _earlier(curves).items():
+        rows += [(float(x), float(y), _member(view, number)) for x, y in zip(points["epoch"], points["value"], strict=True)]
     reached = [x for x, _, _ in rows]
     best = curves.get("best")
     if best and len(rows) > 1:
@@ -46,6 +51,9 @@ def loss_rows(curves: Mapping[str, Any], view: View, *, smoothing: float = 0.0, 
         for name, metrics in curves.get("baselines", {}).items():
             if known(metrics.get("loss")):
                 rows += [(x, metrics["loss"], view.term("baseline", name)) for x in ends]
+        together = (curves.get("members") or {}).get("together")
+        if together:
+            rows += [(x, together[-1][1], view.word("ui.curve.together")) for x in ends]
     frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype({"epoch": float, "loss": float, "series": str})
     if logarithmic and not frame.empty:
         frame = frame[frame["loss"] > 0].assign(loss=lambda rest: np.log10(rest["loss"]))
@@ -56,7 +64,17 @@ def series_colours(curves: Mapping[str, Any], view: View) -> dict[str, str]:
     colours = {view.word("ui.curve.train"): TEAL, view.word("ui.curve.validation"): ACCENT, view.word("ui.curve.best"): "#a9b0bd"}
     for place, name in enumerate(curves.get("baselines", {})):
         colours[view.term("baseline", name)] = BASELINE_COLOURS[place % len(BASELINE_COLOURS)]
-    return colours
+    return colours | {_member(view, number): EARLIER for number in _earlier(curves)} | {view.word("ui.curve.together"): TOGETHER}
+
+
+def _earlier(curves: Mapping[str, Any]) -> dict[int, Mapping[str, Any]]:
+    """Validation points of the members of an ensemble that are trained already."""
+    members = curves.get("members") or {"validation": {}, "number": 0}
+    return {number: points for number, points in members["validation"].items() if number != members["number"]}
+
+
+def _member(view: View, number: int) -> str:
+    return view.word("ui.curve.member_validation", number=number)
 
 
 def smoothed(values: list[float], weight: float) -> list[float]:

@@ -11,7 +11,7 @@ from financial_model.serving.judging import EVALUATION, stored
 from financial_model.serving.runs import RunInfo
 from financial_model.ui import components
 from financial_model.ui.downloads import file_stamp
-from financial_model.ui.text import View, escape
+from financial_model.ui.text import View, escape, number
 
 
 def version(run: RunInfo) -> tuple[str, int]:
@@ -30,7 +30,19 @@ def card(view: View, found: dict[str, Any] | None) -> str:
         return ""
     title = f'<b class="k-title">{escape(view.word("ui.train.result"))}</b>'
     said = components.verdict(view, found.get("result", {}).get("verdict", []))
-    return f'<div class="k-card">{title}{components.metric_table(view, found["metrics"])}{said}{sample_line(view, found)}</div>'
+    return f'<div class="k-card">{title}{components.metric_table(view, found["metrics"])}{said}{members(view, found)}{sample_line(view, found)}</div>'
+
+
+def members(view: View, found: dict[str, Any]) -> str:
+    """What the members of an ensemble scored alone and together on the validation part; nothing where there are none."""
+    known = found.get("members")
+    if not known:
+        return ""
+    names = [view.word("evaluation.report.member", number=place, seed=entry["seed"]) for place, entry in enumerate(known["alone"], start=1)]
+    named = [*zip(names, known["alone"], strict=True), (view.word("evaluation.report.together", count=len(names)), known["together"])]
+    rows = [[escape(name), *(number(entry.get(figure), digits) for figure, digits in (("loss", 4), ("rank_ic", 3)))] for name, entry in named]
+    table = components.table(["", view.word("ui.curve.loss"), view.term("metric", "rank_ic")], rows)
+    return f'<details class="k-more"><summary>{escape(view.word("evaluation.report.members"))}</summary>{table}</details>'
 
 
 def sample_line(view: View, found: dict[str, Any]) -> str:

@@ -137,9 +137,18 @@ class TrainingPanel:
 
     @staticmethod
     def _figures(view: View, series: dict[str, Any]) -> list[tuple[str, str, str]]:
-        best = series["best"]
+        best, members = series["best"], series.get("members")
         rate = curves.latest(series, "train/windows_per_second")
+        together = members["together"][-1] if members and members["together"] else None
+        counter = [] if members is None else [
+            (
+                view.word("ui.curve.member"),
+                view.word("ui.curve.of", number=members["number"], count=members["count"]),
+                view.word("ui.curve.together_loss", count=together[0], loss=number(together[1], 4)) if together else "",
+            )
+        ]
         return [
+            *counter,
             (view.word("ui.curve.epoch"), number(curves.epoch_reached(series), 1), ""),
             (
                 view.word("ui.curve.best_loss"),

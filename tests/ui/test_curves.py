@@ -61,3 +61,13 @@ def test_the_axis_ignores_a_wild_start():
     given["series"]["train/loss"]["value"][0] = 1e6
     low, high = limits(loss_rows(given, ENGLISH))
     assert low < 0.25 and 0.9 < high < 2
+
+
+def test_an_ensemble_shows_earlier_members_and_what_they_give_together():
+    given = curves()
+    earlier = {"step": [1, 2], "epoch": [1.0, 2.0], "value": [0.95, 0.9]}
+    given["members"] = {"number": 2, "count": 3, "together": [[2, 0.85]], "validation": {1: earlier, 2: given["series"]["validation/loss"]}}
+    rows, colours = loss_rows(given, ENGLISH), series_colours(given, ENGLISH)
+    assert rows.query("series == 'validation, member 1'")["loss"].tolist() == [0.95, 0.9]
+    assert rows.query("series == 'members together'")["loss"].tolist() == [0.85, 0.85]
+    assert set(rows["series"]) <= set(colours) and "validation, member 2" not in colours
