@@ -137,6 +137,17 @@ def _measuring_commands(command: Any, words: _Words) -> None:
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, default=None, metavar="N" if kind is int else "X", help=words(f"flag.{name}"))
     parser.add_argument("--csv", default="", metavar="FILE", help=words("flag.trades_csv"))
 
+    parser = command("compare")
+    parser.add_argument("--models", default="", metavar="A,B", help=words("flag.models"))
+    parser.add_argument("--runs", default="", metavar="RUN,RUN", help=words("flag.compare_runs"))
+    parser.add_argument("--rank-by", default="rank_ic", metavar="FIGURE", help=words("flag.rank_by"))
+    parser.add_argument("--resume", default="", metavar="COMPARISON", help=words("flag.compare_resume"))
+    _source(parser, words)
+    parser.add_argument("--csv", default="", metavar="FILE", help=words("flag.compare_csv"))
+    parser.add_argument("--html", default="", metavar="FILE", help=words("flag.html"))
+    parser.add_argument("--preset", choices=tuple(config.PRESETS), default="standard", help=words("flag.preset"))
+    _settings(parser, words)
+
     parser = command("recover")
     parser.add_argument("run", nargs="?", default="", metavar="RUN", help=words("flag.recover_run"))
     parser.add_argument("--quick", action="store_true", help=words("flag.quick"))
@@ -204,6 +215,12 @@ def _machine_commands(command: Any, words: _Words) -> None:
     parser.add_argument("--host", default="127.0.0.1", metavar="HOST", help=words("flag.host"))
     parser.add_argument("--port", type=int, default=7860, metavar="PORT", help=words("flag.port"))
     parser.add_argument("--auth", default="", metavar="USER:PASS", help=words("flag.auth"))
+
+
+def _source(parser: Parser, words: _Words) -> None:
+    """Where bars come from, for commands that bring their own."""
+    parser.add_argument("--source", nargs="+", default=[], metavar="SOURCE", help=words("flag.own_source"))
+    parser.add_argument("--count", type=int, default=None, metavar="N", help=words("flag.count"))
 
 
 def _settings(parser: Parser, words: _Words, without: Sequence[str] = ()) -> None:

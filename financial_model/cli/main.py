@@ -20,7 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "download": ("market", "download"), "import": ("market", "import_files"), "analyze": ("market", "analyze"), "sources": ("market", "sources"),
     "integrity": ("checking", "integrity"),
     "train": ("training", "train"), "evaluate": ("training", "evaluate"), "runs": ("training", "runs"), "export": ("training", "export"),
-    "backtest": ("backtest", "backtest"), "recover": ("recovery", "recover"),
+    "backtest": ("backtest", "backtest"), "recover": ("recovery", "recover"), "compare": ("comparing", "compare"),
     "predict": ("forecasting", "predict"), "rank": ("forecasting", "rank"),
     "orders": ("orders", "orders"), "journal": ("journal", "journal"),
     "models": ("machine", "models"), "features": ("machine", "features"), "doctor": ("machine", "doctor"), "serve": ("machine", "serve"),

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 Array = np.ndarray
 HEADLINE = ("ic", "rank_ic", "icir", "direction", "direction_base_rate", "balanced_accuracy", "mae_percent", "rmse_percent", "coverage_80", "pinball")
 """Figures every table shows; each has ``<name>_interval`` where there are dates enough."""
-PAIRED = ("ic", "rank_ic", "direction", "balanced_accuracy", "mae_percent", "rmse_percent", "pinball", "brier")
+PAIRED = ("ic", "rank_ic", "icir", "time_ic", "time_rank_ic", "direction", "balanced_accuracy", "macro_f1", "mae_percent", "rmse_percent", "pinball",
+          "brier")
 """Figures compared with each baseline on the same dates."""
 QUICK = ("ic", "rank_ic", "icir", "direction", "direction_base_rate", "mae_percent")
 HORIZONS = (1, 2, 3, 5, 10, 20, 30)
@@ -70,8 +71,7 @@ def evaluate(prediction: Prediction, panel: Panel, config: RunConfig, baselines:
         "sample": _describe(sample, panel, judged, block, overlap), "trials": trials,
         "rank_ic_t": _t_value(judged.series["rank_ic"], block), "ic_t": _t_value(judged.series["ic"], block),
         "baselines": {name: _compare(judged, judge(other, sample, config.label, name), bootstrap) for name, other in (baselines or {}).items()},
-        "constant_classes": {name: _values(classification.class_statistics(sample.day, sample.days, np.full(len(sample.end), number), sample.label))
-                             for number, name in enumerate(CLASSES)},
+        "constant_classes": {name: _constant_class(sample, number) for number, name in enumerate(CLASSES)},
         "confusion": classification.confusion(judged.statistics["balanced_accuracy"]).tolist(),
         "horizons": {h: _at_horizon(prediction, sample, h, bootstrap) for h in sorted({h for h in HORIZONS if h < horizon} | {horizon})},
         "groups": by_group(judged, sample, bootstrap), "calibration": _calibration(judged, sample, bootstrap),
@@ -152,6 +152,14 @@ def figures(statistics: Mapping[str, DateStatistic], bootstrap: significance.Dat
 
 def _values(statistics: Mapping[str, DateStatistic]) -> dict[str, Any]:
     return {name: statistic.value() for name, statistic in statistics.items()}
+
+
+def _constant_class(sample: Sample, number: int) -> dict[str, Any]:
+    """What always giving the same answer scores; flat says nothing about direction."""
+    found = classification.class_statistics(sample.day, sample.days, np.full(len(sample.end), number), sample.label)
+    constant = np.full(len(sample.end), 1.0 - number)
+    direction = metrics.direction_statistics(sample.day, sample.days, constant, sample.actual[:, -1])["direction"]
+    return {"direction": direction.value(), **_values(found)}
 
 
 def _compare(model: Judged, baseline: Judged, bootstrap: significance.DateBootstrap | None) -> dict[str, Any]:
@@ -235,7 +243,8 @@ def _oracle(judged: Judged, sample: Sample, bootstrap: significance.DateBootstra
 
 def _describe(sample: Sample, panel: Panel, judged: Judged, block: int, overlap: int) -> dict[str, Any]:
     """What the figures rest on."""
-    test = significance.newey_west(judged.series["rank_ic"], block)
+    daily = judged.series["rank_ic"]  # a few stocks have no correlation across a date: then the share of right directions is the series
+    test = significance.newey_west(daily if np.isfinite(daily).any() else _direction_series(judged), block)
     return {
         "rows": len(sample.end), "dates": sample.days, "symbols": len(np.unique(sample.symbol)), "names_per_date": sample.names_per_date(),
         "first": int(sample.time[0]), "last": int(sample.time[-1]), "dates_with_ic": int(np.isfinite(judged.series["ic"]).sum()),
@@ -246,10 +255,15 @@ def _describe(sample: Sample, panel: Panel, judged: Judged, block: int, overlap:
 
 
 def _series(judged: Judged, sample: Sample) -> dict[str, list[Any]]:
+    return {"time": sample.time.tolist(), "ic": judged.series["ic"].tolist(), "rank_ic": judged.series["rank_ic"].tolist(),
+            "direction": _direction_series(judged).tolist()}
+
+
+def _direction_series(judged: Judged) -> Array:
+    """Share of right directions on each date, NaN where nothing moved."""
     direction = judged.statistics["direction"].sums
     with np.errstate(divide="ignore", invalid="ignore"):
-        return {"time": sample.time.tolist(), "ic": judged.series["ic"].tolist(), "rank_ic": judged.series["rank_ic"].tolist(),
-                "direction": (direction[:, 0] / direction[:, 1]).tolist()}
+        return direction[:, 0] / direction[:, 1]
 
 
 def _scatter(judged: Judged, sample: Sample) -> dict[str, list[float]]:

@@ -63,7 +63,7 @@ def render_report(result: Mapping[str, Any], *, name: str, language: str = "en",
     ``members``: of an ensemble, ``{"alone": [seed and validation figures], "together": validation figures}``.
     ``importance``: of ``importance.group_importance``.
     """
-    words = _Words(language)
+    words = Words(language)
     sections = {
         "summary": words.sentences([*_walked(folds), *result["verdict"], *notes]), "folds": _folds(folds, words), "members": _members(members, words),
         "comparison": _comparison(result, words), "series": _series(result, words),
@@ -72,20 +72,21 @@ def render_report(result: Mapping[str, Any], *, name: str, language: str = "en",
         "tear": tear_section(result.get("tear_sheet"), words), "importance": importance_section(importance, words),
         "null": _null(null, words), "data": _data(result, split, data, words), "settings": _settings(config, words),
     }
-    return _template().render(name=name, language=language, created=created, synthetic=result["sample"]["synthetic"], t=words, **sections)
+    return template("report.html").render(name=name, language=language, created=created, synthetic=result["sample"]["synthetic"], t=words, **sections)
 
 
-def _template() -> Any:
-    from jinja2 import Environment, StrictUndefined
+def template(name: str) -> Any:
+    """One of the pages of this folder; all share one style."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    source = Path(__file__).with_name("report.html").read_text("utf-8")
-    return Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True).from_string(source)
+    folder = FileSystemLoader(Path(__file__).parent)
+    return Environment(loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True).get_template(name)
 
 
 Item = Mapping[str, Any]
 
 
-class _Words:
+class Words:
     """Texts and figures in the reader's language."""
 
     def __init__(self, language: str) -> None:
@@ -132,7 +133,7 @@ def _walked(folds: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [{"key": "evaluation.report.walked", "level": "note", "fields": fields}]
 
 
-def _folds(folds: Sequence[Mapping[str, Any]], words: _Words) -> dict[str, Any]:
+def _folds(folds: Sequence[Mapping[str, Any]], words: Words) -> dict[str, Any]:
     """Dates and figures of each fold, and its parts on one scale."""
     spans = [[(words(f"part_{name}"), _moment(fold["split"][name]["first"]), _moment(fold["split"][name]["last"]), style)
               for style, name in enumerate(PARTS)] for fold in folds]
@@ -159,7 +160,7 @@ def _moment(date: str) -> float:
     return float(seconds(date[:10]))
 
 
-def _comparison(result: Mapping[str, Any], words: _Words) -> dict[str, Any]:
+def _comparison(result: Mapping[str, Any], words: Words) -> dict[str, Any]:
     """Model and baselines in one table, and the paired differences as whiskers."""
     rows = [(words("model"), result, True), *((words.term("baseline", name), entry, False) for name, entry in result["baselines"].items())]
     names = [name for name in HEADLINE if any(entry.get(name) is not None for _, entry, _ in rows)]
@@ -190,7 +191,7 @@ def _signed(value: float) -> str:
     return f"{value:+.3f}"
 
 
-def _series(result: Mapping[str, Any], words: _Words) -> dict[str, str]:
+def _series(result: Mapping[str, Any], words: Words) -> dict[str, str]:
     series = result["series"]
     daily = [Line("RankIC", series["time"], series["rank_ic"], 0, "bars")]
     total, running = 0.0, []
@@ -204,13 +205,13 @@ def _series(result: Mapping[str, Any], words: _Words) -> dict[str, str]:
     }
 
 
-def _horizons(result: Mapping[str, Any], words: _Words) -> dict[str, Any]:
+def _horizons(result: Mapping[str, Any], words: Words) -> dict[str, Any]:
     names = [name for name in (*GROUP_COLUMNS, "ic", "icir", "pinball") if any(entry.get(name) is not None for entry in result["horizons"].values())]
     rows = [{"name": horizon, "cells": words.cells(names, entry)} for horizon, entry in result["horizons"].items()]
     return {"columns": [words.term("metric", name) for name in names], "rows": rows if len(rows) > 1 else []}
 
 
-def _groups(result: Mapping[str, Any], words: _Words) -> list[dict[str, Any]]:
+def _groups(result: Mapping[str, Any], words: Words) -> list[dict[str, Any]]:
     tables = []
     for condition, entries in result["groups"].items():
         if len(entries) < 2:
@@ -222,7 +223,7 @@ def _groups(result: Mapping[str, Any], words: _Words) -> list[dict[str, Any]]:
     return [{**table, "columns": columns} for table in tables]
 
 
-def _calibration(result: Mapping[str, Any], recalibration: Mapping[str, Any] | None, words: _Words) -> dict[str, Any]:
+def _calibration(result: Mapping[str, Any], recalibration: Mapping[str, Any] | None, words: Words) -> dict[str, Any]:
     calibration = result["calibration"]
     lines = [Line(words.term("class", name), [row["predicted"] for row in table], [row["observed"] for row in table], style, "dots")
              for style, (name, table) in enumerate(calibration["reliability"].items(), start=2) if table]
@@ -242,7 +243,7 @@ def _calibration(result: Mapping[str, Any], recalibration: Mapping[str, Any] | N
     }
 
 
-def _classes(result: Mapping[str, Any], words: _Words) -> dict[str, Any]:
+def _classes(result: Mapping[str, Any], words: Words) -> dict[str, Any]:
     names = [words.term("class", name) for name in CLASSES]
     others = ((words("always", name=words.term("class", name)), entry) for name, entry in result["constant_classes"].items())
     rows = [{"name": name, "cells": [words.figure(column, entry.get(column)) for column in CLASS_COLUMNS]}
@@ -251,7 +252,7 @@ def _classes(result: Mapping[str, Any], words: _Words) -> dict[str, Any]:
             "columns": [words.term("metric", name) for name in CLASS_COLUMNS], "rows": rows, "days": result["class_horizon"]}
 
 
-def _backtest(data: Mapping[str, Any] | None, words: _Words) -> dict[str, Any] | None:
+def _backtest(data: Mapping[str, Any] | None, words: Words) -> dict[str, Any] | None:
     if not data:
         return None
     series, time = data["series"], data["series"]["time"]
@@ -275,7 +276,7 @@ def _backtest(data: Mapping[str, Any] | None, words: _Words) -> dict[str, Any] |
     }
 
 
-def _money(name: str, value: Any, words: _Words) -> str:
+def _money(name: str, value: Any, words: Words) -> str:
     """A figure of the backtest: ratios and counts as they are, everything else in percent."""
     plain = name in ("sharpe", "calmar", "trades", "blocked") or name.startswith("information_ratio")
     return words.figure(name, value) if plain or value is None else f"{100 * value:.2f} %"
@@ -289,7 +290,7 @@ def _month(value: float | None) -> dict[str, Any]:
     return {"text": f"{100 * value:+.1f}", "tone": f"{'rise' if value >= 0 else 'fall'}{depth}"}
 
 
-def _curves(curves: Mapping[str, Any] | None, words: _Words) -> str:
+def _curves(curves: Mapping[str, Any] | None, words: Words) -> str:
     series = (curves or {}).get("series", {})
     lines = [Line(words(f"loss_{part}"), series[f"{part}/loss"]["step"], series[f"{part}/loss"]["value"], style)
              for style, part in enumerate(("train", "validation")) if f"{part}/loss" in series]
@@ -298,7 +299,7 @@ def _curves(curves: Mapping[str, Any] | None, words: _Words) -> str:
     return chart(lines, levels=levels[:4], x_format="{:.0f}".format, label=words("curves"))
 
 
-def _null(null: Mapping[str, Any] | None, words: _Words) -> str:
+def _null(null: Mapping[str, Any] | None, words: Words) -> str:
     """What the same configuration reports where nothing can be known."""
     if null is None:
         return words("null_absent")
@@ -307,7 +308,7 @@ def _null(null: Mapping[str, Any] | None, words: _Words) -> str:
     return words("null_found", value=null["rank_ic"] or 0.0, direction=null["direction"] or 0.0, base=null["direction_base_rate"] or 0.0, **ends)
 
 
-def _data(result: Mapping[str, Any], split: Mapping[str, Any] | None, data: Mapping[str, Any] | None, words: _Words) -> dict[str, Any]:
+def _data(result: Mapping[str, Any], split: Mapping[str, Any] | None, data: Mapping[str, Any] | None, words: Words) -> dict[str, Any]:
     sample, facts = result["sample"], data or {}
     pairs = [
         ("fingerprint", facts.get("fingerprint", sample["fingerprint"])), ("market", facts.get("market")), ("stocks", facts.get("stocks")),
@@ -325,7 +326,7 @@ def _data(result: Mapping[str, Any], split: Mapping[str, Any] | None, data: Mapp
             "timeline": timeline(parts, words("timeline")), "parts": rows, "purge": words("purge", sessions=split["purge"]) if split else ""}
 
 
-def _settings(config: RunConfig | None, words: _Words) -> list[dict[str, str]]:
+def _settings(config: RunConfig | None, words: Words) -> list[dict[str, str]]:
     if config is None:
         return []
     values = flatten(config)
