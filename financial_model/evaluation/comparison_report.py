@@ -1,6 +1,7 @@
 """A comparison as one HTML file, as rows of text for a terminal or a page, and as a flat table for a spreadsheet.
 
-In: the table of ``comparison.compare`` with the facts ``serving/compare.py`` adds. Out: text. It computes no figure; the words stand in the catalogue.
+In: the table of ``comparison.compare`` with the facts ``serving/compare.py`` adds. Out: text. It computes no figure; the words stand in the
+catalogue.
 """
 
 from __future__ import annotations
@@ -101,7 +102,8 @@ def text_cells(row: Row, table: Mapping[str, Any], language: str) -> list[str]:
     cells = [count(row.get("parameters")), clock(row.get("seconds"))]
     for name in shown(table):
         value = words.figure(name, row["metrics"].get(name))
-        ends = words.interval(name, row["metrics"].get(f"{name}_interval")) if name in (table["rank_by"], "direction") and row["kind"] == "model" else ""
+        told = row["kind"] == "model" and name in (table["rank_by"], "direction")
+        ends = words.interval(name, row["metrics"].get(f"{name}_interval")) if told else ""
         cells.append(f"{value} [{ends}]" if ends else value)
     return cells if table["best_baseline"] is None else [*cells, difference(row, table, words)]
 
@@ -174,7 +176,8 @@ def _charts(table: Mapping[str, Any], words: Words, language: str) -> list[dict[
         paired = (row.get("difference") or {}).get(metric)
         if paired and paired["value"] is not None:
             ends = sorted(sign * end for end in paired["interval"]) if paired["interval"] else None
-            leads.append((str(row["name"]), paired["value"], paired["interval"], 5 if ends is None else 2 if ends[0] > 0 else 3 if ends[1] < 0 else 5))
+            colour = 5 if ends is None else 2 if ends[0] > 0 else 3 if ends[1] < 0 else 5
+            leads.append((str(row["name"]), paired["value"], paired["interval"], colour))
     best = next((row["metrics"][metric] for row in table["rows"] if row["kind"] == "baseline" and row["name"] == table["best_baseline"]), 0.0)
     middle = 0.0 if metric in CORRELATIONS else best
     title = translate("compare.report.chart", language, metric=words.term("metric", metric))
@@ -203,10 +206,9 @@ def basis(table: Mapping[str, Any], language: str) -> list[tuple[str, str]]:
     """On what all rows rest: data, dates, sample, how often was tried."""
     sample, data, split = table["sample"], table["data"], table["split"]
     effective = [row["effective"] for row in table["rows"] if row.get("effective") is not None]
-    bars = table.get("bar_seconds")
     found = {
         "data": f"{data['stocks']:,} × {data['rows']:,} · {data['first']} … {data['last']} · {data['market']} · {table['fingerprint'][:12]}",
-        "bar": None if not bars else translate("compare.daily", language) if bars >= 86_400 else translate("compare.minutes", language, n=f"{bars / 60:g}"),
+        "bar": _bar(table.get("bar_seconds"), language),
         "split": " | ".join(f"{split[name]['first']} … {split[name]['last']}" for name in PARTS),
         "purge": translate("compare.purge", language, purge=split["purge"], embargo=split["embargo"]),
         "sample": translate("compare.sample", language, rows=f"{sample['rows']:,}", dates=f"{sample['dates']:,}", symbols=sample["symbols"],
@@ -215,6 +217,12 @@ def basis(table: Mapping[str, Any], language: str) -> list[tuple[str, str]]:
         "trials": str(table["trials"]), "oracle": None if table["oracle_ic"] is None else f"{table['oracle_ic']:.4f}",
     }
     return [(translate(f"compare.basis.{name}", language), value) for name, value in found.items() if value is not None]
+
+
+def _bar(seconds: int | None, language: str) -> str | None:
+    if not seconds:
+        return None
+    return translate("compare.daily", language) if seconds >= 86_400 else translate("compare.minutes", language, n=f"{seconds / 60:g}")
 
 
 def _basis(table: Mapping[str, Any], language: str) -> list[dict[str, str]]:

@@ -75,6 +75,6 @@ def _by_time(panel: Panel, rows: Array, held: Array, traded: Array) -> tuple[Arr
     """(time, gross, hold, traded) per bar: the stocks of one time with equal parts of the money."""
     moves = np.expm1(panel.prices[rows + 1, LOG_CLOSE] - panel.prices[rows, LOG_CLOSE])
     time, place = np.unique(panel.time[rows], return_inverse=True)
-    count = np.bincount(place)
-    return time, *(np.bincount(place, weights=values) / count for values in (held * moves, moves, traded))
+    gross, hold, changed = (np.bincount(place, weights=values) / np.bincount(place) for values in (held * moves, moves, traded))
+    return time, gross, hold, changed
 

@@ -30,8 +30,8 @@ from financial_model.text import translate
 
 logger = logging.getLogger(__name__)
 
-LANES = {"train": "device", "resume": "device", "evaluate": "forecast", "backtest": "forecast", "rank": "forecast", "forecast": "ask",
-         "custom": "ask", "download": "data", "import": "data", "analyze": "data", "integrity": "data"}
+LANES = {"train": "device", "resume": "device", "compare": "device", "evaluate": "forecast", "backtest": "forecast", "rank": "forecast",
+         "forecast": "ask", "custom": "ask", "download": "data", "import": "data", "analyze": "data", "integrity": "data"}
 """Which queue a kind waits in; a training on a second GPU waits in that one's own."""
 _FURTHER_GPU = re.compile(r"cuda:[1-9]\d*")
 DONE = frozenset({"finished", "stopped", "failed"})
@@ -82,7 +82,8 @@ class JobService:
 
     # ------------------------------------------------------------ asking for work
     def submit(self, kind: str, **parameters: Any) -> Job:
-        """Queue a job. ``train`` takes ``config`` (a RunConfig), ``resume`` and ``evaluate`` take ``run``; see ``tasks.py`` for the rest.
+        """Queue a job. ``train`` takes ``config`` (a RunConfig), ``resume`` and ``evaluate`` ``run``, ``compare`` ``comparison``; see
+        ``tasks.py`` for the rest.
 
         A run that is queued or running anywhere is refused with ``JobError``.
         """
@@ -97,7 +98,7 @@ class JobService:
                 job.run_id = self.runs.create(parameters["config"]).id
             elif "run" in parameters:
                 job.run_id = self.runs.get(parameters["run"]).id
-            if job.lane == "device":
+            if job.lane == "device" and job.run_id:
                 device = self.runs.info(job.run_id).run_config().training.device
                 job.lane = device if _FURTHER_GPU.fullmatch(device) else job.lane
             if kind == "resume":

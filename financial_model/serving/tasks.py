@@ -55,6 +55,13 @@ def evaluate(context: JobContext, run: str) -> dict[str, Any]:
     return evaluate_run(context.workspace, context.run_id, progress=context.progress, stop=context.stop)
 
 
+def compare(context: JobContext, comparison: str) -> dict[str, Any]:
+    """The members of a comparison that are not finished, then its table; going on with a stopped one is the same call."""
+    from financial_model.serving.compare import work
+
+    return work(context.workspace, comparison, progress=context.progress, stop=context.stop)
+
+
 def rank(context: JobContext, run: str, **filters: Any) -> Any:
     """The stock pool as a DataFrame, best first."""
     from financial_model.serving.predictor import Predictor
@@ -115,6 +122,6 @@ def integrity(context: JobContext, symbols: Sequence[str] = ()) -> dict[str, Any
 
 
 TASKS: Mapping[str, Task] = {
-    "train": train, "resume": resume, "evaluate": evaluate, "backtest": backtest, "rank": rank, "forecast": forecast, "custom": custom,
-    "download": download, "import": import_files, "analyze": analyze, "integrity": integrity,
+    "train": train, "resume": resume, "compare": compare, "evaluate": evaluate, "backtest": backtest, "rank": rank, "forecast": forecast,
+    "custom": custom, "download": download, "import": import_files, "analyze": analyze, "integrity": integrity,
 }
