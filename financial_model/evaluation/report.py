@@ -145,7 +145,7 @@ def _folds(folds: Sequence[Mapping[str, Any]], words: Words) -> dict[str, Any]:
             "timelines": [timeline(parts, words("timeline"), whole) for parts in spans]}
 
 
-def _members(found: Mapping[str, Any] | None, words: _Words) -> dict[str, Any] | None:
+def _members(found: Mapping[str, Any] | None, words: Words) -> dict[str, Any] | None:
     """Validation figures of each member of an ensemble and of their average."""
     if not found:
         return None
