@@ -83,5 +83,9 @@ class JobError(KairosError):
     """A job cannot be started, stopped or resumed in its present state."""
 
 
+class BusyError(KairosError):
+    """More was asked for at once than this machine takes on; the field ``seconds`` says when to come back."""
+
+
 class Stopped(Exception):
     """A long operation was asked to stop and has put its state in order. Not a user's error."""

@@ -42,3 +42,12 @@ def translate(key: str, language: str = "en", /, **fields: object) -> str:
 
 def has(key: str) -> bool:
     return key in catalogue()
+
+
+def spoken(accept: str) -> str | None:
+    """The first of the languages in an ``Accept-Language`` header that we speak."""
+    for part in accept.split(","):
+        tag = part.split(";")[0].strip().lower().split("-")[0]
+        if tag in LANGUAGES:
+            return tag
+    return None

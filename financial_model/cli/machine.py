@@ -18,42 +18,30 @@ from financial_model.cli.training import stopping
 from financial_model.errors import ConfigError, KairosError
 from financial_model.paths import Workspace
 
-TYPICAL_INPUTS = 30
-"""Features a model is counted with when its size is shown."""
-
 
 def models(arguments: argparse.Namespace, output: Output) -> Answer:
     """Every backbone with its number of parameters, for each way to condition it."""
-    from financial_model.models.forecaster import build_forecaster, parameters
+    from financial_model.serving import inventory
 
-    entries: list[dict[str, Any]] = []
-    base = config.RunConfig()
-    for backbone in config.BACKBONES:
-        counts = {}
-        for mode in config.CONDITION_MODES:
-            chosen = config.build({"backbone": backbone, "condition": mode}, base=base)
-            model = build_forecaster(chosen.model, head=chosen.head(), inputs=TYPICAL_INPUTS, context_length=chosen.features.context_length,
-                                     horizon=chosen.label.horizon)
-            counts[mode] = parameters(model)
-        entries.append({"name": backbone, "shape": config.BACKBONE_SHAPES[backbone], "parameters": counts})
+    data = inventory.models()
+    entries = data["models"]
     sizes = ("hidden", "layers", "heads")
     rows = [[entry["name"], *(str(entry["shape"][name]) for name in sizes), *(f"{count:,}" for count in entry["parameters"].values())]
             for entry in entries]
     head = [output.word("cli.models.name"), *(output.word(f"form.{name}.label") for name in sizes), *config.CONDITION_MODES]
     presets = [f"{name}: " + (", ".join(f"{key} {value}" for key, value in values.items()) or "-") for name, values in config.PRESETS.items()]
-    data = {"models": entries, "inputs": TYPICAL_INPUTS, "presets": config.PRESETS, "objectives": config.OBJECTIVES}
-    title = output.word("cli.models.title", inputs=TYPICAL_INPUTS)
+    title = output.word("cli.models.title", inputs=data["inputs"])
     return Answer(data, [title, "", *table(head, rows), "", output.word("cli.models.presets"), *presets])
 
 
 def features(arguments: argparse.Namespace, output: Output) -> Answer:
     """Every feature with its group and a line of explanation."""
-    from financial_model.features import registry
+    from financial_model.serving import inventory
 
-    entries = registry.describe()
-    rows = [[entry["name"], entry["group"], entry[output.language]] for entry in entries]
+    data = inventory.features()
+    rows = [[entry["name"], entry["group"], entry[output.language]] for entry in data["features"]]
     head = [output.word(f"cli.features.{name}") for name in ("name", "group", "meaning")]
-    return Answer({"features": entries, "groups": list(config.FEATURE_GROUPS)}, table(head, rows))
+    return Answer(data, table(head, rows))
 
 
 def doctor(arguments: argparse.Namespace, output: Output) -> Answer:

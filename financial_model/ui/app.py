@@ -19,6 +19,8 @@ import gradio as gr  # noqa: E402
 
 from financial_model.errors import ConfigError  # noqa: E402
 from financial_model.paths import Workspace  # noqa: E402
+from financial_model.serving import doors  # noqa: E402
+from financial_model.serving.access import LOOPBACK  # noqa: E402
 from financial_model.ui import components, machine, theme, uploads  # noqa: E402
 from financial_model.ui.page import STRAIGHT, Page, Preferences, Services, Snapshot  # noqa: E402
 from financial_model.ui.tabs import basic, conditional, data, inference, runs, universe  # noqa: E402
@@ -31,7 +33,6 @@ PORTS = 20
 """How many ports from the wished one on are tried."""
 CACHE = (3600, 86_400)
 """Every hour, prepared downloads and uploads older than a day are deleted."""
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 STORAGE_KEY, STORAGE_SECRET = "kairos-preferences", "kairos-preferences-v1"
 """Fixed, so that what the browser remembers survives a restart of the server. It hides nothing: a language is no secret."""
 TABS = (data, universe, basic, conditional, inference, runs)
@@ -43,7 +44,7 @@ class Served:
 
     demo: gr.Blocks
     app: Any
-    """The FastAPI application, for more routes."""
+    """The FastAPI application; REST and MCP are on it."""
     url: str
     port: int
     services: Services
@@ -163,6 +164,9 @@ def launch(
         "max_file_size": uploads.LIMIT,
         "ssr_mode": False,
         "enable_monitoring": False,
+        "run_history": False,
+        "mcp_server": False,  # our own is beside the page
+        "app_kwargs": {"lifespan": lambda app: doors.opened(app, services.abilities, auth)},
     }
     for candidate in range(port, port + PORTS):
         if not _free(host, candidate):

@@ -24,6 +24,7 @@ import gradio as gr
 from financial_model.errors import KairosError
 from financial_model.market.store import Store
 from financial_model.paths import Workspace
+from financial_model.serving.abilities import Abilities
 from financial_model.serving.jobs import JobService
 from financial_model.serving.runs import RunInfo, RunStore
 from financial_model.serving.tasks import TASKS, JobContext
@@ -95,6 +96,11 @@ class Services:
     def _forecast(self, context: JobContext, run: str, **question: Any) -> dict[str, Any]:
         """One stock, by the predictor that keeps its models loaded from one question to the next."""
         return self.predictor.forecast(context.run_id, progress=context.progress, stop=context.stop, **question)
+
+    @cached_property
+    def abilities(self) -> Abilities:
+        """What REST, MCP and gradio_client ask for; the same jobs, and the same models loaded."""
+        return Abilities(self.workspace, self.jobs, lambda: self.predictor)
 
     def names(self) -> dict[str, str]:
         """Symbol -> name of everything in the store, the nameless included."""

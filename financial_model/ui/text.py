@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from financial_model.config import Problem
-from financial_model.text import LANGUAGES, has, translate
+from financial_model.text import LANGUAGES, has, spoken, translate
 
 COLOURS = ("red_up", "green_up")
 """How rises are coloured: red in China, green elsewhere."""
@@ -42,11 +42,7 @@ def preferred_language(stored: str, accept: str, forced: str | None = None) -> s
     for candidate in (stored, forced or ""):
         if candidate in LANGUAGES:
             return candidate
-    for part in accept.split(","):
-        tag = part.split(";")[0].strip().lower().split("-")[0]
-        if tag in LANGUAGES:
-            return tag
-    return "en"
+    return spoken(accept) or "en"
 
 
 def view_of(preferences: Mapping[str, str] | None, accept: str = "", forced: str | None = None) -> View:

@@ -1,0 +1,118 @@
+"""What may be sent: the settings of a run, made from ``config.fields()``, and one body for each kind of job.
+
+In: the configuration's fields and the registered sources. Out: pydantic models that refuse what they do not know. No field takes a path.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_model
+
+from financial_model import config
+from financial_model.market.sources import base
+from financial_model.text import has, translate
+
+MOST_ITEMS = 10_000
+Text = Annotated[str, StringConstraints(max_length=400)]
+Short = Annotated[str, StringConstraints(max_length=80)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+def _setting(entry: config.FieldSpec) -> tuple[Any, Any]:
+    """(type, field) of one setting. ``config.build`` checks once more and names what is wrong in the user's language."""
+    kind: Any = Literal[entry.choices] if entry.choices else Text if (entry.item or entry.kind) is str else entry.item or entry.kind
+    if entry.kind is tuple:
+        kind = Annotated[list[kind], Field(max_length=MOST_ITEMS)]
+    about = f"form.{entry.name}.help"
+    low, high = (entry.low, entry.high) if entry.kind in (int, float) else (None, None)
+    default = list(entry.default) if entry.kind is tuple else entry.default
+    return kind, Field(default=default, description=translate(about) if has(about) else None, ge=low, le=high)
+
+
+if TYPE_CHECKING:
+    Preset: TypeAlias = str
+    Source: TypeAlias = str
+    Industry: TypeAlias = str
+    Settings: TypeAlias = _Strict
+else:
+    Settings = create_model("Settings", __base__=_Strict, **{entry.name: _setting(entry) for entry in config.fields()})
+    Preset, Source, Industry = Literal[tuple(config.PRESETS)], Literal[base.sources()], Literal[config.INDUSTRIES]
+
+
+class Train(_Strict):
+    """A new run."""
+
+    kind: Literal["train"]
+    preset: Preset = "quick"
+    settings: Annotated[Settings, Field(description="by name; what is left out comes from the preset")] = Field(default_factory=Settings)
+
+
+class Resume(_Strict):
+    """Go on with a run that was stopped, interrupted or failed."""
+
+    kind: Literal["resume"]
+    run: Short
+
+
+class Evaluate(_Strict):
+    """The test of a run on the data of today."""
+
+    kind: Literal["evaluate"]
+    run: Short
+
+
+class Download(_Strict):
+    """Bars from a registered source; the last four are the demo market's."""
+
+    kind: Literal["download"]
+    source: Source
+    symbols: Annotated[list[Short], Field(max_length=MOST_ITEMS)] = []
+    count: Annotated[int, Field(ge=0, le=20_000, description="stocks to take when none are named; 0 is all")] | None = None
+    start: Short = ""
+    boards: Annotated[list[Short], Field(max_length=20)] = []
+    exclude_st: bool = False
+    retry: Annotated[bool, Field(description="only what failed before")] = False
+    variant: Literal["linear", "null", "interaction", "sign_flip", "industry_lead_lag", "one_style", "volatility_only"] | None = None
+    years: Annotated[int, Field(ge=1, le=40)] | None = None
+    seed: Annotated[int, Field(ge=0, le=2**31)] | None = None
+
+
+class Analyze(_Strict):
+    """A look at the universe."""
+
+    kind: Literal["analyze"]
+
+
+class Integrity(_Strict):
+    """What is doubtful in stored bars."""
+
+    kind: Literal["integrity"]
+    symbols: Annotated[list[Short], Field(max_length=MOST_ITEMS)] = []
+
+
+Work = Annotated[Train | Resume | Evaluate | Download | Analyze | Integrity, Field(discriminator="kind")]
+
+
+class Predict(_Strict):
+    """One stock."""
+
+    run: Short
+    symbol: Annotated[Short, Field(description="code, name or pinyin initials")]
+    as_of: Annotated[Short, Field(description="YYYY-MM-DD; empty: the newest bar")] = ""
+    days: Annotated[int, Field(ge=0, le=config.MAX_HORIZON, description="0: all the model was trained for")] = 0
+    checkpoint: Annotated[Short, Field(description="best, last, final, stopped or epochN; empty: the one that forecasts")] = ""
+
+
+class Rank(_Strict):
+    """The stock pool."""
+
+    run: Short
+    top: Annotated[int, Field(ge=1, le=6000)] = 20
+    as_of: Short = ""
+    min_gain: Annotated[float, Field(ge=-1, le=10, description="least expected simple return; 0.02 is 2 %")] | None = None
+    industry: Industry | None = None
+    checkpoint: Short = ""
