@@ -126,6 +126,7 @@ def _run_commands(command: Any, words: _Words) -> None:
     parser = command("export")
     parser.add_argument("run", metavar="RUN", help=words("flag.run"))
     parser.add_argument("file", metavar="FILE", help=words("flag.export_file"))
+    parser.add_argument("--format", choices=("safetensors", "onnx", "aoti"), default="", help=words("flag.export_format"))
     parser.add_argument("--checkpoint", default="", metavar="KIND", help=words("flag.checkpoint"))
 
 

@@ -16,8 +16,8 @@ from typing import Any
 from financial_model import config as settings
 from financial_model.cli.arguments import settings_of, workspace_of
 from financial_model.cli.output import Answer, Output, ProgressBar, figure, percent, table
-from financial_model.errors import ConfigError, NotFoundError
-from financial_model.paths import Workspace, atomic_write
+from financial_model.errors import ConfigError
+from financial_model.paths import Workspace
 from financial_model.serving.runs import RunInfo, RunStore
 
 PERCENTAGES = frozenset({"direction", "direction_base_rate", "balanced_accuracy", "coverage_80", "recovery"})
@@ -138,18 +138,16 @@ def runs(arguments: argparse.Namespace, output: Output) -> Answer:
 
 
 def export(arguments: argparse.Namespace, output: Output) -> Answer:
-    """One checkpoint as a file elsewhere: it is all that another machine needs."""
-    store = RunStore(workspace_of(arguments).checkpoint_dir)
-    source, target = store.checkpoint(arguments.run, arguments.checkpoint), Path(arguments.file)
-    if target.is_dir():
-        raise NotFoundError("cli.export.is_folder", path=str(target))
-    from financial_model.training.checkpoint import read_header
+    """One checkpoint as a file elsewhere: as it is, or as a graph for other programs."""
+    from financial_model.serving.portable import export_run
 
-    header = read_header(source)
-    atomic_write(target, source.read_bytes())
-    data = {"run": store.get(arguments.run).id, "checkpoint": source.stem, "file": str(target), "bytes": target.stat().st_size,
-            "parameters": header["parameters"]}
-    return Answer(data, [output.word("cli.export.done", file=str(target), size=f"{data['bytes'] / 1e6:.1f}", checkpoint=source.stem)])
+    found = export_run(workspace_of(arguments), arguments.run, arguments.file, form=arguments.format, checkpoint=arguments.checkpoint)
+    size = f"{found['bytes'] / 1e6:.1f}"
+    if found["format"] == "safetensors":
+        return Answer(found, [output.word("cli.export.done", file=found["file"], size=size, checkpoint=found["checkpoint"])])
+    ran = "difference" in found
+    checked = output.word("cli.export.checked", difference=f"{found['difference']:.1g}") if ran else output.word("cli.export.unchecked")
+    return Answer(found, [output.word("cli.export.graph", file=found["file"], size=size, description=found["description"]), checked])
 
 
 @contextmanager

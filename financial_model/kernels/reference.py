@@ -25,7 +25,13 @@ def gather_windows(values: Tensor, ends: Tensor, context_length: int, mode: str,
 
     Returns ``x [B, context_length, F]``, ``center`` and ``scale`` ``[B, F]``. ``clip`` > 0 limits ``x`` to plus or minus it.
     """
-    x = values[ends[:, None] + torch.arange(1 - context_length, 1, device=ends.device)]
+    return normalise(values[ends[:, None] + torch.arange(1 - context_length, 1, device=ends.device)], mode, center=center, scale=scale, clip=clip,
+                     close=close)
+
+
+def normalise(x: Tensor, mode: str, *, center: Tensor | None = None, scale: Tensor | None = None, clip: float = 0.0,
+              close: int = 3) -> tuple[Tensor, Tensor, Tensor]:
+    """What ``gather_windows`` does to windows ``x [B, context_length, F]`` once they are gathered."""
     last = x[:, -1]
     shape = last.shape
     if mode == "table":

@@ -39,14 +39,25 @@ class Experts(nn.Module):
         """The sum of the experts' answers, and the balance []."""
         rows = x.flatten(0, -2)
         weight, chosen, balance = self.route(rows)
+        if torch.compiler.is_exporting():
+            return self._add_shared(self._by_everyone(rows, weight, chosen).to(x.dtype).view_as(x), x), balance
         order = chosen.flatten().argsort(stable=True)
         ends = self.counts(chosen).cumsum(0, dtype=torch.int32)
         answers = self._answer(rows.index_select(0, order // ACTIVE), ends) * weight.flatten().index_select(0, order).unsqueeze(1)
         back = torch.empty_like(order).scatter_(0, order, torch.arange(len(order), device=order.device))
         out = answers.index_select(0, back).unflatten(0, (-1, ACTIVE)).sum(1).to(x.dtype).view_as(x)
-        if self.shared_enter is not None and self.shared_leave is not None:
-            out = out + self.shared_leave(self._activate(self.shared_enter(x)))
-        return out, balance
+        return self._add_shared(out, x), balance
+
+    def _add_shared(self, out: Tensor, x: Tensor) -> Tensor:
+        if self.shared_enter is None or self.shared_leave is None:
+            return out
+        return out + self.shared_leave(self._activate(self.shared_enter(x)))
+
+    def _by_everyone(self, rows: Tensor, weight: Tensor, chosen: Tensor) -> Tensor:
+        """The same answers from every expert on every row, most of them weighted zero: what a format without grouped products can say."""
+        share = rows.new_zeros(rows.shape[0], self.experts).scatter(1, chosen, weight.to(rows.dtype))
+        answers = self._activate(rows @ self.enter) @ self.leave  # [experts, rows, size]
+        return torch.einsum("ens,ne->ns", answers, share)
 
     def route(self, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(weights [n, 2] that sum to one, experts [n, 2], balance []) of ``rows`` [n, size], in float32 at least.

@@ -34,6 +34,8 @@ class DecayedAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         query, key, value = self.query_key_value(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=self.penalty(x.shape[1]).to(query.dtype))
+        if torch.compiler.is_exporting():  # other runtimes lay the result out otherwise than torch, and flatten must not rely on it
+            mixed = mixed.clone(memory_format=torch.contiguous_format)
         return self.out(mixed.transpose(1, 2).flatten(2))
 
     def penalty(self, length: int) -> Tensor:
