@@ -84,7 +84,7 @@ def _write(folder: Path, count: int) -> list[Path]:
     for number in range(count):
         close = np.round(20 * np.exp(np.clip(np.cumsum(random.normal(0, 0.015, ROWS)), -2, 2)), 2)
         opened = np.round(close * (1 + random.normal(0, 0.005, ROWS)), 2)
-        pd.DataFrame({
-            "date": days, "open": opened, "high": np.maximum(opened, close) + 0.02, "low": np.minimum(opened, close) - 0.02, "close": close,
-            "volume": random.integers(100_000, 10_000_000, ROWS)}).round(2).to_csv(folder / f"{600_000 + number}.SH.csv", index=False)
+        high, low = np.round(np.maximum(opened, close) + 0.02, 2), np.round(np.minimum(opened, close) - 0.02, 2)
+        volume = random.integers(100_000, 10_000_000, ROWS)
+        pd.DataFrame({"date": days, "open": opened, "high": high, "low": low, "close": close, "volume": volume}).to_csv(folder / f"{600_000 + number}.SH.csv", index=False)
     return sorted(folder.glob("*.csv"))

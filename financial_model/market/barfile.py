@@ -25,25 +25,10 @@ Columns = dict[str, NDArray]
 
 def encode(columns: Mapping[str, NDArray]) -> bytes:
     """The CSV of checked columns (``date`` datetime64[s], the others float64); daily dates without a time."""
-    dates = columns["date"]
-    days = dates.astype("datetime64[D]")
-    arrays = [pa.array(days if (dates == days).all() else dates)]
-    arrays += [_array(values) for name, values in columns.items() if name != "date"]
-    table = pa.table(arrays, names=["date", *(name for name in columns if name != "date")])
-    stream = io.BytesIO()
-    stream.write((",".join(table.column_names) + "\n").encode())
-    pyarrow.csv.write_csv(table, stream, pyarrow.csv.WriteOptions(include_header=False, quoting_style="none", batch_size=16_384))
-    return stream.getvalue()
+    from financial_model.kernels import bar_text
 
-
-def _array(values: NDArray[np.float64]) -> pa.Array:
-    """Whole numbers as integers: written the same, without the search for the shortest decimal."""
-    missing = np.isnan(values)
-    if not missing.any() and (np.abs(values) < 2**53).all():
-        whole = values.astype(np.int64)
-        if (whole == values).all():
-            return pa.array(whole)
-    return pa.array(values, mask=missing)
+    names = [name for name in columns if name != "date"]
+    return ",".join(("date", *names)).encode() + b"\n" + bar_text.write(columns["date"], [columns[name] for name in names])
 
 
 def decode(path: Path, columns: Collection[str] | None = None) -> Columns:
@@ -51,9 +36,22 @@ def decode(path: Path, columns: Collection[str] | None = None) -> Columns:
 
     ``FileNotFoundError`` passes through: only the caller knows what a missing file means.
     """
+    from financial_model.kernels import bar_text
+
     raw = path.read_bytes()
-    header = raw[: raw.find(b"\n") if b"\n" in raw else len(raw)].decode("utf-8", "replace").strip().lstrip("\ufeff").split(",")
+    end = raw.find(b"\n") if b"\n" in raw else len(raw)
+    header = raw[:end].decode("utf-8", "replace").strip().lstrip("\ufeff").split(",")
     wanted = [name for name in header if columns is None or name in columns]
+    if len(set(header)) == len(header) and "date" in wanted and end + 1 < len(raw):
+        asked = np.array([name in wanted for name in header])
+        found = bar_text.read(raw[end + 1 :], len(header), dates=header.index("date"), wanted=asked)
+        if found is not None:
+            return {name: found[0] if name == "date" else found[1][header.index(name)] for name in wanted}
+    return _by_pyarrow(path, raw, header, wanted)
+
+
+def _by_pyarrow(path: Path, raw: bytes, header: list[str], wanted: list[str]) -> Columns:
+    """:func:`decode` of a file that somebody else may have written: quotes, other line ends, exponents."""
     types = {name: pa.timestamp("s") if name == "date" else pa.float64() for name in wanted}
     try:
         table = pyarrow.csv.read_csv(

@@ -80,8 +80,11 @@ def adjusted(frame: pd.DataFrame) -> pd.DataFrame:
 
 def interval(time: NDArray[np.datetime64] | pd.Series) -> int:
     """Seconds between neighbouring bars (the step met most often), at most 86,400: the value of daily bars; 0 for a single row."""
-    steps, counts = np.unique(np.diff(np.asarray(time, "datetime64[s]").astype(np.int64)), return_counts=True)
-    return 0 if not len(steps) else min(int(steps[counts.argmax()]), 86_400)
+    steps = np.diff(np.asarray(time, "datetime64[s]").astype(np.int64))
+    if not len(steps) or steps.min() >= 86_400:
+        return min(len(steps), 1) * 86_400
+    found, counts = np.unique(steps, return_counts=True)
+    return min(int(found[counts.argmax()]), 86_400)
 
 
 def _dates(column: pd.Series, name: str, at: NDArray) -> NDArray[np.datetime64]:
@@ -154,9 +157,11 @@ def _check_volume(columns: dict[str, NDArray[np.float64]], name: str, at: NDArra
             raise DataError("bars.negative_volume", name=name, line=int(at[row]), column=column, value=f"{values[row]:g}")
 
 
-def _ascending(time: NDArray, columns: dict[str, NDArray], name: str, at: NDArray) -> NDArray[np.int64]:
+def _ascending(time: NDArray, columns: dict[str, NDArray], name: str, at: NDArray) -> NDArray[np.int64] | slice:
     """Row order by date without exact repetitions; the same date with two contents is an error."""
-    order = np.arange(len(time)) if (np.diff(time) > np.timedelta64(0, "s")).all() else np.argsort(time, kind="stable")
+    if (time[1:] > time[:-1]).all():
+        return slice(None)
+    order = np.argsort(time, kind="stable")
     again = np.flatnonzero(time[order][1:] == time[order][:-1])
     for position in again:
         first, second = order[position], order[position + 1]

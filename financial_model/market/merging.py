@@ -23,27 +23,38 @@ def differs(old: pd.DataFrame, new: pd.DataFrame) -> bool:
 
     Prices to one part in a million, a factor of the source's own too; volume to one in a thousand (vendors round it).
     """
-    tail = old[old["date"] >= new["date"].min()].set_index("date")
-    again = new.set_index("date")
-    if not len(tail) or not tail.index.isin(again.index).all():
+    before, after = _arrays(old), _arrays(new)
+    if not len(after["date"]) or not len(before["date"]):
         return True
-    again = again.loc[tail.index]
-    for column in (*PRICES, *(("factor",) if "factor" in tail and "factor" in again else ())):
-        if (np.abs(again[column] - tail[column]) > _TOLERANCE * tail[column]).any():
+    kept = slice(int(np.searchsorted(before["date"], after["date"].min())), None)
+    order = np.argsort(after["date"], kind="stable")
+    again = order[np.minimum(np.searchsorted(after["date"], before["date"][kept], sorter=order), len(order) - 1)]
+    if not len(again) or (after["date"][again] != before["date"][kept]).any():
+        return True
+    for column in (*PRICES, *(("factor",) if "factor" in before and "factor" in after else ())):
+        if (np.abs(after[column][again] - before[column][kept]) > _TOLERANCE * before[column][kept]).any():
             return True
-    volume = np.abs(again["volume"].fillna(0) - tail["volume"])
-    return bool((volume > 1e-3 * tail["volume"] + 100).any())
+    volume = before["volume"][kept]
+    return bool((np.abs(np.nan_to_num(after["volume"][again]) - volume) > 1e-3 * volume + 100).any())
+
+
+def _arrays(table: pd.DataFrame) -> dict[str, np.ndarray]:
+    """The columns by name; a dozen arrays cost less than a table's own arithmetic on five rows."""
+    return {str(name): column.to_numpy() for name, column in table.items()}
 
 
 def merged(old: pd.DataFrame | None, new: pd.DataFrame) -> pd.DataFrame:
     """Stored rows followed by the new ones after them; stored rows never change."""
     if old is None:
         return new.copy()
-    later = new[new["date"] > old["date"].iloc[-1]]
-    table = pd.concat([old, later], ignore_index=True)
-    if "factor" in old and "factor" not in new:
-        table["factor"] = table["factor"].ffill()
-    return table
+    before, after = _arrays(old), _arrays(new)
+    later = after["date"] > before["date"][-1]
+    none = np.full(int(later.sum()), np.nan)
+    columns = {name: np.concatenate((values, after[name][later] if name in after else none)) for name, values in before.items()}
+    columns |= {name: np.concatenate((np.full(len(old), np.nan), after[name][later])) for name in after if name not in before}
+    if "factor" in before and "factor" not in after:
+        columns["factor"][len(old):] = before["factor"][-1]
+    return pd.DataFrame(columns)
 
 
 def finished(table: pd.DataFrame, events: Sequence[ExRights] | None, facts: Mapping[str, Sequence[tuple] | None],
@@ -52,27 +63,29 @@ def finished(table: pd.DataFrame, events: Sequence[ExRights] | None, facts: Mapp
 
     ``facts``: rows of ``schema.FACTS`` just delivered, None where the source said nothing; ``stored``: those delivered earlier.
     """
+    days = table["date"].to_numpy().astype("datetime64[D]")
     if events is not None:
-        days = table["date"].to_numpy().astype("datetime64[D]")
-        table["factor"] = backward_factors(days, table["close"].to_numpy(np.float64), table["volume"].fillna(0).to_numpy() > 0, events)
-    shares = _frame(facts.get("shares"), stored.get("shares"), ("date", "total_shares", "float_shares"))
-    for column in ("total_shares", "float_shares"):
-        _as_of(table, shares, "date", column)
-    _as_of(table, _frame(facts.get("book"), stored.get("book"), ("date", "announced", "book_per_share")), "announced", "book_per_share")
+        volume = np.nan_to_num(table["volume"].to_numpy(np.float64))
+        table["factor"] = backward_factors(days, table["close"].to_numpy(np.float64), volume > 0, events)
+    shares = _rows(facts.get("shares"), stored.get("shares"))
+    for place, column in enumerate(("total_shares", "float_shares"), start=1):
+        _as_of(table, days, [(row[0], row[place]) for row in shares], column)
+    _as_of(table, days, [(announced, value) for _, announced, value in _rows(facts.get("book"), stored.get("book"))], "book_per_share")
     return table
 
 
-def _frame(rows: Sequence[tuple] | None, stored: pd.DataFrame | None, columns: tuple[str, ...]) -> pd.DataFrame:
-    if rows is not None:
-        return pd.DataFrame(list(rows), columns=list(columns))
-    return stored if stored is not None else pd.DataFrame(columns=list(columns))
+def _rows(rows: Sequence[tuple] | None, stored: pd.DataFrame | None) -> Sequence[tuple]:
+    if rows is not None or stored is None:
+        return rows or ()
+    return list(stored.itertuples(index=False, name=None))
 
 
-def _as_of(table: pd.DataFrame, facts: pd.DataFrame, known_from: str, column: str) -> None:
-    """``column`` of ``table``: the newest fact known at the end of each day; NaN before the first. In place; left alone without facts."""
-    if not len(facts):
+def _as_of(table: pd.DataFrame, days: np.ndarray, facts: Sequence[tuple[str, float]], column: str) -> None:
+    """``column`` of ``table``: the newest of ``facts`` (known from, value) at the end of each day; NaN before the first. In place; left alone
+    without facts."""
+    if not facts:
         return
-    ordered = facts.sort_values(known_from, kind="stable")
-    since = ordered[known_from].to_numpy().astype("datetime64[D]")
-    values = np.concatenate(([np.nan], ordered[column].to_numpy(np.float64)))
-    table[column] = values[np.searchsorted(since, table["date"].to_numpy().astype("datetime64[D]"), side="right")]
+    ordered = sorted(facts, key=lambda fact: fact[0])
+    since = np.array([known_from for known_from, _ in ordered], "datetime64[D]")
+    values = np.array([np.nan, *(value for _, value in ordered)], np.float64)
+    table[column] = values[np.searchsorted(since, days, side="right")]

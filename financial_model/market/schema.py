@@ -9,7 +9,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 from financial_model.market.symbols import board, kind
@@ -71,7 +71,7 @@ def one(db: sqlite3.Connection, query: str, *values: Any) -> sqlite3.Row | None:
 def put_entry(db: sqlite3.Connection, entry: Entry, name: str = "") -> None:
     """Insert or replace what is known about a symbol's bars; its name stays unless a new one is given."""
     names = ("kind", "board", *(field.name for field in fields(entry)), "status", "reason", "updated", "name")
-    values = (kind(entry.symbol), board(entry.symbol), *astuple(entry), "ok", "", now(), name)
+    values = (kind(entry.symbol), board(entry.symbol), *(getattr(entry, field.name) for field in fields(entry)), "ok", "", now(), name)
     changes = ", ".join(f"{column}=excluded.{column}" for column in names if column not in ("symbol", "name"))
     db.execute(
         f"INSERT INTO symbols ({', '.join(names)}) VALUES ({','.join('?' * len(names))}) ON CONFLICT (symbol) DO UPDATE SET {changes},"

@@ -385,14 +385,24 @@ def test_unchanged_files_are_not_read_again(store, tmp_path):
     csv(tmp_path / "000001.csv", bars(30).assign(high=0.1))
     first = import_paths(store, [tmp_path])
     second = import_paths(store, [tmp_path])
-    assert second.unchanged == 2 and second.imported == [] and [entry.key for entry in second.refused] == [entry.key for entry in first.refused]
+    assert second.unchanged == 1 and second.imported == [] and [entry.key for entry in second.refused] == [entry.key for entry in first.refused]
     os.utime(tmp_path / "600519.csv")  # touched, same content
-    assert import_paths(store, [tmp_path]).unchanged == 2
+    assert import_paths(store, [tmp_path]).unchanged == 1
     csv(tmp_path / "600519.csv", bars(31))
     assert import_paths(store, [tmp_path]).imported == ["600519.SH"] and len(store.read_bars("600519")) == 31
     assert import_paths(store, [tmp_path], volume_unit="lots").unchanged == 0  # other settings, read again
     store.remove(["600519"])
     assert import_paths(store, [tmp_path], volume_unit="lots").imported == ["600519.SH"]
+
+
+def test_a_file_that_was_refused_is_refused_again(store, tmp_path):
+    csv(tmp_path / "000001.csv", bars(30).assign(high=0.1))
+    for _ in range(2):
+        report = import_paths(store, [tmp_path])
+        assert report.unchanged == 0
+        with pytest.raises(DataError) as error:
+            report.check()
+        assert error.value.key == "bars.high_below_low"
 
 
 def test_a_symbol_in_two_files_is_taken_once(store, tmp_path):

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -145,9 +147,11 @@ def import_industries(store: Store, path: Path, report: ImportReport | None = No
 def find_files(paths: Sequence[Path | str], *, own: Path | None = None) -> list[Path]:
     """Tables under files and folders: Parquet first (whole tables), then by name; hidden files and what a store at ``own`` wrote are left out."""
     found: list[Path] = []
-    ours = {(own / name).resolve() for name in ("training_data", "index_data", "panels", "symbols.csv")} if own is not None else set()
+    everything = {(own / name).resolve() for name in ("training_data", "index_data", "panels", "symbols.csv")} if own is not None else set()
     for given in map(Path, paths):
         if given.is_dir():
+            base = given.resolve()
+            ours = {path for path in everything if path.is_relative_to(base) or base.is_relative_to(path)}
             inside = [path for path in given.rglob("*") if path.suffix.lower() in (*SUFFIXES, ZIP) and path.is_file()
                       and not any(part.startswith((".", "~$")) for part in path.relative_to(given).parts)
                       and not (ours and ours & {path.resolve(), *path.resolve().parents})]
@@ -184,7 +188,7 @@ class _Import:
         memory = _Memory(self.store, self.path, settings)
         known = memory.recall()
         if known is not None:
-            self.report.unchanged += 1
+            self.report.unchanged += bool(known["symbols"] or not known["refused"])  # a file that gave nothing is refused again, not "unchanged"
             self.report.refused += [Refusal(**entry) for entry in known["refused"]]
             self.taken.update(dict.fromkeys(known["symbols"], self.path.name))
             yield 1.0
@@ -330,7 +334,7 @@ class _Memory:
 
     def __init__(self, store: Store, path: Path, settings: str):
         self.store, self.settings = store, settings
-        self.path, stat = str(path.resolve()), path.stat()
+        self.path, stat = os.path.join(_resolved(path.parent), path.name), path.stat()
         self.name, self.size, self.mtime = path, stat.st_size, stat.st_mtime_ns
 
     def recall(self) -> dict[str, Any] | None:
@@ -349,6 +353,11 @@ class _Memory:
         with self.store.connect() as db:
             db.execute("INSERT OR REPLACE INTO imports VALUES (?,?,?,?,?,?,?)",
                        (self.path, self.size, self.mtime, _hash(self.name), self.settings, result, now()))
+
+
+@lru_cache(maxsize=64)
+def _resolved(folder: Path) -> str:
+    return os.path.realpath(folder)
 
 
 def _hash(path: Path) -> str:

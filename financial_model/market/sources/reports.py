@@ -50,7 +50,7 @@ class ImportReport:
     rows: int = 0
     files: int = 0
     unchanged: int = 0
-    """Files that were imported before and not read again."""
+    """Files that were imported before and not read again. One that gave nothing then counts as refused again."""
     refused: list[Refusal] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     industries: int = 0

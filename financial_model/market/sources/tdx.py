@@ -44,17 +44,22 @@ T = TypeVar("T")
 
 
 class TdxSource:
-    """The hosts of ``settings``, or of ``server`` ("host:port,host:port"). ``interval``: day, 1m, 5m, 15m, 30m or 60m."""
+    """The hosts of ``settings``, or of ``server`` ("host:port,host:port"). ``interval``: day, 1m, 5m, 15m, 30m or 60m.
+
+    ``pause``: seconds between two requests of one connection; hosts cut off clients in a hurry."""
 
     name = "tdx"
     capabilities = Capabilities(markets=("SH", "SZ", "BJ"), minute=True, events=True, industries=True, shares=True, book=True, seconds_per_symbol=0.5)
 
-    def __init__(self, *, server: str = "", packets: str = "", interval: str = "day", settings: TdxSettings | None = None) -> None:
+    def __init__(self, *, server: str = "", packets: str = "", interval: str = "day", pause: float = TdxSettings.pause,
+                 settings: TdxSettings | None = None) -> None:
         settings = settings or TdxSettings()
         if server:
             settings = dataclasses.replace(settings, hosts=tuple(part.strip() for part in server.split(",") if part.strip()))
         if packets:
             settings = dataclasses.replace(settings, packets=tuple(int(char) for char in packets if char in "123"))
+        if pause != TdxSettings.pause:
+            settings = dataclasses.replace(settings, pause=min(max(float(pause), 0.0), 10.0))
         if interval not in INTERVALS:
             raise DataError("tdx.interval", value=interval, known=", ".join(INTERVALS))
         self.settings, self.interval, self.bar_seconds = settings, interval, SECONDS[interval]

@@ -31,7 +31,7 @@ class TdxSettings:
     packets: tuple[int, ...] = (1, 2, 3)
     connections: int = 4
     timeout: float = 5.0
-    pause: float = 0.02
+    pause: float = 0.012
     """Seconds between two requests of one connection."""
     failures: int = 2
     """In a row, before a host is put aside."""
