@@ -86,5 +86,6 @@ def _write(folder: Path, count: int) -> list[Path]:
         opened = np.round(close * (1 + random.normal(0, 0.005, ROWS)), 2)
         high, low = np.round(np.maximum(opened, close) + 0.02, 2), np.round(np.minimum(opened, close) - 0.02, 2)
         volume = random.integers(100_000, 10_000_000, ROWS)
-        pd.DataFrame({"date": days, "open": opened, "high": high, "low": low, "close": close, "volume": volume}).to_csv(folder / f"{600_000 + number}.SH.csv", index=False)
+        table = pd.DataFrame({"date": days, "open": opened, "high": high, "low": low, "close": close, "volume": volume})
+        table.to_csv(folder / f"{600_000 + number}.SH.csv", index=False)
     return sorted(folder.glob("*.csv"))
