@@ -14,6 +14,7 @@ import gradio as gr
 from financial_model import config as settings
 from financial_model.config import PRESETS, FieldSpec, Problem, RunConfig
 from financial_model.errors import ConfigError
+from financial_model.text import has
 from financial_model.ui.text import View, Words, escape, problem_text
 
 SECTIONS = (
@@ -50,8 +51,14 @@ def control(words: Words, spec: FieldSpec, value: Any, *, elem_id: str = "", pla
             min_width=130,
             elem_id=elem_id,
         )
-    shown = ", ".join(map(str, value)) if spec.kind is tuple else value
-    return words(gr.Textbox, text, value=shown, max_lines=1, min_width=150, elem_id=elem_id)
+    return words(gr.Textbox, text, value=written(spec, value), max_lines=1, min_width=150, elem_id=elem_id)
+
+
+def written(spec: FieldSpec, value: Any) -> Any:
+    """A value as its control shows it: what is written as one line of text is joined by commas."""
+    if spec.kind is not tuple:
+        return value
+    return list(value) if spec.choices else ", ".join(map(str, value))
 
 
 class Form:
@@ -77,7 +84,11 @@ class Form:
             gr.Radio,
             {"label": "ui.form.preset", "info": "ui.form.preset_info", "choices": [(f"ui.term.preset.{name}", name) for name in PRESETS]},
             value=preset,
+            elem_id=f"{name}-preset",
         )
+        self.preset_effect = gr.HTML(elem_id=f"{name}-preset-effect")
+        self.span: Any = None
+        """Presets of the first date, where the form has one."""
         with gr.Group():
             for row in essentials:
                 self._row([name for name in row if name not in hidden])
@@ -107,6 +118,9 @@ class Form:
         if not names:
             return
         with self._words(gr.Accordion, {"label": f"ui.form.{section}"}, open=False), gr.Group():
+            if "start" in names:
+                choices = [(f"ui.form.years.{years}", years) for years in ("1", "3", "5", "all")]
+                self.span = self._words(gr.Radio, {"label": "ui.form.span", "choices": choices}, value="all", elem_id=f"{self._name}-span")
             for place in range(0, len(names), 2):
                 self._row(names[place : place + 2])
 
@@ -120,6 +134,10 @@ class Form:
 
     def config(self, given: Sequence[Any], **overrides: Any) -> RunConfig:
         return settings.build({**self.values(given), **overrides})
+
+    def shown(self, name: str, value: Any) -> Any:
+        """A setting's value as the control of this form takes it."""
+        return written(self._specs[name], value)
 
     def preset_updates(self, preset: str) -> list[Any]:
         """One update per control: every setting that any preset touches takes the value of ``preset``."""
@@ -138,8 +156,12 @@ def problems_box(found: Sequence[Problem], view: View) -> str:
     return "".join(notes)
 
 
-def error_box(error: ConfigError, view: View) -> str:
-    return f'<div class="k-note bad"><span>{escape(error.message(view.language))}</span></div>'
+def error_box(form: str, error: ConfigError, view: View) -> str:
+    """A value that is no setting at all; its field is marked where the error names one."""
+    name = str(error.fields.get("name", ""))
+    marked = name if name.isidentifier() and has(f"form.{name}.label") else ""
+    style = f"<style>#{form}-set-{marked} {{ box-shadow: inset 3px 0 0 var(--k-red) !important; }}</style>" if marked else ""
+    return f'<div class="k-note bad"><span>{escape(error.message(view.language))}</span></div>{style}'
 
 
 def command(config: RunConfig) -> str:

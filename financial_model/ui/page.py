@@ -26,6 +26,7 @@ from financial_model.market.store import Store
 from financial_model.paths import Workspace
 from financial_model.serving.abilities import Abilities
 from financial_model.serving.jobs import JobService
+from financial_model.serving.probe import Prober
 from financial_model.serving.runs import RunInfo, RunStore
 from financial_model.serving.tasks import TASKS, JobContext
 from financial_model.ui.components import note
@@ -83,6 +84,7 @@ class Services:
         self.jobs = jobs or JobService(workspace, {**TASKS, "rank": _ranking, "forecast": self._forecast})
         self.runs: RunStore = self.jobs.runs
         self.store = Store(workspace.data_dir)
+        self.prober = Prober(workspace)
         self._lock = threading.Lock()
         self._taken = -SNAPSHOT_SECONDS
         self._snapshot: Snapshot | None = None

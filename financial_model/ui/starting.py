@@ -1,4 +1,4 @@
-"""The left half of both training tabs: the form, what is wrong with it, the same as a command, and the start.
+"""The left half of both training tabs: the form, what is wrong with it, what the run will be, the same as a command, and the start.
 
 In: the page, the panel that will show the run, the settings of the tab. Out: a submitted job. The training itself is the job service's.
 """
@@ -12,11 +12,14 @@ import gradio as gr
 
 from financial_model import config as settings
 from financial_model.config import RunConfig
-from financial_model.errors import ConfigError
+from financial_model.errors import ConfigError, KairosError
 from financial_model.market import symbols
-from financial_model.ui import forms
+from financial_model.serving.outline import outline
+from financial_model.ui import before, forms
 from financial_model.ui.choosing import run_choices
-from financial_model.ui.page import Page
+from financial_model.ui.components import note
+from financial_model.ui.page import Page, Snapshot
+from financial_model.ui.saving import SavedForms
 from financial_model.ui.text import View
 from financial_model.ui.training import TrainingPanel
 
@@ -33,28 +36,42 @@ def resolve_symbols(text: str, names: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
+Asked = dict[str, Any]
+"""What the card before the start is about: ``flat`` settings and the ``key`` of their shape."""
+
+
 class TrainingForm:
-    """Essentials, accordions, problems, command, start."""
+    """Presets, essentials, accordions, what the run will be, problems, command, saved forms, start."""
 
     def __init__(
         self, page: Page, panel: TrainingPanel, name: str, *, essentials: Sequence[Sequence[str]], fixed: Mapping[str, Any], values: Mapping[str, Any]
     ) -> None:
         self.page, self.panel, self.name = page, panel, name
-        self.form = forms.Form(page.words, name=name, essentials=essentials, fixed=fixed, values=values)
+        self.form = form = forms.Form(page.words, name=name, essentials=essentials, fixed=fixed, values=values)
+        self.asked = gr.State(None)
         self.problems = gr.HTML(elem_id=f"{name}-problems")
         self.start = page.words(gr.Button, {"value": "ui.train.start"}, variant="primary", elem_id=f"{name}-start")
+        self.before = gr.HTML(elem_id=f"{name}-before")
+        SavedForms(page, name, form)
         with page.words(gr.Accordion, {"label": "ui.form.command"}, open=False):
-            self.command = gr.Textbox(show_label=False, interactive=False, lines=2, buttons=["copy"], elem_classes=["k-command"])
-        form = self.form
+            self.command = gr.Textbox(
+                show_label=False, interactive=False, lines=2, buttons=["copy"], elem_classes=["k-command"], elem_id=f"{name}-command"
+            )
         page.on(form.preset.input, lambda view, preset: form.preset_updates(preset), [form.preset], form.inputs)
+        page.on(
+            [page.preferences.change, form.preset.change], lambda view, preset: before.preset_line(view, preset), [form.preset], [form.preset_effect]
+        )
+        if form.span is not None:
+            page.on(form.span.input, self._span, [form.span], [form.controls["start"]])
         page.on(
             [page.preferences.change, *(control.change for control in form.inputs)],
             self._look,
             form.inputs,
-            [self.problems, self.command],
+            [self.problems, self.command, self.before, self.asked],
             trigger_mode="always_last",
             queue=False,
         )
+        page.live(f"{name}.before", [self.before], self._version, self._draw, [self.asked])
         page.on_and_refresh(self.start.click, self._submit, form.inputs, [panel.picker], trigger_mode="once")
 
     def config(self, given: Sequence[Any]) -> RunConfig:
@@ -65,13 +82,49 @@ class TrainingForm:
             flat["symbols"] = resolve_symbols(text, self.page.services.names())
         return settings.build(flat)
 
+    # ------------------------------------------------------------ before the start
     def _look(self, view: View, *given: Any) -> list[Any]:
         try:
             config = self.config(given)
         except ConfigError as error:
-            return [forms.error_box(error, view), ""]
-        return [forms.problems_box(settings.problems(config), view), forms.command(config)]
+            return [forms.error_box(self.name, error, view), "", "", None]
+        found = settings.problems(config)
+        flat = settings.flatten(config)
+        box = forms.problems_box(found, view) + before.field_marks(self.name, found, view)
+        if any(not problem.warning for problem in found):
+            return [box, forms.command(config), "", None]
+        return [box, forms.command(config), *self._outlined(view, flat)]
 
+    def _outlined(self, view: View, flat: Mapping[str, Any]) -> tuple[str, Asked | None]:
+        """The card, and what it is about; nothing while there are no data, one sentence where they do not fit."""
+        services = self.page.services
+        if not services.snapshot().market.get("stocks"):
+            return "", None
+        config = settings.build(flat)
+        try:
+            found = outline(services.store, config)
+        except KairosError as error:
+            return note(error.message(view.language), "bad"), None
+        config = settings.resolve(config, found.stocks)
+        key = services.prober.want(config, found.inputs)
+        return before.card(view, found, services.prober.known(key)), {"flat": flat, "key": key}
+
+    def _version(self, snapshot: Snapshot, asked: Asked | None) -> Any:
+        known = self.page.services.prober.known(asked["key"]) if asked else None
+        return asked and (asked["key"], str(known)), snapshot.market.get("stocks"), snapshot.market.get("rows")
+
+    def _draw(self, view: View, snapshot: Snapshot, asked: Asked | None) -> list[Any]:
+        return [self._outlined(view, asked["flat"])[0] if asked else gr.skip()]
+
+    def _span(self, view: View, years: str) -> Any:
+        """The first date for so many years up to the newest bar; all of them with no first date."""
+        last = str(self.page.services.snapshot().market.get("last") or "")[:10]
+        if years == "all" or not last:
+            return gr.update(value="")
+        day = "28" if last[5:] == "02-29" else last[8:]
+        return gr.update(value=f"{int(last[:4]) - int(years):04d}-{last[5:7]}-{day}")
+
+    # ------------------------------------------------------------ the start
     def _submit(self, view: View, *given: Any) -> Any:
         config = self.config(given)
         settings.check(config)

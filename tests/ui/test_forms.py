@@ -6,6 +6,7 @@ import pytest
 from financial_model import config
 from financial_model.errors import ConfigError
 from financial_model.ui import forms
+from financial_model.ui.saving import updates
 from financial_model.ui.starting import resolve_symbols
 from financial_model.ui.tabs import basic, conditional
 from financial_model.ui.text import Words
@@ -86,3 +87,11 @@ def test_a_run_belongs_to_exactly_one_training_tab():
 
     for condition in config.CONDITION_MODES:
         assert basic.belongs(Run(condition)) != conditional.belongs(Run(condition))
+
+
+def test_a_saved_form_comes_back_into_its_controls_and_what_no_longer_fits_is_left_alone():
+    with gr.Blocks():
+        form = forms.Form(Words("en"), name="basic", essentials=(("name", "backbone"),), fixed={})
+    found = dict(zip(form.names, updates(form, {"epochs": 7, "groups": ["price"], "symbols": ["600519.SH"], "backbone": "gone"}), strict=True))
+    assert found["epochs"]["value"] == 7 and found["groups"]["value"] == ["price"] and found["symbols"]["value"] == "600519.SH"
+    assert "value" not in found["backbone"] and "value" not in found["dropout"]
