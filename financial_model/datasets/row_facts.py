@@ -17,6 +17,7 @@ from financial_model.datasets.panel import ORACLE_HORIZONS
 from financial_model.datasets.splits import iso
 from financial_model.errors import DataError
 from financial_model.features.labels import OPENS_AT_LIMIT_DOWN, OPENS_AT_LIMIT_UP, TRADES
+from financial_model.market.bars import interval
 from financial_model.market.rules import price_limit, round_half_up
 from financial_model.market.symbols import board
 
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
     from financial_model.market.bars import PackedBars
 
 VOLATILITY_BARS, VOLATILITY_FLOOR = 21, 0.002
+"""Bars it is measured over; the least there is for daily bars."""
 _FIRST_RETURNS, _TYPICAL_VOLATILITY = 5, 0.02
+_SPACING_BARS = 500
+"""Bars of the first stock that tell how far bars lie apart."""
 
 
 def price_columns(bars: PackedBars) -> NDArray[np.float64]:
@@ -39,11 +43,21 @@ def price_columns(bars: PackedBars) -> NDArray[np.float64]:
     return np.column_stack([np.log(adjusted), bars.close, bars.open])
 
 
+def volatility_scale(time: NDArray[np.int64], offsets: NDArray[np.int64]) -> float:
+    """What the floor of a volatility is multiplied with: 1 for daily bars, the square root of the share of a day for shorter ones.
+
+    A one-minute return is about a thirtieth of a daily one: with the daily floor every quiet minute would look alike.
+    """
+    seconds = interval(time[:min(int(offsets[1]), _SPACING_BARS)].astype("datetime64[s]")) if len(offsets) > 1 else 0
+    return (seconds / 86_400) ** 0.5 if seconds else 1.0
+
+
 @numba.njit(cache=True, nogil=True)
-def trailing_volatility(log_close, offsets):
+def trailing_volatility(log_close, offsets, scale=1.0):
     """[rows] float32 standard deviation of the last 21 log returns (of those there are; 0.02 before the fifth), at least 0.002.
 
-    Each row is summed on its own: later bars cannot change it, not even in the last bit.
+    ``scale`` multiplies these two figures for bars that are not daily (:func:`volatility_scale`). Each row is summed on its own: later bars cannot
+    change it, not even in the last bit.
     """
     result = np.empty(log_close.shape[0], np.float32)
     for stock in range(offsets.shape[0] - 1):
@@ -51,14 +65,14 @@ def trailing_volatility(log_close, offsets):
         for row in range(first, offsets[stock + 1]):
             count = min(row - first, VOLATILITY_BARS)
             if count < _FIRST_RETURNS:
-                result[row] = _TYPICAL_VOLATILITY
+                result[row] = _TYPICAL_VOLATILITY * scale
                 continue
             mean = (log_close[row] - log_close[row - count]) / count
             total = 0.0
             for k in range(row - count + 1, row + 1):
                 distance = log_close[k] - log_close[k - 1] - mean
                 total += distance * distance
-            result[row] = max(np.sqrt(total / (count - 1)), VOLATILITY_FLOOR)
+            result[row] = max(np.sqrt(total / (count - 1)), VOLATILITY_FLOOR * scale)
     return result
 
 

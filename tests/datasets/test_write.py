@@ -8,7 +8,7 @@ import pytest
 
 from financial_model.datasets import write
 from financial_model.datasets.panel import open_panel
-from financial_model.datasets.row_facts import tradable_flags, trailing_volatility
+from financial_model.datasets.row_facts import tradable_flags, trailing_volatility, volatility_scale
 from financial_model.errors import DataError, StorageError
 from financial_model.features.labels import OPENS_AT_LIMIT_DOWN, OPENS_AT_LIMIT_UP, TRADES
 from tests.datasets.builders import DAY, FIRST, make_bars, make_panel
@@ -39,6 +39,17 @@ class TestVolatility:
         volatility = trailing_volatility(np.zeros(30), np.array([0, 30]))
         np.testing.assert_allclose(volatility[:5], 0.02)
         np.testing.assert_allclose(volatility[5:], 0.002)
+
+
+    def test_of_minutes_is_measured_in_minutes(self):
+        daily, minutes = np.arange(30) * 86_400, np.arange(30) * 60
+        offsets = np.array([0, 30])
+        assert volatility_scale(daily, offsets) == 1.0, "daily bars stay bit for bit what they were"
+        scale = volatility_scale(minutes, offsets)
+        assert scale == pytest.approx((1 / 1440) ** 0.5)
+        log_close = 4e-4 * np.random.default_rng(0).standard_normal(30).cumsum()
+        quiet = trailing_volatility(log_close, offsets, scale)
+        assert 0.002 * scale < quiet[25] < 0.002, "the daily floor would hide what a minute does"
 
 
 class TestTradable:
