@@ -10,8 +10,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from financial_model.evaluation.significance import expected_best_sharpe
-
 RANKABLE = {"rank_ic": 1, "ic": 1, "icir": 1, "time_rank_ic": 1, "time_ic": 1, "direction": 1, "balanced_accuracy": 1, "macro_f1": 1,
             "mae_percent": -1, "rmse_percent": -1, "pinball": -1}
 """Figures a table can be ranked by; 1: the higher the better."""
@@ -84,6 +82,8 @@ def _luck(table: Mapping[str, Any], trials: int) -> dict[str, Any] | None:
 
     The spread of a lead is read off its paired interval; the formula is that of the deflated Sharpe ratio, which asks nothing but a spread.
     """
+    from financial_model.evaluation.significance import expected_best_sharpe  # brings scipy: the page lists figures to rank by without it
+
     leader = next((row for row in table["rows"] if row["kind"] == "model" and row["place"]), None)
     paired = leader["difference"].get(table["rank_by"]) if leader else None
     if not leader or not paired or paired["interval"] is None or not _known(paired["value"]):

@@ -15,7 +15,6 @@ import numpy as np
 
 from financial_model.config import RANK_NAMES
 from financial_model.errors import DataError
-from financial_model.evaluation.significance import deflated_sharpe
 from financial_model.paths import Workspace
 from financial_model.serving import trials
 from financial_model.serving.runs import RunInfo
@@ -67,6 +66,8 @@ def _names(panel: Panel) -> float:
 
 def _portfolios(known: dict[str, dict[str, Any]], trials_so_far: int) -> dict[str, Any]:
     """The stored backtests, deflated by how many were tried and how far their Sharpe ratios lie apart."""
+    from financial_model.evaluation.significance import deflated_sharpe
+
     series = {run: trials.returns_by_time(entry)[1] for run, entry in known.items()}
     variance = _variance([_ratio(values) for values in series.values()])
     return {run: {
@@ -78,6 +79,7 @@ def _portfolios(known: dict[str, dict[str, Any]], trials_so_far: int) -> dict[st
 
 
 def _signs(forecasts: dict[str, Any], panel: Panel, trials_so_far: int) -> dict[str, Any]:
+    from financial_model.evaluation.significance import deflated_sharpe
     from financial_model.evaluation.timing import follow
 
     once = {run: follow(forecast, panel, label) for run, (forecast, label) in forecasts.items()}

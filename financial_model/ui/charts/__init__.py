@@ -4,6 +4,7 @@ Live curves are in ``curves.py``.
 """
 
 from financial_model.ui.charts.base import ACCENT, GOLD, GREEN, GREY, MAX_POINTS, PALETTE, RED, rise_and_fall
+from financial_model.ui.charts.comparison import comparison
 from financial_model.ui.charts.evaluation import calibration, group_bars, ic_series, predicted_actual
 from financial_model.ui.charts.forecast import candles
 from financial_model.ui.charts.portfolio import equity, industries
@@ -19,6 +20,7 @@ __all__ = [
     "RED",
     "calibration",
     "candles",
+    "comparison",
     "equity",
     "group_bars",
     "heatmap",

@@ -13,6 +13,7 @@ import gradio as gr
 from financial_model.serving.runs import RunInfo
 from financial_model.ui import components, downloads, results
 from financial_model.ui.choosing import pick, run_choices, setting
+from financial_model.ui.comparison import ComparisonView
 from financial_model.ui.page import Page, Snapshot
 from financial_model.ui.tabs import frame
 from financial_model.ui.text import View, count, escape, number, percent
@@ -40,6 +41,7 @@ class RunsTab:
                         self.card = gr.HTML(elem_id="runs-card")
                     with gr.Column(scale=4, min_width=320):
                         self._build_actions()
+            ComparisonView(page)
             self._connect()
 
     def _build_actions(self) -> None:

@@ -1,0 +1,204 @@
+"""Comparing models: runs that exist, or models to be trained, on one split in one table, with its figure and its files.
+
+In: the page. Out: components of the Runs tab. The work is a job; what it made is kept with the runs and drawn here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gradio as gr
+
+from financial_model import config as settings
+from financial_model.config import BACKBONES, PRESETS
+from financial_model.errors import ConfigError
+from financial_model.evaluation.comparison import RANKABLE
+from financial_model.serving.runs import RunInfo
+from financial_model.ui import asking, charts, components, downloads
+from financial_model.ui.choosing import run_choices
+from financial_model.ui.page import Page, Snapshot
+from financial_model.ui.text import View, escape
+
+KIND = "compare"
+NAME = "compare"
+
+
+class ComparisonView:
+    """What to compare, start and stop, and the table."""
+
+    def __init__(self, page: Page) -> None:
+        self.page, words = page, page.words
+        with words(gr.Accordion, {"label": "ui.compare.title"}, open=False, elem_id="compare"):
+            words(gr.HTML, {"value": "ui.compare.lead"}, html_template='<p class="k-lead">${value}</p>')
+            with gr.Row():
+                self.runs = words(
+                    gr.Dropdown, {"label": "ui.compare.runs", "info": "ui.compare.runs_info"}, choices=[], value=[], multiselect=True,
+                    filterable=False, elem_id="compare-runs",
+                )
+                models = [(f"ui.term.backbone.{name}", name) for name in BACKBONES]
+                self.models = words(
+                    gr.Dropdown, {"label": "ui.compare.models", "info": "ui.compare.models_info", "choices": models}, value=[], multiselect=True,
+                    filterable=False, elem_id="compare-models",
+                )
+            with gr.Row(equal_height=True):
+                self.like = words(
+                    gr.Dropdown, {"label": "ui.compare.like", "info": "ui.compare.like_info"}, choices=_presets(page.words.language), value="quick",
+                    filterable=False, elem_id="compare-like",
+                )
+                ranks = [(f"compare.metric.{name}", name) for name in RANKABLE]
+                self.rank_by = words(
+                    gr.Dropdown, {"label": "ui.compare.rank_by", "choices": ranks}, value="rank_ic", filterable=False, elem_id="compare-rank",
+                )
+                self.start = words(gr.Button, {"value": "ui.compare.start"}, variant="primary", elem_id="compare-start")
+                self.stop = words(gr.Button, {"value": "ui.train.stop"}, variant="stop", elem_id="compare-stop")
+            self.status = gr.HTML(elem_id="compare-status")
+            self._build_answer()
+        self._connect()
+
+    def _build_answer(self) -> None:
+        words = self.page.words
+        with gr.Row(equal_height=True):
+            self.picker = words(gr.Dropdown, {"label": "ui.compare.shown"}, choices=[], value=None, filterable=False, elem_id="compare-pick")
+            self.resume = words(gr.Button, {"value": "ui.compare.resume"}, size="sm", elem_id="compare-resume")
+            self.csv = words(gr.DownloadButton, {"label": "ui.compare.csv"}, size="sm", elem_id="compare-csv")
+            self.html = words(gr.DownloadButton, {"label": "ui.compare.html"}, size="sm", elem_id="compare-html")
+        self.card = gr.HTML(elem_id="compare-card")
+        self.plot = gr.Plot(show_label=False, visible=False, elem_id="compare-plot")
+
+    def _connect(self) -> None:
+        page = self.page
+        page.live("compare.choices", [self.runs, self.like], _choices_version, self._draw_choices, [self.runs, self.like])
+        page.live("compare.status", [self.status, self.stop], lambda snapshot: asking.version(_job(snapshot)), self._draw_status)
+        page.live("compare.answer", [self.picker, self.resume, self.csv, self.html, self.card, self.plot], self._version, self._draw, [self.picker])
+        page.refresh_on(self.picker.input)
+        page.on_and_refresh(self.start.click, self._start, [self.runs, self.models, self.like, self.rank_by], [self.picker], trigger_mode="once")
+        page.on_and_refresh(self.stop.click, self._stop)
+        page.on_and_refresh(self.resume.click, self._resume, [self.picker], trigger_mode="once")
+
+    # ------------------------------------------------------------ acting
+    def _start(self, view: View, runs: Sequence[str] | None, models: Sequence[str] | None, like: str | None, rank_by: str | None) -> Any:
+        from financial_model.serving import compare
+
+        services = self.page.services
+        snapshot = services.snapshot(fresh=True)
+        if models and not snapshot.market.get("stocks"):
+            raise ConfigError("ui.train.no_data")
+        if _busy(_job(snapshot)):
+            raise ConfigError("ui.compare.busy")
+        config = self._settings(like, models)
+        begun = compare.begin(services.workspace, config, models or (), runs=runs or (), rank_by=rank_by or "rank_ic")
+        services.jobs.submit(KIND, comparison=begun.id)
+        gr.Info(view.word("ui.compare.queued", name=begun.id))
+        return gr.update(choices=self._choices(), value=begun.id)
+
+    def _settings(self, like: str | None, models: Sequence[str] | None) -> Any:
+        """The settings all trained models share: those of a run, so that they are tested beside it, or a preset."""
+        if not models:
+            return None
+        if like in PRESETS or not like:
+            return settings.build({"name": NAME}, preset=like or "quick")
+        return settings.build({"name": NAME}, base=self.page.services.runs.info(like).run_config())
+
+    def _stop(self, view: View) -> None:
+        job = _job(self.page.services.snapshot(fresh=True))
+        if job is not None and _busy(job):
+            self.page.services.jobs.stop(job["id"])
+
+    def _resume(self, view: View, wanted: str | None) -> None:
+        from financial_model.serving import compare
+
+        if _busy(_job(self.page.services.snapshot(fresh=True))):
+            raise ConfigError("ui.compare.busy")
+        self.page.services.jobs.submit(KIND, comparison=compare.find(self.page.services.workspace, wanted or "-").id)
+
+    # ------------------------------------------------------------ following
+    def _draw_choices(self, view: View, snapshot: Snapshot, runs: Sequence[str] | None, like: str | None) -> list[Any]:
+        tested = _tested(snapshot)
+        known = {run.id for run in tested}
+        kept = like if like in known or like in PRESETS else "quick"
+        return [
+            gr.update(choices=run_choices(tested, view), value=[run for run in runs or () if run in known]),
+            gr.update(choices=[*_presets(view.language), *run_choices(tested, view)], value=kept),
+        ]
+
+    def _draw_status(self, view: View, snapshot: Snapshot) -> list[Any]:
+        job = _job(snapshot)
+        shown = "" if job is None or asking.finished(job) else components.progress(view, job, None)
+        return [shown, gr.update(interactive=_busy(job))]
+
+    def _version(self, snapshot: Snapshot, wanted: str | None) -> Any:
+        from financial_model.serving import compare
+
+        root = self.page.services.workspace.checkpoint_dir / compare.FOLDER
+        return wanted, downloads.file_stamp(root), downloads.file_stamp(root / (wanted or "-") / compare.TABLE), asking.version(_job(snapshot))
+
+    def _draw(self, view: View, snapshot: Snapshot, wanted: str | None) -> list[Any]:
+        from financial_model.evaluation.comparison_report import render_comparison
+        from financial_model.serving import compare
+
+        known = compare.listed(self.page.services.workspace)
+        shown = next((entry for entry in known if entry.id == wanted), known[0] if known else None)
+        table = compare.table_of(shown) if shown else None
+        picker = gr.update(choices=[entry.id for entry in known], value=shown.id if shown else None)
+        off, hidden = gr.update(value=None, interactive=False), gr.update(visible=False)
+        resume = gr.update(interactive=shown is not None and table is None and not _busy(_job(snapshot)))
+        if shown is None or table is None:
+            return [picker, resume, off, off, components.empty(view, "ui.compare.empty") if shown is None else "", hidden]
+        return [
+            picker,
+            resume,
+            gr.update(value=downloads.csv(compare.frame(table), f"{shown.id}.csv"), interactive=True),
+            gr.update(value=downloads.text(render_comparison(table, view.language), f"{shown.id}.html"), interactive=True),
+            card(view, table),
+            gr.update(value=charts.comparison(table, view), visible=True),
+        ]
+
+    def _choices(self) -> list[str]:
+        from financial_model.serving import compare
+
+        return [entry.id for entry in compare.listed(self.page.services.workspace)]
+
+
+def card(view: View, table: Mapping[str, Any]) -> str:
+    """The ranked table, what it says, what following it would have earned, and on what it rests."""
+    from financial_model.evaluation import comparison_report as report
+
+    rows = [[str(row["place"] or "–"), escape(report.row_name(row, view.language)), *map(escape, report.text_cells(row, table, view.language))]
+            for row in table["rows"]]
+    said = "".join(components.note(text, components.LEVELS.get(item["level"], ""))
+                   for item, text in zip(table["verdict"], report.sentences(table, view.language), strict=True))
+    failed = "".join(components.note(text, "bad") for text in report.failures(table, view.language))
+    earned = [[escape(report.row_name(row, view.language)), *map(escape, report.returns_cells(row))] for row in table["rows"] if row.get("returns")]
+    returns = ""
+    if earned:
+        head = ["", *(view.word(f"compare.returns.{name}") for name in report.RETURNS)]
+        returns = f'{components.table(head, earned)}<p class="k-lead">{escape(report.returns_help(table, view.language))}</p>'
+    basis = "".join(f"<div><i>{escape(name)}</i>: {escape(value)}</div>" for name, value in report.basis(table, view.language))
+    title = f'<b class="k-title">{escape(table["id"])}</b>'
+    return (f'<div class="k-card">{title}{components.table(["#", *report.headings(table, view.language)], rows, own=1)}{said}{failed}'
+            f'<div style="height:12px"></div>{returns}<div class="k-lead" style="margin-top:8px">{basis}</div></div>')
+
+
+def _presets(language: str) -> list[tuple[str, str]]:
+    from financial_model.text import translate
+
+    return [(translate(f"ui.term.preset.{name}", language), name) for name in PRESETS]
+
+
+def _tested(snapshot: Snapshot) -> list[RunInfo]:
+    """Runs with a test result: only those can be compared."""
+    return [run for run in snapshot.runs if run.metrics and not run.active]
+
+
+def _choices_version(snapshot: Snapshot, runs: Sequence[str] | None, like: str | None) -> Any:
+    return tuple(run.id for run in _tested(snapshot))
+
+
+def _job(snapshot: Snapshot) -> dict[str, Any] | None:
+    """The newest comparison that was asked for since the server began."""
+    return next((job for job in snapshot.jobs if job["kind"] == KIND), None)
+
+
+def _busy(job: Mapping[str, Any] | None) -> bool:
+    return job is not None and job["state"] in ("queued", "preparing", "running", "stopping")
