@@ -1,6 +1,6 @@
 """Kairos in the browser: arguments -> build -> launch.
 
-python app.py [--host H] [--port P] [--data-dir D] [--checkpoint-dir C] [--auth USER:PASS] [--language zh|en]
+python app.py [--host H | --listen] [--port P] [--data-dir D] [--checkpoint-dir C] [--auth USER:PASS] [--language zh|en]
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     defaults = Workspace()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--listen", action="store_true", help="answer other machines too (the same as --host 0.0.0.0); needs --auth")
     parser.add_argument("--port", type=int, default=7860)
     parser.add_argument("--data-dir", type=Path, default=defaults.data_dir)
     parser.add_argument("--checkpoint-dir", type=Path, default=defaults.checkpoint_dir)
@@ -50,7 +51,8 @@ def main(arguments: list[str]) -> int:
         from financial_model.ui.app import launch
 
         workspace = Workspace(data_dir=options.data_dir, checkpoint_dir=options.checkpoint_dir)
-        served = launch(options.host, options.port, workspace=workspace, auth=credentials(options.auth), language=options.language)
+        host = "0.0.0.0" if options.listen else options.host
+        served = launch(host, options.port, workspace=workspace, auth=credentials(options.auth), language=options.language)
     except KairosError as error:
         logger.error("%s", error.message(language))
         return 2

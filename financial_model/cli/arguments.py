@@ -214,8 +214,11 @@ def _machine_commands(command: Any, words: _Words) -> None:
 
     parser = command("serve")
     parser.add_argument("--host", default="127.0.0.1", metavar="HOST", help=words("flag.host"))
+    parser.add_argument("--listen", action="store_true", help=words("flag.listen"))
     parser.add_argument("--port", type=int, default=7860, metavar="PORT", help=words("flag.port"))
     parser.add_argument("--auth", default="", metavar="USER:PASS", help=words("flag.auth"))
+
+    command("mcp")
 
 
 def _source(parser: Parser, words: _Words) -> None:

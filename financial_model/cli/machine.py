@@ -1,4 +1,4 @@
-"""``models``, ``features``, ``doctor``, ``serve``: what this installation can do, and opening the page.
+"""``models``, ``features``, ``doctor``: what this installation can do.
 
 In: parsed arguments. Out: an :class:`Answer`.
 """
@@ -6,16 +6,12 @@ In: parsed arguments. Out: an :class:`Answer`.
 from __future__ import annotations
 
 import argparse
-import contextlib
-import sys
-import time
 from typing import Any
 
 from financial_model import __version__, config
 from financial_model.cli.arguments import workspace_of
 from financial_model.cli.output import Answer, Output, table
-from financial_model.cli.training import stopping
-from financial_model.errors import ConfigError, KairosError
+from financial_model.errors import KairosError
 from financial_model.paths import Workspace
 
 
@@ -123,27 +119,3 @@ def _doctor_lines(data: dict[str, Any], output: Output) -> list[str]:
 
 def _pad(rows: list[list[str]]) -> int:
     return max(len(row[0]) for row in rows)
-
-
-def serve(arguments: argparse.Namespace, output: Output) -> Answer:
-    """Open the page and stay until Ctrl-C."""
-    from financial_model.ui.app import launch
-
-    user, separator, password = arguments.auth.partition(":")
-    if arguments.auth and not (separator and user and password):
-        raise ConfigError("cli.serve.bad_auth")
-    if not 0 < arguments.port < 65536:
-        raise ConfigError("cli.serve.bad_port", port=arguments.port)
-    with contextlib.redirect_stdout(sys.stderr):  # gradio talks when it closes, and standard output holds our answer alone
-        served = launch(arguments.host, arguments.port, workspace=workspace_of(arguments), auth=(user, password) if arguments.auth else None,
-                        language=arguments.language if arguments.language_given else None)
-        if served.port != arguments.port:
-            output.note(output.word("cli.serve.other_port", wanted=arguments.port, port=served.port))
-        output.note(output.word("cli.serve.open", url=served.url))
-        try:
-            with stopping(output) as stop:
-                while not stop.is_set():
-                    time.sleep(0.2)
-        finally:
-            served.close()
-    return Answer({"url": served.url, "port": served.port}, [output.word("cli.serve.closed")])

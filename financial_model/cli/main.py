@@ -23,7 +23,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "backtest": ("backtest", "backtest"), "recover": ("recovery", "recover"), "compare": ("comparing", "compare"),
     "predict": ("forecasting", "predict"), "rank": ("forecasting", "rank"),
     "orders": ("orders", "orders"), "journal": ("journal", "journal"),
-    "models": ("machine", "models"), "features": ("machine", "features"), "doctor": ("machine", "doctor"), "serve": ("machine", "serve"),
+    "models": ("machine", "models"), "features": ("machine", "features"), "doctor": ("machine", "doctor"), "serve": ("serving", "serve"),
+    "mcp": ("serving", "mcp"),
     "demo": ("demo", "demo"),
 }
 """Command -> module of this package and function ``(arguments, output) -> Answer``; loaded when it is called for."""

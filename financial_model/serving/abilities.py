@@ -37,7 +37,7 @@ AT_ONCE, WAITING = 2, 8
 RETRY_SECONDS = 5
 ANALYSIS_SECONDS = 60.0
 """How long a caller waits for a look at the universe before he gets the job instead."""
-SUBMITTABLE = ("train", "resume", "evaluate", "download", "analyze", "integrity")
+SUBMITTABLE = ("train", "resume", "evaluate", "backtest", "download", "analyze", "integrity")
 """Kinds of jobs that can be started from outside: all that take no path."""
 _BULKY = ("table", "missing", "correlation", "coverage", "regimes")
 """Parts of an analysis that grow with the market; left out of its digest."""
@@ -144,6 +144,13 @@ class Abilities:
         return held if held is not None and (held["stocks"], held["rows"]) == (market["stocks"], market["rows"]) else None
 
     # ------------------------------------------------------------ forecasts
+    def newest_run(self) -> str:
+        """The newest run that can forecast. ``NotFoundError`` while there is none."""
+        found = next((run.id for run in self.runs.list() if run.checkpoints and not run.active), None)
+        if found is None:
+            raise NotFoundError("api.no_model")
+        return found
+
     def predict(self, run: str, symbol: str, as_of: str = "", days: int = 0, checkpoint: str = "", language: str = "en") -> dict[str, Any]:
         """The days after ``as_of`` (default: the newest bar) for one stock: median, ranges, chances, and what a reader must know first."""
         _within("days", days, 0, settings.MAX_HORIZON)

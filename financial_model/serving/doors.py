@@ -9,19 +9,27 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from financial_model.serving import api
+from mcp.server.transport_security import TransportSecuritySettings
+
+from financial_model.serving import api, tools
 from financial_model.serving.abilities import Abilities
 from financial_model.serving.access import Guard, Sessions
 
+GUARDED = TransportSecuritySettings(enable_dns_rebinding_protection=False)
+"""Host and origin are looked at by our own guard, for every door alike."""
+
 
 @asynccontextmanager
-async def opened(app: Any, abilities: Abilities, credentials: tuple[str, str] | None) -> AsyncIterator[None]:
+async def opened(app: Any, abilities: Abilities, credentials: tuple[str, str] | None, language: str = "en") -> AsyncIterator[None]:
     """To be entered while ``app`` (a Gradio ``App``) starts, before its first request; what MCP keeps running ends with it."""
     sessions = Sessions()
     app.tokens = sessions  # Gradio's own logins end, too
     app.mount(api.PREFIX, api.build(abilities, (lambda: sessions.open(credentials[0])) if credentials else None))
+    assistant = tools.server(abilities, language)
+    app.router.routes.extend(assistant.streamable_http_app(stateless_http=True, json_response=True, transport_security=GUARDED).routes)
     app.middleware_stack = Guard(app.middleware_stack, sessions=sessions, credentials=credentials, cookies=lambda: _cookies(app))
-    yield
+    async with assistant.session_manager.run():
+        yield
 
 
 def _cookies(app: Any) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from financial_model.errors import ConfigError  # noqa: E402
 from financial_model.paths import Workspace  # noqa: E402
 from financial_model.serving import doors  # noqa: E402
 from financial_model.serving.access import LOOPBACK  # noqa: E402
-from financial_model.ui import components, machine, theme, uploads  # noqa: E402
+from financial_model.ui import components, endpoints, machine, theme, uploads  # noqa: E402
 from financial_model.ui.page import STRAIGHT, Page, Preferences, Services, Snapshot  # noqa: E402
 from financial_model.ui.tabs import basic, conditional, data, inference, runs, universe  # noqa: E402
 from financial_model.ui.text import View, Words, escape  # noqa: E402
@@ -88,6 +88,7 @@ def build(workspace: Workspace, services: Services | None = None, *, language: s
         with gr.Tabs(elem_id="k-tabs"):
             for tab in TABS:
                 tab.build(page)
+        endpoints.offer(services.abilities, language or "en")
         words(gr.HTML, {"value": "ui.disclaimer"}, html_template='<div class="k-foot">${value}</div>')
         _connect_switches(demo, page, spoken, colours, scheme)
         page.connect(demo.load, gr.Timer(TICK_SECONDS).tick, preferences.change)
@@ -166,7 +167,7 @@ def launch(
         "enable_monitoring": False,
         "run_history": False,
         "mcp_server": False,  # our own is beside the page
-        "app_kwargs": {"lifespan": lambda app: doors.opened(app, services.abilities, auth)},
+        "app_kwargs": {"lifespan": lambda app: doors.opened(app, services.abilities, auth, language or "en")},
     }
     for candidate in range(port, port + PORTS):
         if not _free(host, candidate):

@@ -65,6 +65,20 @@ class Evaluate(_Strict):
     run: Short
 
 
+class Backtest(_Strict):
+    """A portfolio that follows the run's forecasts over its test dates; what is left out is the usual rule."""
+
+    kind: Literal["backtest"]
+    run: Short
+    top: Annotated[int, Field(ge=1, le=500)] | None = None
+    drop: Annotated[int, Field(ge=0, le=500)] | None = None
+    every: Annotated[int, Field(ge=1, le=250)] | None = None
+    minimum_holding: Annotated[int, Field(ge=0, le=250)] | None = None
+    industry_cap: Annotated[float, Field(gt=0, le=1)] | None = None
+    capital: Annotated[float, Field(gt=0, le=1e12)] | None = None
+    volume_share: Annotated[float, Field(gt=0, le=1)] | None = None
+
+
 class Download(_Strict):
     """Bars from a registered source; the last four are the demo market's."""
 
@@ -94,7 +108,7 @@ class Integrity(_Strict):
     symbols: Annotated[list[Short], Field(max_length=MOST_ITEMS)] = []
 
 
-Work = Annotated[Train | Resume | Evaluate | Download | Analyze | Integrity, Field(discriminator="kind")]
+Work = Annotated[Train | Resume | Evaluate | Backtest | Download | Analyze | Integrity, Field(discriminator="kind")]
 
 
 class Predict(_Strict):
