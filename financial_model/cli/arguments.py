@@ -149,6 +149,13 @@ def _measuring_commands(command: Any, words: _Words) -> None:
     parser.add_argument("--preset", choices=tuple(config.PRESETS), default="standard", help=words("flag.preset"))
     _settings(parser, words)
 
+    parser = command("quickstart")
+    parser.add_argument("--tickers", default="", metavar="A,B", help=words("flag.tickers"))
+    parser.add_argument("--source", nargs="+", default=["yahoo"], metavar="SOURCE", help=words("flag.quickstart_source"))
+    parser.add_argument("--html", default="", metavar="FILE", help=words("flag.html"))
+    parser.add_argument("--preset", choices=tuple(config.PRESETS), default="quick", help=words("flag.preset"))
+    _settings(parser, words, without=("symbols",))
+
     parser = command("recover")
     parser.add_argument("run", nargs="?", default="", metavar="RUN", help=words("flag.recover_run"))
     parser.add_argument("--quick", action="store_true", help=words("flag.quick"))

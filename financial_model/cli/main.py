@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "integrity": ("checking", "integrity"),
     "train": ("training", "train"), "evaluate": ("training", "evaluate"), "runs": ("training", "runs"), "export": ("training", "export"),
     "backtest": ("backtest", "backtest"), "recover": ("recovery", "recover"), "compare": ("comparing", "compare"),
+    "quickstart": ("quick", "quickstart"),
     "predict": ("forecasting", "predict"), "rank": ("forecasting", "rank"),
     "orders": ("orders", "orders"), "journal": ("journal", "journal"),
     "models": ("machine", "models"), "features": ("machine", "features"), "doctor": ("machine", "doctor"), "serve": ("serving", "serve"),
