@@ -30,7 +30,7 @@ COST = 0.0002
 
 def follow(prediction: Prediction, panel: Panel, label: LabelConfig, *, draws: int = significance.DRAWS) -> dict[str, Any]:
     """Figures of the portfolio: ``net gross hold`` (``performance.figures`` each), ``sharpe_interval``, ``break_even_cost`` against holding,
-    ``turnover`` per bar, ``bars``, ``bars_per_year`` (measured on the panel), ``bar_sharpe`` (not annualised), ``returns`` (net, per bar).
+    ``turnover`` per bar, ``bars``, ``bars_per_year`` (measured on the panel), ``excess`` (net minus holding, per bar).
 
     A position is taken at the close of the bar after which it may be entered (``label.entry``) and earns from the next bar on.
     """
@@ -40,13 +40,12 @@ def follow(prediction: Prediction, panel: Panel, label: LabelConfig, *, draws: i
     year = sessions_per_year(np.unique(panel.time))
     plan = significance.DateBootstrap.plan(len(net), 2 * horizon, draws=draws)
     interval = None if plan is None else plan.interval(series_ratio(net))
-    spread = float(net.std(ddof=1)) if len(net) > 1 else 0.0
     return plain({
         "net": figures(net, year), "gross": figures(gross, year), "hold": figures(hold, year),
         "sharpe_interval": None if interval is None else [end * float(np.sqrt(year)) for end in interval],
         "break_even_cost": break_even_cost(gross, hold, traded), "turnover": float(traded.mean()), "cost": COST, "bars": len(net),
         "bars_per_year": year, "first": int(time[0]), "last": int(time[-1]),
-        "bar_sharpe": float(net.mean()) / spread if spread > 1e-15 else None, "returns": net,
+        "excess": net - hold,
     })
 
 

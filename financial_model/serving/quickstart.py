@@ -55,7 +55,8 @@ def chosen(tickers: Sequence[str], stored: Sequence[str], *, synthetic: bool) ->
 
     if not tickers:
         return {symbol: symbol for symbol in stored[:5]}
-    found, free = {}, iter(symbol for symbol in stored)
+    found: dict[str, str] = {}
+    free = iter(stored)
     for ticker in tickers:
         symbol = str(parse_symbol(ticker))
         if symbol not in stored:

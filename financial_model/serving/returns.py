@@ -65,30 +65,42 @@ def _names(panel: Panel) -> float:
 
 
 def _portfolios(known: dict[str, dict[str, Any]], trials_so_far: int) -> dict[str, Any]:
-    """The stored backtests, deflated by how many were tried and how far their Sharpe ratios lie apart."""
-    from financial_model.evaluation.significance import deflated_sharpe
-
-    series = {run: trials.returns_by_time(entry)[1] for run, entry in known.items()}
-    variance = _variance([_ratio(values) for values in series.values()])
+    """The stored backtests beside the equal-weight universe."""
+    lucky = _deflated({run: trials.returns_by_time(entry)[1] - _steps(entry["series"]["equal_weight"]) for run, entry in known.items()},
+                      trials_so_far)
     return {run: {
         "way": "portfolio", "total_return": entry["metrics"]["total_return"], "benchmark_return": entry["equal_weight"]["total_return"],
         "sharpe": entry["metrics"]["sharpe"], "sharpe_interval": entry["metrics"]["sharpe_interval"],
         "max_drawdown": entry["metrics"]["max_drawdown"], "break_even_cost": entry["metrics"]["break_even_cost_equal_weight"],
-        "turnover": entry["metrics"]["turnover"], "deflated_sharpe": deflated_sharpe(series[run], trials_so_far, variance),
+        "turnover": entry["metrics"]["turnover"], "deflated_sharpe": lucky[run],
         "bars": entry["metrics"]["days"]} for run, entry in known.items()}
 
 
 def _signs(forecasts: dict[str, Any], panel: Panel, trials_so_far: int) -> dict[str, Any]:
-    from financial_model.evaluation.significance import deflated_sharpe
     from financial_model.evaluation.timing import follow
 
     once = {run: follow(forecast, panel, label) for run, (forecast, label) in forecasts.items()}
-    variance = _variance([entry["bar_sharpe"] for entry in once.values()])
+    lucky = _deflated({run: np.asarray(entry["excess"]) for run, entry in once.items()}, trials_so_far)
     return {run: {
         "way": "sign", "total_return": entry["net"]["total_return"], "benchmark_return": entry["hold"]["total_return"],
         "sharpe": entry["net"]["sharpe"], "sharpe_interval": entry["sharpe_interval"], "max_drawdown": entry["net"]["max_drawdown"],
         "break_even_cost": entry["break_even_cost"], "turnover": entry["turnover"], "bars": entry["bars"], "bars_per_year": entry["bars_per_year"],
-        "deflated_sharpe": deflated_sharpe(np.asarray(entry["returns"]), trials_so_far, variance)} for run, entry in once.items()}
+        "deflated_sharpe": lucky[run]} for run, entry in once.items()}
+
+
+def _steps(growth: Sequence[float]) -> np.ndarray:
+    """Simple returns of a curve that starts from 1."""
+    value = np.concatenate([[1.0], np.asarray(growth, np.float64)])
+    return value[1:] / value[:-1] - 1
+
+
+def _deflated(excess: dict[str, np.ndarray], trials_so_far: int) -> dict[str, float | None]:
+    """Chance that each lead over just holding is no luck, given how many were tried and how far their ratios lie apart. The lead and not the return:
+    in a rising market whoever is always invested has a fine Sharpe ratio."""
+    from financial_model.evaluation.significance import deflated_sharpe
+
+    variance = _variance([_ratio(values) for values in excess.values()])
+    return {run: deflated_sharpe(values, trials_so_far, variance) for run, values in excess.items()}
 
 
 def _ratio(returns: np.ndarray) -> float | None:

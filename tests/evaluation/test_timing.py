@@ -58,3 +58,10 @@ def test_a_year_is_measured_on_the_bars_themselves(panel):
     found = follow(predict_from(np.ones(len(ends)), ends, 1), panel, LabelConfig(horizon=1))
     span = (panel.time.max() - panel.time.min()) / (365.25 * 86_400)
     assert found["bars_per_year"] == pytest.approx((len(np.unique(panel.time)) - 1) / span)
+
+
+def test_holding_like_everybody_is_no_lead(panel):
+    """In a rising market whoever is always invested earns much and leads by nothing."""
+    ends = all_ends(panel, horizon=1)
+    found = follow(predict_from(np.full(len(ends), 0.01), ends, 1), panel, LabelConfig(horizon=1))
+    assert np.count_nonzero(np.abs(found["excess"]) > 1e-9) <= 1, "but for the cost of buying once"
