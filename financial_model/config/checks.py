@@ -70,6 +70,9 @@ def problems(config: RunConfig) -> list[Problem]:
         error("learning_rate", "config.learning_rate_zero")
     if model.condition != "none" and config.universe.symbols and len(config.universe.symbols) < 50:
         found.append(Problem(field="condition", key="config.condition_few_symbols", values={"count": len(config.universe.symbols)}, warning=True))
+    if model.cross_section and config.universe.symbols and len(config.universe.symbols) < RANK_NAMES:
+        found.append(Problem(field="cross_section", key="config.cross_section_few_symbols", values={"count": len(config.universe.symbols)},
+                             warning=True))
     return found
 
 

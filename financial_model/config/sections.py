@@ -114,6 +114,8 @@ class ModelConfig:
     causal: bool = option(False, advanced=True)
     skip: bool = option(True, advanced=True)
     """A small network and a linear path from the window's last row, beside the sequence backbone; lstm_tutorial never has one."""
+    cross_section: bool = option(False, advanced=True)
+    """Attention across the stocks of a date after the backbone; batches then hold dates."""
     norm: str = option("auto", choices=NORMS, advanced=True)
     """Normalisation inside attention models; auto: rmsnorm in tsf, layernorm elsewhere."""
     stem: str = option("linear", choices=STEMS, advanced=True)
@@ -215,8 +217,8 @@ class RunConfig:
         return DEFAULT_OBJECTIVE[self.head()] if self.training.objective == "auto" else self.training.objective
 
     def by_date(self) -> bool:
-        """Whether batches have to hold dates, because stocks of one date are compared."""
-        return self.objective() in DATE_OBJECTIVES
+        """Whether batches have to hold dates, because stocks of one date are compared or see each other."""
+        return self.model.cross_section or self.objective() in DATE_OBJECTIVES
 
 
 PRESETS: dict[str, dict[str, Any]] = {

@@ -30,8 +30,8 @@ class Ensemble(nn.Module):
         self.horizon, self.head_name, self.levels = first.horizon, first.head_name, first.levels
         self.register_buffer("scale", torch.ones(len(self.members), self.horizon) if scale is None else scale)
 
-    def forward(self, x: Tensor, condition: Tensor, ranks: Tensor) -> dict[str, Tensor]:
-        said = [member(x, condition, ranks) for member in self.members]
+    def forward(self, x: Tensor, condition: Tensor, ranks: Tensor, date: Tensor | None = None) -> dict[str, Tensor]:
+        said = [member(x, condition, ranks, date) for member in self.members]
         if self.head_name == "point":
             points = torch.stack([outputs["point"] for outputs in said])
             return {"point": (points * self.scale[:, None]).mean(0)}

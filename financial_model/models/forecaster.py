@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from financial_model.config import ModelConfig
 from financial_model.models.backbones.mlp import LastRow
 from financial_model.models.condition import build_condition
+from financial_model.models.cross_section import CrossSection
 from financial_model.models.heads import build_head
 from financial_model.models.prediction import Prediction, predict
 from financial_model.models.registry import backbone, backbone_class
@@ -25,7 +26,7 @@ SKIP_SIZE = 64
 
 
 class Forecaster(nn.Module):
-    """A forecast from a window alone: no row of a batch sees another one.
+    """A forecast from a window alone: no row of a batch sees another one, unless ``cross_section`` lets the stocks of a date see each other.
 
     With ``skip`` the window's last row joins the backbone's state twice, as it is and through a small network, and the condition acts on
     all of it. The first makes every forecaster contain the linear model of today's features, which a recurrent network otherwise has to
@@ -46,12 +47,14 @@ class Forecaster(nn.Module):
         if self.skip and not kind.reads_last_row:
             self.last_row = LastRow(inputs, SKIP_SIZE, config.dropout)
             size += SKIP_SIZE
+        self.cross_section = CrossSection(size, by_industry=config.condition != "none", dropout=config.dropout) if config.cross_section else None
         self.condition = build_condition(config.condition, size, config)
         self.head = build_head(head, self.condition.output_size, horizon, config.quantile_levels)
 
-    def forward(self, x: Tensor, condition: Tensor, ranks: Tensor) -> dict[str, Tensor]:
+    def forward(self, x: Tensor, condition: Tensor, ranks: Tensor, date: Tensor | None = None) -> dict[str, Tensor]:
         """``{"point": [B, H]}``, ``{"quantiles": [B, H, Q]}`` or ``{"logits": [B, 3]}``, float32, in units of ``Batch.unit``.
 
+        ``date`` int64 [B] says who stands beside whom under ``cross_section``, and nothing otherwise.
         While training, a backbone with a loss of its own adds ``{"auxiliary": []}``, already weighted, for the step to add to the objective.
         """
         encoded, last = self.backbone(x), x[:, -1]
@@ -60,6 +63,8 @@ class Forecaster(nn.Module):
             state = torch.cat((state, self.last_row(last)), dim=1)
         if self.skip:
             state = torch.cat((state, last.to(state.dtype)), dim=1)
+        if self.cross_section is not None:
+            state = self.cross_section(state, condition, date)
         outputs = self.head(self.condition(state, condition, ranks))
         if balance is not None and self.training:
             outputs[AUXILIARY] = self.balance * balance

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,6 +39,13 @@ class Prediction:
     def __len__(self) -> int:
         return len(self.end)
 
+    def at(self, ends: NDArray[np.int64]) -> Prediction:
+        """The forecasts of the windows that end on these rows, in this order; all of them must be there."""
+        order = np.argsort(self.end, kind="stable")
+        rows = order[np.searchsorted(self.end[order], ends)]
+        return replace(self, end=self.end[rows], expected=self.expected[rows], quantiles=None if self.quantiles is None else self.quantiles[rows],
+                       probabilities=None if self.probabilities is None else self.probabilities[rows])
+
     def probability_up(self) -> NDArray[np.float64] | None:
         """[n, H] chance of a positive return, from the quantiles; None where there are none."""
         return None if self.quantiles is None else probability_above(self.levels, self.quantiles)
@@ -62,7 +69,7 @@ def predict(model: Forecaster | Ensemble, loader: Iterable[Any], *, extras: Mapp
             for batch in loader:
                 if stop is not None and stop.is_set():
                     raise Stopped
-                (output,) = model(batch.x, batch.condition, batch.ranks).values()
+                (output,) = model(batch.x, batch.condition, batch.ranks, batch.date).values()
                 kept["output"].append(output)
                 kept["unit"].append(batch.unit.clone())  # the loader reuses its buffers
                 kept["spread"].append(batch.spread.clone())

@@ -128,16 +128,29 @@ class LoadedForecaster:
         """Forecasts for the windows that end on these rows of a panel, in their order, over all trained days.
 
         ``borrowed``: some inputs of each window are taken from another one of the same date, to see what the forecast owes to them.
+        A model with ``cross_section`` reads every complete window of these dates, asked for or not: a stock's forecast is then the same whoever
+        else is asked for.
         """
         from financial_model import runtime
         from financial_model.models.prediction import predict
 
         self._check_features(panel)
         device = runtime.device(self.config.training.device)
-        batches = self._batches(panel, ends, device)
+        rows = self._whole_dates(panel, ends) if self.config.model.cross_section and len(ends) else ends
+        batches = self._batches(panel, rows, device)
         if borrowed is not None:
-            batches = _mixed(batches, self._batches(panel, borrowed.ends, device), borrowed.columns)
-        return predict(self.model.to(device), _watched(batches, len(ends), progress), extras=self.header["extras"], stop=stop)
+            lenders = borrowed.ends if rows is ends else _at_places(rows, ends, borrowed.ends)
+            batches = _mixed(batches, self._batches(panel, lenders, device), borrowed.columns)
+        found = predict(self.model.to(device), _watched(batches, len(rows), progress), extras=self.header["extras"], stop=stop)
+        return found if rows is ends else found.at(ends)
+
+    def _whole_dates(self, panel: Panel, ends: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Every complete window of the dates of ``ends``, ascending; whether its outcome is known plays no part."""
+        from financial_model.datasets.windows import window_ends
+
+        dates = np.unique(panel.time[ends])
+        known = window_ends(panel, int(dates[0]), int(dates[-1]), self.context_length, self.horizon, labelled=False)
+        return np.union1d(known[np.isin(panel.time[known], dates)], ends)
 
     def _batches(self, panel: Panel, ends: NDArray[np.int64], device: Any) -> Any:
         from financial_model.datasets.loader import WindowLoader
@@ -145,7 +158,8 @@ class LoadedForecaster:
         table = self.header["table"]
         return WindowLoader(
             panel, ends, self.config, None if table is None else (_float32(table["center"]), _float32(table["scale"])), batch_size=BATCH,
-            shuffle=False, seed=0, labelled=False, device=device, label_scale=_float32(self.header["label_scale"]))
+            shuffle=False, seed=0, labelled=False, device=device, label_scale=_float32(self.header["label_scale"]),
+            by_date=self.config.model.cross_section)
 
     def quantiles_of(self, panel: Panel, ends: NDArray[np.int64], days: int, *, stop: threading.Event | None = None,
                      progress: Callable[[int, int], object] | None = None) -> QuantileForecast:
@@ -186,6 +200,8 @@ class LoadedForecaster:
         if count < LEAST_RANKED and any(entry.cross_section or entry.inner for entry in chosen):
             reference = self.header["extras"].get("rank_reference")
             notes.append({"key": "serving.note_rank_alone" if reference else "serving.note_rank_unknown", "fields": {"count": count}})
+        if self.config.model.cross_section and count < LEAST_RANKED:
+            notes.append({"key": "serving.note_few_peers", "fields": {"count": count}})
         if not index_given and any(entry.group == "market" for entry in chosen):
             notes.append({"key": "serving.note_market_alone", "fields": {"count": count}})
         if self.config.model.condition != "none" and not conditions:
@@ -252,6 +268,13 @@ def _mixed(batches: Any, others: Any, columns: tuple[int, ...] | None) -> Any:
         else:
             batch.x[:, :, list(columns)] = other.x[:, :, list(columns)]
         yield batch
+
+
+def _at_places(rows: NDArray[np.int64], ends: NDArray[np.int64], lenders: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Ascending ``rows`` with the ones of ``ends`` replaced by their ``lenders``; the others lend to themselves."""
+    found = rows.copy()
+    found[np.searchsorted(rows, ends)] = lenders
+    return found
 
 
 def _watched(loader: Any, total: int, progress: Callable[[int, int], object] | None) -> Any:

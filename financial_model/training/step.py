@@ -90,7 +90,7 @@ class TrainingStep:
         for part in _parts(batch, rows):
             weight = len(part["label"]) / len(batch.label)
             with self.autocast():
-                outputs = dict(self._forward(part["x"], part["condition"], part["ranks"]))
+                outputs = dict(self._forward(part["x"], part["condition"], part["ranks"], part["date"]))
             auxiliary = outputs.pop(AUXILIARY, None)  # the curve shows the objective alone, as the validation does
             loss = self.objective({name: output.float() for name, output in outputs.items()}, part["z"], part["label"], part["date"])
             if self.device.type == "cpu" and not torch.isfinite(loss):

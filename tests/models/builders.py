@@ -35,8 +35,9 @@ def batches(count: int = 10, size: int = 4, *, unit: float = 0.02):
     """Batches like the loader's, in buffers that are overwritten by the next one."""
     x, condition, ranks = windows(count)
     buffers = SimpleNamespace(x=torch.empty(size, CONTEXT, INPUTS), condition=torch.empty(size, 6, dtype=torch.int64), ranks=torch.empty(size, 4),
-                              unit=torch.empty(size, HORIZON), spread=torch.empty(size, HORIZON), end=torch.empty(size, dtype=torch.int64))
-    sources = {"x": x, "condition": condition, "ranks": ranks, "end": torch.arange(count) + 100,
+                              unit=torch.empty(size, HORIZON), spread=torch.empty(size, HORIZON), end=torch.empty(size, dtype=torch.int64),
+                              date=torch.empty(size, dtype=torch.int64))
+    sources = {"x": x, "condition": condition, "ranks": ranks, "end": torch.arange(count) + 100, "date": torch.arange(count) // 2,
                "unit": unit * torch.arange(1, HORIZON + 1).sqrt().expand(count, -1) * (1 + torch.arange(count)[:, None] / count)}
     sources["spread"] = sources["unit"]
     for start in range(0, count, size):

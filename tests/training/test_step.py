@@ -179,8 +179,8 @@ class Small(torch.nn.Module):
         self.inner = build_forecaster(make_config(model={"dropout": 0.0}).model, head="point", inputs=3, context_length=6, horizon=2)
         self.most, self.where, self.error = most, where, error
 
-    def forward(self, x, condition, ranks):
-        outputs = self.inner(x, condition, ranks)
+    def forward(self, x, condition, ranks, date):
+        outputs = self.inner(x, condition, ranks, date)
         if len(x) > self.most:
             if self.where == "forward":
                 raise self.error
