@@ -124,6 +124,7 @@ def description(loaded: LoadedForecaster, raw: RawForecaster) -> dict[str, Any]:
             "ranks": {"dtype": "float32", "shape": ["batch", len(RANKS)], "meaning": "place among the stocks of the date, -0.5..0.5; 0: unknown"},
             "volatility": {"dtype": "float32", "shape": ["batch"], "meaning": "trailing 21-bar deviation of daily log returns, at least 0.002"},
         },
+        **({"batch": "all stocks of one date: each forecast depends on the others"} if raw.one_date else {}),
         "outputs": {name: {"dtype": "float32", "shape": shapes[name], "meaning": meanings[name]} for name in raw.outputs},
         "features": list(loaded.features), "conditions": {name: list(values) for name, values in CONDITIONS.items()}, "ranks": list(RANKS),
         "classes": list(CLASSES), "quantile_levels": list(loaded.levels), "context_length": length, "horizon": loaded.horizon,

@@ -26,6 +26,7 @@ class RawForecaster(nn.Module):
     In: values ``[B, context_length, F]`` float32 as the features are computed, condition ``[B, 6]`` int64, ranks ``[B, 4]`` float32 and
     volatility ``[B]`` float32 (trailing deviation of daily log returns). Out, as a tuple in the order of ``outputs``: expected ``[B, H]`` and
     quantiles ``[B, H, Q]`` in cumulative log return, probabilities ``[B, 3]``; the last two where the model has them.
+    Where the model's stocks see each other (``cross_section``), the B windows of a call are the stocks of one date.
     """
 
     center: Tensor | None
@@ -44,6 +45,7 @@ class RawForecaster(nn.Module):
         self.window = loaded.context_length, len(loaded.features)
         kind, table, extras = config.features.normalisation, header["table"], header["extras"]
         self.mode, self.clip = kind if kind in ("zscore", "last_close") else "table", config.features.clip
+        self.one_date = config.model.cross_section
         self.fixed_unit = config.label.unit in ("return", "rank")
         scale = None if table is None else table["scale"]
         self._constant("center", None if table is None else table["center"])
@@ -63,7 +65,8 @@ class RawForecaster(nn.Module):
 
     def forward(self, values: Tensor, condition: Tensor, ranks: Tensor, volatility: Tensor) -> tuple[Tensor, ...]:
         x, _, _ = reference.normalise(values, self.mode, center=self.center, scale=self.scale, clip=self.clip, close=-1)
-        (output,) = self.model(x, condition, ranks).values()
+        date = torch.zeros_like(condition[:, 0]) if self.one_date else None
+        (output,) = self.model(x, condition, ranks, date).values()
         spread = volatility[:, None] * self.root_days
         unit = self.label_scale.expand_as(spread) if self.fixed_unit else spread
         if self.head == "quantile":
