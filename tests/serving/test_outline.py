@@ -41,6 +41,8 @@ def test_steps_follow_from_windows_batches_and_epochs(market):
     assert found.per_epoch == min(1000, found.windows["train"]) and found.batch[:2] == (128, 8)
     batches = math.ceil(found.per_epoch / 128)
     assert found.steps == math.ceil(batches / 2) * 3
+    ensemble = outline(Store(market.data_dir), tiny(windows_per_epoch=1000, batch_size=128, epochs=3, accumulation=2, seeds=4))
+    assert (ensemble.steps, ensemble.evaluations) == (4 * found.steps, 4 * found.evaluations)
 
 
 def test_a_later_first_date_leaves_fewer_sessions(market):
