@@ -20,6 +20,13 @@ BASELINE_COLOURS = (GOLD, GREY, "#b8527f", "#5b8c3e")
 EARLIER, TOGETHER = "#d9a99f", "#6b4fa3"
 """Colours of an ensemble: members that are trained already, and what they give together."""
 COLUMNS = ("epoch", "loss", "series")
+DETAILS = {
+    "learning_rate": ("train/learning_rate",),
+    "grad_norm": ("train/grad_norm",),
+    "speed": ("train/windows_per_second",),
+    "skill": ("validation/ic", "validation/rank_ic"),
+}
+"""What the second, smaller chart can show -> the series it takes."""
 
 
 def loss_rows(curves: Mapping[str, Any], view: View, *, smoothing: float = 0.0, logarithmic: bool = False, end: float | None = None) -> pd.DataFrame:
@@ -58,6 +65,20 @@ def loss_rows(curves: Mapping[str, Any], view: View, *, smoothing: float = 0.0, 
     if logarithmic and not frame.empty:
         frame = frame[frame["loss"] > 0].assign(loss=lambda rest: np.log10(rest["loss"]))
     return frame
+
+
+def detail_rows(curves: Mapping[str, Any], view: View, which: str) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Rows ``epoch, value, series`` of the second chart, and a colour per series."""
+    import pandas as pd
+
+    rows, colours = [], {}
+    for name, colour in zip(DETAILS[which], (TEAL, ACCENT), strict=False):
+        metric = name.partition("/")[2]
+        label = view.term("metric", metric) if which == "skill" else view.word(f"ui.curve.{which}")
+        points = curves.get("series", {}).get(name, {"epoch": (), "value": ()})
+        rows += [(float(x), float(y), label) for x, y in zip(points["epoch"], points["value"], strict=True)]
+        colours[label] = colour
+    return pd.DataFrame(rows, columns=["epoch", "value", "series"]).astype({"epoch": float, "value": float, "series": str}), colours
 
 
 def series_colours(curves: Mapping[str, Any], view: View) -> dict[str, str]:

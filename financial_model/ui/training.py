@@ -14,7 +14,8 @@ from financial_model.serving.runs import RunInfo
 from financial_model.ui import components, curves, downloads, results
 from financial_model.ui.choosing import pick, run_choices, setting
 from financial_model.ui.page import Page, Snapshot
-from financial_model.ui.text import DASH, View, known, number
+from financial_model.ui.queue import QueueCard
+from financial_model.ui.text import DASH, View, duration, known, number
 
 SMOOTHING = (0.0, 0.95)
 LOG_LINES = 120
@@ -26,6 +27,7 @@ class TrainingPanel:
     def __init__(self, page: Page, name: str, tab: gr.Tab, belongs: Callable[[RunInfo], bool]) -> None:
         self.page, self.name, self.tab, self.belongs = page, name, tab, belongs
         words = page.words
+        QueueCard(page, name)
         self.picker = words(gr.Dropdown, {"label": "ui.train.run"}, choices=[], value=None, filterable=False, elem_id=f"{name}-run")
         self.progress = gr.HTML(elem_id=f"{name}-progress")
         with gr.Row():
@@ -46,9 +48,16 @@ class TrainingPanel:
             elem_id=f"{name}-curve",
             buttons=["fullscreen"],
         )
-        self.tiles = gr.HTML(elem_id=f"{name}-tiles")
-        self.options = words(gr.Accordion, {"label": "ui.curve.options"}, open=False, visible=False)
-        with self.options, gr.Row():
+        with gr.Row(visible=False, elem_classes=["k-options"]) as self.options:
+            self.scale = words(
+                gr.Radio,
+                {"choices": [("ui.curve.linear", "linear"), ("ui.curve.log", "log")]},
+                value="linear",
+                show_label=False,
+                container=False,
+                elem_id=f"{name}-scale",
+                elem_classes=["k-switch"],
+            )
             self.smoothing = words(
                 gr.Slider,
                 {"label": "ui.curve.smoothing", "info": "ui.curve.smoothing_info"},
@@ -56,9 +65,31 @@ class TrainingPanel:
                 maximum=SMOOTHING[1],
                 value=0.0,
                 step=0.05,
+                elem_id=f"{name}-smoothing",
             )
-            self.scale = words(
-                gr.Radio, {"label": "ui.curve.scale", "choices": [("ui.curve.linear", "linear"), ("ui.curve.log", "log")]}, value="linear"
+        self.tiles = gr.HTML(elem_id=f"{name}-tiles")
+        with words(gr.Accordion, {"label": "ui.curve.more"}, open=False, visible=False) as self.more:
+            self.which = words(
+                gr.Radio,
+                {"choices": [(f"ui.curve.{kind}", kind) for kind in curves.DETAILS]},
+                value="learning_rate",
+                show_label=False,
+                container=False,
+                elem_id=f"{name}-which",
+                elem_classes=["k-switch"],
+            )
+            self.detail = gr.LinePlot(
+                value=None,
+                x="epoch",
+                y="value",
+                color="series",
+                x_title=" ",
+                y_title=" ",
+                color_title=" ",
+                show_label=False,
+                height=230,
+                elem_id=f"{name}-detail",
+                buttons=[],
             )
         self.result = gr.HTML(elem_id=f"{name}-result")
         with words(gr.Accordion, {"label": "ui.train.log"}, open=False):
@@ -74,16 +105,17 @@ class TrainingPanel:
         page.live(f"{self.name}.progress", [self.progress, self.stop, self.resume], self._progress_version, self._draw_progress, [self.picker])
         page.live(
             f"{self.name}.curve",
-            [self.curve, self.tiles, self.options],
+            [self.curve, self.tiles, self.options, self.more],
             self._curve_version,
             self._draw_curve,
             [self.picker, self.smoothing, self.scale],
         )
+        page.live(f"{self.name}.detail", [self.detail], self._curve_version, self._draw_detail, [self.picker, self.which])
         page.live(f"{self.name}.result", [self.result, self.checkpoint], self._result_version, self._draw_result, [self.picker])
         page.live(f"{self.name}.log", [self.log], self._log_version, self._draw_log, [self.picker])
         page.on_and_refresh(self.stop.click, self._stop, [self.picker], queue=False)
         page.on_and_refresh(self.resume.click, self._resume, [self.picker])
-        page.refresh_on(self.picker.input, self.smoothing.release, self.scale.input)
+        page.refresh_on(self.picker.input, self.smoothing.release, self.scale.input, self.which.input)
 
     def runs(self, snapshot: Snapshot) -> list[RunInfo]:
         return [run for run in snapshot.runs if self.belongs(run)]
@@ -111,14 +143,14 @@ class TrainingPanel:
         stoppable = job is not None and job["state"] in ("queued", "preparing", "running")
         return [components.progress(view, job, run), gr.update(interactive=stoppable), gr.update(interactive=run.resumable)]
 
-    def _curve_version(self, snapshot: Snapshot, wanted: str | None, smoothing: float, scale: str) -> Any:
+    def _curve_version(self, snapshot: Snapshot, wanted: str | None, *looks: Any) -> Any:
         run = self.shown(snapshot, wanted)
-        return (run.id, run.active, downloads.file_size(run.path / "events.jsonl"), smoothing, scale) if run else None
+        return (run.id, run.active, downloads.file_size(run.path / "events.jsonl"), *looks) if run else None
 
     def _draw_curve(self, view: View, snapshot: Snapshot, wanted: str | None, smoothing: float, scale: str) -> list[Any]:
         run = self.shown(snapshot, wanted)
         if run is None:
-            return [gr.update(visible=False), "", gr.update(visible=False)]
+            return [gr.update(visible=False), "", gr.update(visible=False), gr.update(visible=False)]
         series = self.page.services.runs.curves(run.id)
         end = curves.axis_end(series, int(setting(run, "training", "epochs"))) if run.active else None
         rows = curves.loss_rows(series, view, smoothing=smoothing, logarithmic=scale == "log", end=end)
@@ -132,21 +164,33 @@ class TrainingPanel:
             x_title=view.word("ui.curve.epoch"),
             y_title=view.word("ui.curve.log_loss" if scale == "log" else "ui.curve.loss"),
         )
-        tiles = components.tiles(self._figures(view, series)) if shown else ""
-        return [plot, tiles, gr.update(visible=shown)]
+        tiles = components.tiles(self._figures(view, series, run.active)) if shown else ""
+        return [plot, tiles, gr.update(visible=shown), gr.update(visible=shown)]
+
+    def _draw_detail(self, view: View, snapshot: Snapshot, wanted: str | None, which: str) -> list[Any]:
+        run = self.shown(snapshot, wanted)
+        if run is None:
+            return [gr.skip()]
+        rows, colours = curves.detail_rows(self.page.services.runs.curves(run.id), view, which)
+        return [gr.update(value=rows, color_map=colours, x_title=view.word("ui.curve.epoch"), y_title=view.word(f"ui.curve.{which}"))]
 
     @staticmethod
-    def _figures(view: View, series: dict[str, Any]) -> list[tuple[str, str, str]]:
+    def _figures(view: View, series: dict[str, Any], active: bool) -> list[tuple[str, str, str]]:
+        left = curves.latest(series, "train/eta_seconds") if active else None
         best, members = series["best"], series.get("members")
         rate = curves.latest(series, "train/windows_per_second")
         together = members["together"][-1] if members and members["together"] else None
-        counter = [] if members is None else [
-            (
-                view.word("ui.curve.member"),
-                view.word("ui.curve.of", number=members["number"], count=members["count"]),
-                view.word("ui.curve.together_loss", count=together[0], loss=number(together[1], 4)) if together else "",
-            )
-        ]
+        counter = (
+            []
+            if members is None
+            else [
+                (
+                    view.word("ui.curve.member"),
+                    view.word("ui.curve.of", number=members["number"], count=members["count"]),
+                    view.word("ui.curve.together_loss", count=together[0], loss=number(together[1], 4)) if together else "",
+                )
+            ]
+        )
         return [
             *counter,
             (view.word("ui.curve.epoch"), number(curves.epoch_reached(series), 1), ""),
@@ -158,6 +202,7 @@ class TrainingPanel:
             (view.word("ui.curve.learning_rate"), f"{curves.latest(series, 'train/learning_rate') or 0:.2e}", ""),
             (view.word("ui.curve.grad_norm"), number(curves.latest(series, "train/grad_norm"), 2), ""),
             (view.word("ui.curve.speed"), f"{rate:,.0f}" if known(rate) else DASH, view.word("ui.curve.windows_per_second")),
+            *([(view.word("ui.curve.left"), duration(left), "")] if known(left) else []),
         ]
 
     def _result_version(self, snapshot: Snapshot, wanted: str | None) -> Any:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from financial_model.ui.curves import axis_end, epoch_reached, latest, limits, loss_rows, series_colours, smoothed
+from financial_model.ui.curves import axis_end, detail_rows, epoch_reached, latest, limits, loss_rows, series_colours, smoothed
 from tests.ui.builders import CHINESE, ENGLISH, curves
 
 
@@ -71,3 +71,9 @@ def test_an_ensemble_shows_earlier_members_and_what_they_give_together():
     assert rows.query("series == 'validation, member 1'")["loss"].tolist() == [0.95, 0.9]
     assert rows.query("series == 'members together'")["loss"].tolist() == [0.85, 0.85]
     assert set(rows["series"]) <= set(colours) and "validation, member 2" not in colours
+
+
+def test_the_second_chart_shows_what_was_asked_for_and_is_empty_without_it():
+    rows, colours = detail_rows(curves(), ENGLISH, "learning_rate")
+    assert list(rows["value"]) == [1e-3, 5e-4] and set(rows["series"]) == set(colours)
+    assert detail_rows(curves(), ENGLISH, "skill")[0].empty
