@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -141,7 +142,7 @@ def stored_forecasts(run: RunInfo, panel: Panel) -> Prediction:
         with np.load(run.path / FORECASTS, allow_pickle=False) as known:
             if str(known["fingerprint"]) == panel.fingerprint:
                 return Prediction(end=known["row"], expected=known["expected"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         logger.warning("%s is missing or damaged", run.path / FORECASTS)
     raise DataError("serving.no_forecasts", run=run.id)
 

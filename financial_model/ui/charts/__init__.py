@@ -5,7 +5,7 @@ Live curves are in ``curves.py``.
 
 from financial_model.ui.charts.base import ACCENT, GOLD, GREEN, GREY, MAX_POINTS, PALETTE, RED, rise_and_fall
 from financial_model.ui.charts.comparison import comparison
-from financial_model.ui.charts.evaluation import calibration, group_bars, ic_series, predicted_actual
+from financial_model.ui.charts.evaluation import calibration, five_groups, group_bars, ic_series, outcome_lines, predicted_actual
 from financial_model.ui.charts.forecast import candles
 from financial_model.ui.charts.portfolio import equity, industries
 from financial_model.ui.charts.universe import heatmap, regime_ribbon, risk_scatter, style_bars, treemap
@@ -22,10 +22,12 @@ __all__ = [
     "candles",
     "comparison",
     "equity",
+    "five_groups",
     "group_bars",
     "heatmap",
     "ic_series",
     "industries",
+    "outcome_lines",
     "predicted_actual",
     "regime_ribbon",
     "rise_and_fall",

@@ -150,3 +150,52 @@ def ic_series(time: Sequence[int], ic: Sequence[float | None], view: View) -> go
     )
     figure.update_layout(yaxis2={"overlaying": "y", "side": "right", "showgrid": False, "zeroline": False})
     return figure
+
+
+def outcome_lines(found: Mapping[str, Sequence[Any]], view: View) -> go.Figure:
+    """One stock: the forecast made on each test date beside what happened after it. ``found``: date, predicted, actual (shares of 1)."""
+    import plotly.graph_objects as go
+
+    figure = by_date(figure_of(300))
+    keep = thin(len(found["date"]))
+    days = np.asarray(found["date"])[keep]
+    for name, colour, width in (("actual", GREY, 1.3), ("predicted", ACCENT, 2.0)):
+        values = np.asarray(found[name], float)[keep]
+        figure.add_trace(
+            go.Scatter(
+                x=days, y=values, mode="lines", name=view.word(f"ui.chart.{name}"), line={"color": colour, "width": width}, hovertemplate="%{y:.2%}"
+            )
+        )
+    figure.update_yaxes(tickformat=".1%", zeroline=True, zerolinecolor=GREY)
+    figure.update_layout(hovermode="x unified")
+    return figure
+
+
+def five_groups(curves: Mapping[str, Any], view: View) -> go.Figure:
+    """What each fifth of the stocks by forecast earned over the test dates: five ordered curves are skill, a knot is none.
+
+    ``curves``: ``tear_sheet.curves`` of a stored result: time (seconds) and ``groups``, one series
+    each, the worst forecast first, as summed log returns.
+    """
+    import plotly.graph_objects as go
+
+    figure = by_date(figure_of(320))
+    groups = curves.get("groups", [])
+    up, down = rise_and_fall(view)
+    colours = (down, tint(down, 0.55), GREY, tint(up, 0.55), up)
+    days = np.asarray(curves.get("time", []), "datetime64[s]").astype("datetime64[D]").astype(str)
+    keep = thin(len(days))
+    for place, values in enumerate(groups):
+        figure.add_trace(
+            go.Scatter(
+                x=days[keep],
+                y=np.asarray(values, float)[keep],
+                mode="lines",
+                line={"color": colours[place % len(colours)], "width": 2 if place in (0, len(groups) - 1) else 1.2},
+                name=view.word("ui.chart.fifth", place=place + 1),
+                hovertemplate="%{y:.2%}",
+            )
+        )
+    figure.update_yaxes(tickformat=".0%")
+    figure.update_layout(hovermode="x unified")
+    return figure

@@ -1,0 +1,33 @@
+"""The evaluation page's own tables: months of IC, groups, classes."""
+
+import pytest
+
+from financial_model.ui import charts, judgement
+from tests.ui.builders import CHINESE, ENGLISH
+
+DAY = 86_400
+
+
+def test_a_months_ic_is_the_mean_of_its_dates_and_an_undefined_date_counts_nowhere():
+    series = {"time": [0, DAY, 2 * DAY, 40 * DAY], "ic": [0.1, 0.3, None, -0.1]}
+    assert judgement.monthly(series) == {"1970": {"1": pytest.approx(0.2), "2": pytest.approx(-0.1)}}
+
+
+def test_groups_stand_with_their_counts_and_intervals():
+    groups = {"finance": {"names": 9, "rows": 1269, "ic": 0.056, "rank_ic": 0.026, "rank_ic_interval": [-0.11, 0.15], "direction": 0.54}}
+    html = judgement.group_table(CHINESE, groups, "industry")
+    assert "金融" in html and "1,269" in html and "[-0.110, 0.150]" in html and "54.0 %" in html
+    assert judgement.group_table(CHINESE, {}, "industry") == ""
+
+
+def test_classes_show_shares_of_what_happened():
+    html = judgement.confusion(ENGLISH, [[20, 60, 20], [0, 10, 0], [5, 5, 0]])
+    assert html.count("k-share") == 9 and "60 %" in html and "--share:0.50" in html
+    assert judgement.confusion(ENGLISH, [[0, 0, 0]] * 3) == "" and judgement.confusion(ENGLISH, []) == ""
+
+
+def test_five_groups_and_outcomes_are_drawn_and_an_empty_result_is_an_empty_figure():
+    curves = {"time": [0, DAY], "groups": [[0.0, 0.1]] * 5}
+    assert len(charts.five_groups(curves, ENGLISH).data) == 5 and not charts.five_groups({}, ENGLISH).data
+    lines = charts.outcome_lines({"date": ["2024-01-02"], "predicted": [0.01], "actual": [None]}, CHINESE).data
+    assert [line.name for line in lines] == ["实际", "预测"]
