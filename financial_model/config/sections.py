@@ -54,7 +54,7 @@ class UniverseConfig:
 class FeatureConfig:
     """What a model reads."""
 
-    groups: tuple[str, ...] = option(("price", "return", "volatility", "volume", "time", "rank"), choices=FEATURE_GROUPS)
+    groups: tuple[str, ...] = option(("price", "return", "volatility", "volume", "time", "rank", "market"), choices=FEATURE_GROUPS)
     formulas: tuple[str, ...] = option(())
     """Features of one's own in the formula language (features/formula.py), as "rank(mean(close, 5) / close - 1)"."""
     context_length: int = option(60, low=1, high=2000, step=1)
@@ -116,6 +116,9 @@ class ModelConfig:
     """A small network and a linear path from the window's last row, beside the sequence backbone; lstm_tutorial never has one."""
     cross_section: bool = option(False, advanced=True)
     """Attention across the stocks of a date after the backbone; batches then hold dates."""
+    linear_start: bool = option(True, advanced=True)
+    """A point forecast begins at a ridge regression on the last row, and the network learns what that misses. Needs ``skip``, a fitted
+    normalisation and an objective that is not a comparison within dates."""
     norm: str = option("auto", choices=NORMS, advanced=True)
     """Normalisation inside attention models; auto: rmsnorm in tsf, layernorm elsewhere."""
     stem: str = option("linear", choices=STEMS, advanced=True)
@@ -165,7 +168,7 @@ class TrainConfig:
     """balanced: rare classes weigh more, by the class counts of each batch (cross_entropy and focal)."""
     cost_matrix: tuple[float, ...] = option((0.0, 0.5, 1.0, 0.5, 0.0, 0.5, 2.0, 0.5, 0.0), advanced=True)
     """What each mistake costs (cost_matrix): rows the true class up, flat, down; columns the predicted one."""
-    epochs: int = option(10, low=1, high=1000, step=1)
+    epochs: int = option(5, low=1, high=1000, step=1)
     batch_size: int = option(256, low=1, high=65536, step=1)
     windows_per_epoch: int = option(0, low=0, high=100_000_000, step=1000)
     """0: all of them; otherwise so many drawn at random."""
@@ -179,7 +182,7 @@ class TrainConfig:
     """0: no clipping."""
     accumulation: int = option(1, low=1, high=1024, step=1, advanced=True)
     """Batches per optimiser step."""
-    patience: int = option(5, low=0, high=1000, step=1)
+    patience: int = option(3, low=0, high=1000, step=1)
     """Evaluations without improvement before stopping; 0: never."""
     evaluations_per_epoch: int = option(1, low=1, high=100, step=1, advanced=True)
     precision: str = option("auto", choices=("auto", "fp32", "bf16", "fp16"), advanced=True)

@@ -30,7 +30,7 @@ ATTENTIONS = ("mha", "gqa", "mla")
 STEMS = ("linear", "mscnn")
 PATCH, PATCH_OVERLAP = 24, 8
 """Bars of a patch, and how many of them it shares with the next."""
-BASELINES = ("zero", "train_mean", "reversal_5", "ridge")
+BASELINES = ("zero", "train_mean", "persistence", "reversal_5", "momentum_12_1", "moving_average", "ridge", "lightgbm")
 OBJECTIVES: dict[str, str] = {
     "mse": "point", "mae": "point", "huber": "point", "trend_aware": "point", "huber_trend": "point", "directional": "point",
     "ic": "point", "pairwise_rank": "point",

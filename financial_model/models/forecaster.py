@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from financial_model.config import ModelConfig
-from financial_model.models.backbones.mlp import LastRow
+from financial_model.models.backbones.mlp import Crossed, LastRow
 from financial_model.models.condition import build_condition
 from financial_model.models.cross_section import CrossSection
 from financial_model.models.heads import build_head
+from financial_model.models.linear_start import LinearStart
 from financial_model.models.prediction import Prediction, predict
 from financial_model.models.registry import backbone, backbone_class
 
@@ -23,14 +24,16 @@ AUXILIARY = "auxiliary"
 """Key of a loss that a backbone adds to the objective, in training only."""
 SKIP_SIZE = 64
 """Width of the small network on the last row."""
+CROSS_RANK = 16
+"""Waist of the products of the last row's features."""
 
 
 class Forecaster(nn.Module):
     """A forecast from a window alone: no row of a batch sees another one, unless ``cross_section`` lets the stocks of a date see each other.
 
-    With ``skip`` the window's last row joins the backbone's state twice, as it is and through a small network, and the condition acts on
-    all of it. The first makes every forecaster contain the linear model of today's features, which a recurrent network otherwise has to
-    rediscover through all its gates.
+    With ``skip`` the window's last row joins the backbone's state three times: as it is, as products of its features and through a small
+    network, and the condition acts on all of it. The first makes every forecaster contain the linear model of today's features, which a
+    recurrent network otherwise has to rediscover through all its gates. A point forecast moreover begins at the fitted line (``start``).
     """
 
     def __init__(self, config: ModelConfig, *, head: str, inputs: int, context_length: int, horizon: int) -> None:
@@ -42,14 +45,17 @@ class Forecaster(nn.Module):
         self.backbone = kind(inputs, context_length, config.shape(), config)
         size = self.backbone.output_size
         self.last_row: LastRow | None = None
+        self.crossed: Crossed | None = None
         if self.skip:
-            size += inputs
+            size += 2 * inputs
+            self.crossed = Crossed(inputs, CROSS_RANK, config.dropout)
         if self.skip and not kind.reads_last_row:
             self.last_row = LastRow(inputs, SKIP_SIZE, config.dropout)
             size += SKIP_SIZE
         self.cross_section = CrossSection(size, by_industry=config.condition != "none", dropout=config.dropout) if config.cross_section else None
         self.condition = build_condition(config.condition, size, config)
         self.head = build_head(head, self.condition.output_size, horizon, config.quantile_levels)
+        self.start = LinearStart(inputs, horizon) if head == "point" and self.skip and config.linear_start else None
 
     def forward(self, x: Tensor, condition: Tensor, ranks: Tensor, date: Tensor | None = None) -> dict[str, Tensor]:
         """``{"point": [B, H]}``, ``{"quantiles": [B, H, Q]}`` or ``{"logits": [B, 3]}``, float32, in units of ``Batch.unit``.
@@ -61,11 +67,13 @@ class Forecaster(nn.Module):
         state, balance = encoded if isinstance(encoded, tuple) else (encoded, None)
         if self.last_row is not None:
             state = torch.cat((state, self.last_row(last)), dim=1)
-        if self.skip:
-            state = torch.cat((state, last.to(state.dtype)), dim=1)
+        if self.crossed is not None:
+            state = torch.cat((state, self.crossed(last).to(state.dtype), last.to(state.dtype)), dim=1)
         if self.cross_section is not None:
             state = self.cross_section(state, condition, date)
         outputs = self.head(self.condition(state, condition, ranks))
+        if self.start is not None:
+            outputs["point"] = self.start(last, ranks, outputs["point"])
         if balance is not None and self.training:
             outputs[AUXILIARY] = self.balance * balance
         return outputs

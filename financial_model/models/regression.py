@@ -8,14 +8,16 @@ in between. They never see validation or test windows.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from financial_model.config import RunConfig
 from financial_model.datasets.panel import Panel
 from financial_model.datasets.splits import label_bars
-from financial_model.datasets.targets import label_places, label_returns
+from financial_model.datasets.targets import fit_label_scale, label_places, label_returns
+from financial_model.errors import Stopped
 from financial_model.features.scaling import apply_table, fit_table
 from financial_model.models.rules import Baseline, Ends, thin
 
@@ -27,7 +29,7 @@ CHUNK = 1 << 15
 """Windows a float64 block holds at once."""
 TREES, PATIENCE = 400, 30
 TREE_SETTINGS = {
-    "objective": "regression", "learning_rate": 0.05, "num_leaves": 31, "feature_fraction": 0.8, "lambda_l2": 10.0,
+    "objective": "regression", "learning_rate": 0.05, "num_leaves": 31, "feature_fraction": 0.8, "lambda_l2": 10.0, "max_bin": 63,
     "deterministic": True, "force_row_wise": True, "num_threads": 2, "verbosity": -1,
 }
 
@@ -35,10 +37,13 @@ TREE_SETTINGS = {
 class Regression(Baseline):
     """Inputs and targets shared by both."""
 
+    table: tuple[NDArray, NDArray] | None = None
+    """center and scale [F] of a run; fitted here where there is none."""
+
     def prepare(self, panel: Panel, ends: Ends) -> None:
         """Fit the table of the inputs. Windows that normalise themselves have none, so these use robust instead."""
         kind = self.config.features.normalisation
-        self.center, self.scale = fit_table(panel.values, ends, "robust" if kind in ("zscore", "last_close") else kind)
+        self.center, self.scale = self.table or fit_table(panel.values, ends, "robust" if kind in ("zscore", "last_close") else kind)
         self.places = label_places(panel, ends, self.config.label) if self.config.label.unit == "rank" else None
 
     def inputs(self, panel: Panel, ends: Ends) -> NDArray[np.float32]:
@@ -87,6 +92,14 @@ class Moments(NamedTuple):
 class Ridge(Regression):
     """Linear regression with a penalty on all weights but the intercept, from its normal equations in float64."""
 
+    @classmethod
+    def weights_on(cls, panel: Panel, ends: Ends, config: RunConfig, table: tuple[NDArray, NDArray]) -> NDArray[np.float32]:
+        """Weights [F + 5, H] in units (features, style ranks, intercept) on inputs normalised with ``table``, from labelled training windows."""
+        ridge = cls()
+        ridge.config, ridge.table, ridge.label_scale = config, table, fit_label_scale(panel, thin(ends), config)
+        ridge.learn(panel, ends)
+        return ridge.weights.astype(np.float32)
+
     def learn(self, panel: Panel, ends: Ends) -> None:
         self.prepare(panel, ends)
         masks = self.held_out(panel, ends)
@@ -129,7 +142,11 @@ class Boosting(Regression):
             train = lightgbm.Dataset(x[early], z[early, column])
             check = lightgbm.Dataset(x[late], z[late, column], reference=train)
             self.trees.append(lightgbm.train(settings, train, TREES, valid_sets=[check],
-                                             callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)]))
+                                             callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False), self._look_for_stop]))
+
+    def _look_for_stop(self, environment: Any) -> None:
+        if self.stop is not None and self.stop.is_set():
+            raise Stopped
 
     def expect(self, panel: Panel, ends: Ends) -> NDArray[np.float64]:
         result = np.empty((len(ends), self.config.label.horizon))

@@ -9,6 +9,7 @@ interval of a quiet stock is narrower). Beating the plain one of ``zero`` is the
 
 from __future__ import annotations
 
+import threading
 from typing import ClassVar, Self
 
 import numpy as np
@@ -36,11 +37,11 @@ def thin(ends: Ends, most: int = SAMPLE) -> Ends:
 class Baseline:
     """Fit, expectation and residual quantiles; a subclass says what it learns and what it expects."""
 
-    def fit(self, panel: Panel, ends: Ends, config: RunConfig) -> Self:
-        """Learn from labelled training windows (``window_ends(labelled=True)``), n >= 1."""
+    def fit(self, panel: Panel, ends: Ends, config: RunConfig, *, stop: threading.Event | None = None) -> Self:
+        """Learn from labelled training windows (``window_ends(labelled=True)``), n >= 1. ``Stopped`` on ``stop``, where learning takes long."""
         if not len(ends):
             raise ConfigError("models.baseline_without_windows")
-        self.config = config
+        self.config, self.stop = config, stop
         self.label_scale = fit_label_scale(panel, thin(ends), config)
         self.learn(panel, ends)
         sample = thin(ends)

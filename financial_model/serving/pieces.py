@@ -104,7 +104,7 @@ def fitted(panel: Panel, config: RunConfig, train: np.ndarray, test: np.ndarray,
         if stop is not None and stop.is_set():
             raise Stopped
         progress(place, len(names))
-        found[name] = baseline_class(name)().fit(panel, train, config).predict(panel, test)
+        found[name] = baseline_class(name)().fit(panel, train, config, stop=stop).predict(panel, test)
     progress(len(names), len(names))
     return found
 

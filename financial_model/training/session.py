@@ -16,13 +16,14 @@ import numpy as np
 import torch
 
 from financial_model import runtime
-from financial_model.config import RunConfig
+from financial_model.config import DATE_OBJECTIVES, RunConfig
 from financial_model.datasets.loader import WindowLoader
 from financial_model.models.forecaster import Prediction, build_forecaster, parameters
+from financial_model.models.linear_start import WINDOW_MODES, LinearStart
 from financial_model.objectives import objective
 from financial_model.text import translate
 from financial_model.training.checkpoint import save_checkpoint
-from financial_model.training.constants import constant_forecasts, constant_losses
+from financial_model.training.constants import constant_forecasts, constant_losses, mean_loss
 from financial_model.training.description import describe
 from financial_model.training.events import EventLog
 from financial_model.training.plain import plain
@@ -35,7 +36,7 @@ from financial_model.training.step import NotFiniteError, TrainingStep, choose_c
 from financial_model.training.validation import evaluate, validation_loader
 
 if TYPE_CHECKING:
-    from financial_model.datasets.batches import Batch
+    from financial_model.datasets.batches import Batch, Table
     from financial_model.datasets.panel import Panel
 
 Score = Callable[[Prediction, "Panel"], dict[str, Any]]
@@ -64,6 +65,10 @@ class Session:
         self.model = build_forecaster(
             config.model, head=config.head(), inputs=len(panel.feature_names), context_length=config.features.context_length,
             horizon=config.label.horizon).to(self.device)
+        self._line: np.ndarray | None = None
+        start, table = self._start()
+        if start is not None and table is not None and point is None:
+            start.fit(panel, self.prepared.train, config, table)
         self.objective = objective(config.objective(), config)
         compiled, self.compile_reason = choose_compile(training.compile, self.device)
         self.step = TrainingStep(self.model, self.objective, training, device=self.device, precision=self.precision, compiled=compiled,
@@ -77,6 +82,18 @@ class Session:
         before = self.point.facts if self.point is not None else {}
         same_kind = before.get("device") == self.device.type
         return runtime.precision(before["precision"] if chosen == "auto" and same_kind else chosen, self.device)
+
+    def _start(self) -> tuple[LinearStart | None, Table | None]:
+        """The line the model begins at, where the last row is normalised as in training and the size of a forecast counts, and its table."""
+        usable = self.config.objective() not in DATE_OBJECTIVES and self.config.features.normalisation not in WINDOW_MODES
+        return self.model.start if usable else None, self.prepared.table
+
+    def line(self) -> np.ndarray | None:
+        """[n, H] what that line says of the validation windows, computed once; None without one."""
+        start, table = self._start()
+        if self._line is None and start is not None and table is not None:
+            self._line = start.line(self.panel, self.validation.order(), self.config, table)
+        return self._line
 
     def _loader(self) -> WindowLoader:
         """The training windows, in an order that depends on the seed."""
@@ -105,6 +122,9 @@ class Session:
         forecasts = constant_forecasts(config.head(), *known, config.model.quantile_levels)
         self.progress.baselines = constant_losses(self.objective, forecasts, *asked, config.training.batch_size,
                                                   date=compared_dates(config, self.panel, self.validation.order()))
+        line = self.line()
+        if line is not None:
+            self.progress.baselines["ridge"] = mean_loss(self.objective, {"point": line}, *asked, config.training.batch_size)
         self.reporter.constants(self.progress.baselines)
 
     # ------------------------------------------------------------ one step
@@ -140,11 +160,11 @@ class Session:
     def evaluate(self) -> None:
         """Score the validation part, remember the best, write best and last. When it is stopped, nothing has changed yet."""
         self.write_point()
-        found = evaluate(self.model, self.validation, self.objective, self.config, self.prepared.label_scale, self.stop)
+        found = evaluate(self.model, self.validation, self.objective, self.config, self.prepared.label_scale, self.stop, self.line())
         if not math.isfinite(found.loss):
             raise NotFiniteError("validation")
         progress = self.progress
-        metrics = plain({"loss": found.loss, "train_loss": self.meter.since_evaluation(),
+        metrics = plain({"loss": found.loss, "train_loss": self.meter.since_evaluation(), **({} if found.share is None else {"share": found.share}),
                          **(self.score(found.prediction, self.panel) if self.score is not None else {})})
         progress.validation, progress.extras = metrics, plain(found.extras)
         best = progress.record(found.loss, self.reporter.epoch(progress.step), self.config.training.patience)

@@ -8,7 +8,8 @@ It knows no test part and changes no weight.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from financial_model.datasets.loader import WindowLoader
 from financial_model.datasets.targets import label_returns, label_spread, label_unit
 from financial_model.models.decode import expected_from_classes
 from financial_model.models.forecaster import Forecaster, Prediction, predict
+from financial_model.models.linear_start import supported_share
 from financial_model.training.constants import mean_loss
 from financial_model.training.preparation import Preparation, compared_dates, targets
 
@@ -35,6 +37,8 @@ SMALLEST_SCALE = 1e-3
 class Evaluation:
     loss: float
     prediction: Prediction
+    share: float | None
+    """How much of the network's correction of a linear start these windows support; None where there is no such start."""
     extras: dict[str, Any]
     """``residual_quantiles`` [H, Q] in spreads, ``class_means`` [H, 3] in units and ``scale`` [H], where head and objective need them to give
     quantiles and returns."""
@@ -48,14 +52,24 @@ def validation_loader(config: RunConfig, panel: Panel, prepared: Preparation, de
 
 
 def evaluate(model: Forecaster | Ensemble, loader: WindowLoader, objective: Callable[..., torch.Tensor], config: RunConfig,
-             label_scale: NDArray[np.float32], stop: threading.Event | None = None) -> Evaluation:
-    """Forecast every window of ``loader`` and score it. Raises ``Stopped`` on ``stop``."""
-    prediction = predict(model, loader, extras={}, stop=stop)
+             label_scale: NDArray[np.float32], stop: threading.Event | None = None, line: NDArray[np.float32] | None = None) -> Evaluation:
+    """Forecast every window of ``loader`` and score it. Raises ``Stopped`` on ``stop``.
+
+    ``line`` [n, H]: what the model's linear start says of these windows. Its ``share`` is then measured here and stays in the model.
+    """
+    with _whole_correction(model if line is not None else None):
+        prediction = predict(model, loader, extras={}, stop=stop)
     z, label = targets(config, loader.panel, prediction.end, label_scale)
     returns = label_returns(loader.panel, prediction.end, config.label)
     unit = label_unit(loader.panel, prediction.end, config.label, label_scale)
     spread = label_spread(loader.panel, prediction.end, config.label.horizon)
     outputs = in_units(config.head(), prediction, unit)
+    share = None
+    if line is not None:
+        share = supported_share(outputs["point"] - line, z - line)
+        model.start.share.fill_(share)  # type: ignore[union-attr, operator]
+        outputs = {"point": line + share * (outputs["point"] - line)}
+        prediction = replace(prediction, expected=(outputs["point"] * unit).astype(np.float32))
     loss = mean_loss(objective, outputs, z, label, loader.batch_size, compared_dates(config, loader.panel, prediction.end))
     scale: dict[str, Any] = {}
     if config.objective() in DATE_OBJECTIVES:
@@ -63,7 +77,22 @@ def evaluate(model: Forecaster | Ensemble, loader: WindowLoader, objective: Call
         outputs = {"point": outputs["point"] * scale["scale"]}
         prediction = replace(prediction, expected=(outputs["point"] * unit).astype(np.float32))
     extras = scale | fit_extras(outputs, returns, unit, spread, label, config.model.quantile_levels)
-    return Evaluation(loss=loss, prediction=prediction, extras=extras)
+    return Evaluation(loss=loss, prediction=prediction, share=share, extras=extras)
+
+
+@contextmanager
+def _whole_correction(model: Any) -> Iterator[None]:
+    """All of the network's correction counts inside; when the block is left by a stop, the share is what it was."""
+    if model is None:
+        yield
+        return
+    before = model.start.share.clone()
+    model.start.share.fill_(1.0)
+    try:
+        yield
+    except BaseException:
+        model.start.share.copy_(before)
+        raise
 
 
 def in_units(head: str, prediction: Prediction, unit: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:

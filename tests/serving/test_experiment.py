@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from financial_model.config import BASELINES
 from financial_model.errors import ConfigError, DataError, JobError, NotFoundError
 from financial_model.serving import experiment
 from financial_model.serving.experiment import evaluate_run, run_training
@@ -38,7 +39,7 @@ def test_a_finished_run_has_everything_a_reader_needs(finished):
 def test_the_metrics_have_their_names_and_stand_beside_the_baselines(finished):
     metrics = finished[1].metrics
     assert METRICS <= set(metrics)
-    assert set(metrics["baselines"]) == {"zero", "train_mean", "reversal_5", "ridge"}
+    assert set(metrics["baselines"]) == set(BASELINES)
     for entry in metrics["baselines"].values():
         assert METRICS <= set(entry)
     assert -1 <= metrics["ic"] <= 1 and 0 <= metrics["direction"] <= 1

@@ -34,7 +34,7 @@ def same(first, second):
 # ---------------------------------------------------------------- it learns
 @pytest.mark.parametrize("head, constant", [("point", "zero"), ("quantile", "train_quantiles"), ("classes", "train_frequencies")])
 def test_a_planted_signal_is_found(tmp_path, panel, head, constant):
-    result = run(make_config(head=head, epochs=6, model={"dropout": 0.0}), panel, tmp_path)
+    result = run(make_config(head=head, epochs=6, model={"dropout": 0.0, "linear_start": False}), panel, tmp_path)
     assert result.state == "finished" and result.best_loss < 0.9 * result.baselines[constant]
     losses = [event["metrics"]["train_loss"] for event in events_of(tmp_path, "epoch")]
     assert losses[-1] < 0.9 * losses[0]
@@ -68,7 +68,7 @@ def test_a_run_tells_its_facts_stages_and_constants_first(tmp_path, panel):
     run(make_config(), panel, tmp_path)
     events, _ = read_events(tmp_path / "events.jsonl")
     kinds = [event["kind"] for event in events]
-    assert kinds[:5] == ["stage", "run", "baseline", "baseline", "stage"]
+    assert kinds[:6] == ["stage", "run", "baseline", "baseline", "baseline", "stage"]
     facts = events[1]
     assert facts["parameters"] > 0 and facts["device"] == "cpu" and facts["precision"] == "fp32" and facts["steps"] == 18
     assert facts["compile"].startswith("Not compiled") and facts["windows"] == {"train": 565, "validation": 65, "epoch": 565, "evaluation": 65}

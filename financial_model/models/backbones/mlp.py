@@ -30,6 +30,23 @@ class MLP(Backbone):
         return self.layers(x[:, -1])
 
 
+class Crossed(nn.Module):
+    """Products of the last row's features: row [B, features] -> row * (U V row), through a waist of ``rank`` (the cross layer of Wang et al. 2021).
+
+    A signal that is the product of two features is found here within an epoch; hidden layers need several. U starts small: products
+    enter the state as far as the data ask for them.
+    """
+
+    def __init__(self, inputs: int, rank: int, dropout: float) -> None:
+        super().__init__()
+        self.narrow, self.wide, self.dropout = nn.Linear(inputs, rank, bias=False), nn.Linear(rank, inputs), nn.Dropout(dropout)
+        nn.init.normal_(self.wide.weight, std=0.01)
+        nn.init.zeros_(self.wide.bias)
+
+    def forward(self, row: Tensor) -> Tensor:
+        return self.dropout(row * self.wide(self.narrow(row)))
+
+
 class LastRow(nn.Sequential):
     """One hidden layer on the last row [B, features] -> [B, size]: what today's features say is not left to the sequence to remember."""
 
