@@ -14,8 +14,8 @@ from financial_model.paths import Workspace
 SYMBOLS = ("600000.SH", "600036.SH", "600519.SH", "601318.SH", "000001.SZ", "000333.SZ", "300750.SZ", "688981.SH")
 INDUSTRIES = ("finance", "finance", "consumer", "finance", "finance", "consumer", "industrial", "technology")
 NAMES = ("浦发银行", "招商银行", "贵州茅台", "中国平安", "平安银行", "美的集团", "宁德时代", "中芯国际")
-TINY = {"linear_start": False, "backbone": "gru", "hidden": 16, "layers": 1, "context_length": 8, "epochs": 2, "batch_size": 128, "horizon": 3, "groups": "return,rank",
-        "device": "cpu", "precision": "fp32", "save_every": 1}
+TINY = {"backbone": "gru", "hidden": 16, "layers": 1, "context_length": 8, "epochs": 2, "batch_size": 128, "horizon": 3, "groups": "return,rank",
+        "device": "cpu", "precision": "fp32", "save_every": 1, "linear_start": False}
 
 
 def bars(seed: int, days: np.ndarray) -> pd.DataFrame:

@@ -114,8 +114,8 @@ def test_dates_before_the_history_and_too_early_ones_are_said(predictor):
 
 
 def test_another_checkpoint_of_the_run_can_be_asked(predictor):
-    first, final = (predictor.forecast("finished", "600519.SH", checkpoint=kind)["table"] for kind in ("epoch1", "final"))
-    assert first != final
+    first, second = (predictor.forecast("finished", "600519.SH", checkpoint=kind)["table"] for kind in ("epoch1", "epoch2"))
+    assert first != second
     with pytest.raises(NotFoundError):
         predictor.forecast("finished", "600519.SH", checkpoint="../final")
 
