@@ -8,6 +8,7 @@ A guarantee it is not: the textbook one needs days that are exchangeable, and ma
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -34,6 +35,8 @@ MINIMUM_DATES = 20
 FACTORS = (0.2, 5.0)
 """Limits of a stretch, so that a degenerate forecast cannot blow up."""
 COMPARED = ("coverage_50", "coverage_80", "coverage_95", "pinball", "width_80_percent", "brier", "log_loss", "mark_score")
+SCALES = (0.8, 1.25)
+"""How far volatility may move a gate's thresholds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +76,17 @@ class Gate:
     up_over_down: float = 2.0
     down: float = 0.7
     down_over_up: float = 3.0
+    scaling: float = 0.0
+    """Power of (volatility over ``usual``) that multiplies ``up`` and ``down``, between SCALES: positive asks for more where prices swing more."""
+    usual: float = 0.02
+    """Median daily volatility of the validation rows."""
 
-    def apply(self, probabilities: Array) -> Array:
-        """Class number per row of probabilities [rows, 3]."""
+    def apply(self, probabilities: Array, volatility: Array) -> Array:
+        """Class number per row of probabilities [rows, 3] and the stocks' trailing daily volatility [rows]."""
         rise, fall = probabilities[:, classification.UP], probabilities[:, classification.DOWN]
-        up = (rise > self.up) & (rise > self.up_over_down * fall)
-        down = (fall > self.down) & (fall > self.down_over_up * rise)
+        scale = np.clip((volatility / self.usual) ** self.scaling, *SCALES)
+        up = (rise > self.up * scale) & (rise > self.up_over_down * fall)
+        down = (fall > self.down * scale) & (fall > self.down_over_up * rise)
         return np.where(up, classification.UP, np.where(down, classification.DOWN, classification.FLAT))
 
 
@@ -127,16 +135,16 @@ def _softened(logs: Array, temperature: float, bias: Array) -> Array:
     return weight / weight.sum(axis=1, keepdims=True)
 
 
-def choose_gate(probabilities: Array, label: Array) -> Gate:
+def choose_gate(probabilities: Array, label: Array, volatility: Array) -> Gate:
     """The gate of highest mark score on validation rows; the stricter one where two score the same. One that never speaks is allowed to win."""
-    best, best_score = Gate(), -math.inf
-    for up in (0.8, 0.7, 0.6, 0.5, 0.4, 0.3):
-        for up_ratio in (3.0, 2.0, 1.5, 1.0):
-            for down in (0.8, 0.7, 0.6, 0.5, 0.4):
-                gate = Gate(up=up, up_over_down=up_ratio, down=down, down_over_up=3.0)
-                score = mark_score(gate.apply(probabilities), label)
-                if score > best_score + 1e-12:
-                    best, best_score = gate, score
+    usual = float(np.median(volatility))
+    best, best_score = Gate(usual=usual), -math.inf
+    for scaling, up, up_ratio, down in itertools.product(
+            (0.0, 0.25, -0.25), (0.8, 0.7, 0.6, 0.5, 0.4, 0.3), (3.0, 2.0, 1.5, 1.0), (0.8, 0.7, 0.6, 0.5, 0.4)):
+        gate = Gate(up=up, up_over_down=up_ratio, down=down, down_over_up=3.0, scaling=scaling, usual=usual)
+        score = mark_score(gate.apply(probabilities, volatility), label)
+        if score > best_score + 1e-12:
+            best, best_score = gate, score
     return best
 
 
@@ -145,8 +153,8 @@ def mark_score(predicted: Array, label: Array) -> float:
     return float(classification.MARKS[label, predicted].mean())
 
 
-def class_rows(prediction: Prediction, panel: Panel, label: LabelConfig) -> tuple[Array, Array]:
-    """Probabilities [rows, 3] (given, or implied by the quantiles) and realised classes [rows] of the judged rows.
+def class_rows(prediction: Prediction, panel: Panel, label: LabelConfig) -> tuple[Array, Array, Array]:
+    """Probabilities [rows, 3] (given, or implied by the quantiles), realised classes [rows] and daily volatility [rows] of the judged rows.
 
     Raises ``DataError`` when the forecast has neither probabilities nor quantiles, or too few dates.
     """
@@ -154,7 +162,7 @@ def class_rows(prediction: Prediction, panel: Panel, label: LabelConfig) -> tupl
     found = judge(prediction, sample, label, "model").probabilities
     if found is None:
         raise DataError("evaluation.calibration_no_quantiles")
-    return found, sample.label
+    return found, sample.label, panel.volatility[sample.end]
 
 
 def compare(before: Prediction, after: Prediction, panel: Panel, label: LabelConfig) -> dict[str, Any]:
@@ -181,7 +189,7 @@ def compare_gates(forecasts: Sequence[Prediction], gates: Sequence[Mapping[str, 
         if probabilities is None:
             raise DataError("evaluation.calibration_no_quantiles")
         marks.append((classification.MARKS[sample.label, probabilities.argmax(axis=1)],
-                      classification.MARKS[sample.label, Gate(**gate).apply(probabilities)]))
+                      classification.MARKS[sample.label, Gate(**gate).apply(probabilities, panel.volatility[sample.end])]))
     before, after = (float(np.concatenate(side).mean()) if marks else None for side in zip(*marks, strict=True)) if marks else (None, None)
     return {"name": "mark_score_gated", "before": before, "after": after}
 

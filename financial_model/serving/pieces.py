@@ -139,7 +139,7 @@ def recalibrate(validation: Prediction, test: Prediction, panel: Panel, config: 
         adjusted, validation = stretch.apply(adjusted), stretch.apply(validation)
         facts["quantiles"] = calibration.to_json(stretch)
     if validation.probabilities is not None and test.probabilities is not None:
-        softening = calibration.fit_classes(*calibration.class_rows(validation, panel, label))
+        softening = calibration.fit_classes(*calibration.class_rows(validation, panel, label)[:2])
         adjusted = replace(adjusted, probabilities=softening.apply(test.probabilities).astype(np.float32))
         validation = replace(validation, probabilities=softening.apply(validation.probabilities).astype(np.float32))
         facts["classes"] = calibration.to_json(softening)

@@ -94,14 +94,17 @@ def test_overconfident_probabilities_are_softened_towards_the_truth():
 
 def test_class_rows_come_from_quantiles_where_no_probabilities_are_given(market):
     panel, validation, _ = market
-    probabilities, label = calibration.class_rows(narrow(panel, validation, TRUE_SPREAD), panel, LABEL)
+    probabilities, label, _ = calibration.class_rows(narrow(panel, validation, TRUE_SPREAD), panel, LABEL)
     assert probabilities.shape == (len(label), 3)
     assert probabilities.mean(axis=0) == pytest.approx(np.bincount(label, minlength=3) / len(label), abs=0.05)
 
 
+USUAL = np.full(4000, 0.02)
+
+
 def test_a_gate_speaks_only_when_sure():
     probabilities = np.array([[0.65, 0.2, 0.15], [0.65, 0.0, 0.35], [0.1, 0.1, 0.8], [0.25, 0.0, 0.75], [0.3, 0.4, 0.3]])
-    assert calibration.Gate().apply(probabilities).tolist() == [0, 0 if 0.65 > 2 * 0.35 else 1, 2, 1 if 0.75 <= 3 * 0.25 else 2, 1]
+    assert calibration.Gate().apply(probabilities, USUAL[:5]).tolist() == [0, 0 if 0.65 > 2 * 0.35 else 1, 2, 1 if 0.75 <= 3 * 0.25 else 2, 1]
 
 
 def test_gates_are_compared_on_the_rows_whose_outcome_is_known(market):
@@ -112,7 +115,7 @@ def test_gates_are_compared_on_the_rows_whose_outcome_is_known(market):
     forecast = narrow(panel, np.concatenate([test, [len(panel.time) - 1]]), TRUE_SPREAD)
     silent = {"up": 1.0, "up_over_down": 9.0, "down": 1.0, "down_over_up": 9.0}
     row = calibration.compare_gates([forecast], [silent], panel, LABEL)
-    _, label = calibration.class_rows(narrow(panel, test, TRUE_SPREAD), panel, LABEL)
+    _, label, _ = calibration.class_rows(narrow(panel, test, TRUE_SPREAD), panel, LABEL)
     assert row["name"] == "mark_score_gated" and row["after"] == pytest.approx(classification.MARKS[label, 1].mean())
     likeliest = calibration.class_rows(narrow(panel, test, TRUE_SPREAD), panel, LABEL)[0].argmax(axis=1)
     assert row["before"] == pytest.approx(classification.MARKS[label, likeliest].mean())
@@ -123,8 +126,25 @@ def test_gates_are_compared_on_the_rows_whose_outcome_is_known(market):
 def test_the_chosen_gate_is_the_best_on_validation_and_silent_on_noise():
     rng = np.random.default_rng(1)
     truth, label, _ = overconfident(rng, 4000)
-    gate = calibration.choose_gate(truth, label)
-    assert calibration.mark_score(gate.apply(truth), label) >= calibration.mark_score(calibration.Gate().apply(truth), label)
+    gate = calibration.choose_gate(truth, label, USUAL)
+    assert calibration.mark_score(gate.apply(truth, USUAL), label) >= calibration.mark_score(calibration.Gate().apply(truth, USUAL), label)
     noise = rng.dirichlet((3, 3, 3), 4000)
     falls = np.where(rng.random(4000) < 0.6, 2, 1)  # rises never happen: a gate that announces them is punished
-    assert not (calibration.choose_gate(noise, falls).apply(noise) == 0).mean() > 0.02
+    assert not (calibration.choose_gate(noise, falls, USUAL).apply(noise, USUAL) == 0).mean() > 0.02
+
+
+def test_thresholds_follow_volatility_within_bounds():
+    """0.62 is enough at the usual volatility; a stock that swings ten times as much would need 0.6 x 1.25."""
+    probabilities = np.array([[0.62, 0.28, 0.1], [0.62, 0.28, 0.1], [0.76, 0.14, 0.1]])
+    gate = calibration.Gate(scaling=0.25)
+    assert gate.apply(probabilities, np.array([0.02, 0.2, 0.2])).tolist() == [0, 1, 0]
+    assert calibration.Gate().apply(probabilities, np.array([0.02, 0.2, 0.2])).tolist() == [0, 0, 0]
+
+
+def test_the_scaling_is_chosen_where_volatile_rows_deserve_less_trust():
+    rng = np.random.default_rng(3)
+    volatility = np.where(rng.random(4000) < 0.5, 0.01, 0.04)
+    said = np.tile([0.65, 0.2, 0.15], (4000, 1))
+    truth = np.where((volatility < 0.02) | (rng.random(4000) < 0.1), 0, 2)  # the calm rise as announced, the others fall
+    gate = calibration.choose_gate(said, truth, volatility)
+    assert gate.scaling > 0 and gate.apply(said, volatility).tolist() == np.where(volatility < 0.02, 0, 1).tolist()
