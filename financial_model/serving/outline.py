@@ -77,7 +77,8 @@ def outline(store: Store, config: RunConfig) -> Outline:
     return Outline(
         stocks=len(table), inputs=inputs, split=split.describe(), windows=counts, per_epoch=epoch, evaluation=min(limit, counts["validation"]),
         steps=steps * training.epochs * training.seeds, batch=(min(training.batch_size, max(epoch, 1)), config.features.context_length, inputs),
-        evaluations=training.epochs * training.evaluations_per_epoch * training.seeds, panel_bytes=int(table["rows"].sum()) * (4 * inputs + ROW_BYTES))
+        evaluations=training.epochs * training.evaluations_per_epoch * training.seeds,
+        panel_bytes=int(table["rows"].sum()) * (4 * inputs + ROW_BYTES))
 
 
 def sessions(store: Store, table: pd.DataFrame, config: RunConfig) -> NDArray[np.int64]:
