@@ -94,7 +94,7 @@ class Store:
     def bar_path(self, symbol: str) -> Path:
         """The file of a stored symbol. Raises ``NotFoundError`` when there are no bars of it."""
         path = self.path(symbol)
-        if not path.is_file():
+        if path.is_symlink() or not path.is_file():  # a link could name any file of this machine, and messages quote what cannot be read
             raise NotFoundError("store.unknown_symbol", symbol=str(symbol)[:40])
         return path
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -168,6 +168,39 @@ class Abilities:
         facts = table.attrs
         return plain({"run": self.runs.get(run).id, "as_of": facts["as_of"], "days": facts["days"], "considered": facts["considered"],
                       "stocks": table.to_dict("records"), "notes": _said(facts["notes"], language)})
+
+    # ------------------------------------------------------------ what follows a forecast
+    def orders(self, run: str, holdings: Sequence[Mapping[str, Any]] = (), capital: float | None = None, cash: float | None = None, as_of: str = "",
+               rules: Mapping[str, float] | None = None) -> dict[str, Any]:
+        """The orders for the next session (see ``orders.orders``); ``holdings`` are records of symbol, shares, cost, bought."""
+        from financial_model.serving.backtesting import settings_from
+        from financial_model.serving.holdings import COLUMNS, typed_holdings
+        from financial_model.serving.orders import orders
+
+        held = typed_holdings([[entry.get(column) for column in COLUMNS] for entry in holdings])
+        chosen = settings_from(rules or {})
+        with self.gate.enter():
+            return orders(self.workspace, run, held, capital=capital, cash=cash, settings=chosen, as_of=as_of or None, predictor=self.predictor)
+
+    def journal(self, run: str = "") -> dict[str, Any]:
+        """Published forecasts, newest first, and whether their chain is whole."""
+        from financial_model.serving.journal_score import journal_list
+
+        return journal_list(self.workspace, run)
+
+    def journal_score(self, run: str = "") -> dict[str, Any]:
+        """Published forecasts against what came."""
+        from financial_model.serving.journal_score import score
+
+        with self.gate.enter():
+            return score(self.workspace, run)
+
+    def publish(self, run: str, symbol: str = "", as_of: str = "", days: int = 0) -> dict[str, Any]:
+        """Publish a forecast of one stock, or of the whole pool; it can never be changed."""
+        from financial_model.serving.journal_publish import publish
+
+        with self.gate.enter():
+            return publish(self.workspace, run, symbol=symbol, as_of=as_of or None, days=days or None, predictor=self.predictor)
 
     # ------------------------------------------------------------ work
     def start_training(self, values: Mapping[str, Any] | None = None, preset: str = "quick", language: str = "en") -> dict[str, Any]:

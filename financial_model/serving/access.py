@@ -98,10 +98,11 @@ def _begins(*prefixes: str) -> Callable[[str, str], bool]:
     return lambda method, path: path.startswith(prefixes)
 
 
+WORK = tuple(f"/api/v1/{name}" for name in ("jobs", "predict", "rank", "orders", "journal"))
 RATES = (
     Rate("login", 20, 60.0, lambda method, path: method == "POST" and path.rstrip("/") in ("/login", "/api/v1/token")),
-    Rate("work", 60, 60.0, lambda method, path: method == "POST" and path.startswith(("/api/v1/jobs", "/api/v1/predict", "/api/v1/rank"))),
-    Rate("universe", 60, 60.0, _begins("/api/v1/universe")),
+    Rate("work", 60, 60.0, lambda method, path: method == "POST" and path.startswith(WORK)),
+    Rate("reading", 60, 60.0, _begins("/api/v1/universe", "/api/v1/journal")),
     Rate("mcp", 240, 60.0, _begins("/mcp")),
     Rate("upload", 60, 60.0, _begins(f"{GRADIO}upload")),
     Rate("named", 120, 60.0, lambda method, path: method == "POST" and path.startswith(f"{GRADIO}call/")),

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from financial_model.errors import JobError, KairosError, NotFoundError, Stopped
+from financial_model.errors import BusyError, JobError, KairosError, NotFoundError, Stopped
 from financial_model.paths import Workspace
 from financial_model.serving.failures import error_id
 from financial_model.serving.runs import RunInfo, RunStore
@@ -35,6 +35,8 @@ LANES = {"train": "device", "resume": "device", "compare": "device", "evaluate":
 """Which queue a kind waits in; a training on a second GPU waits in that one's own."""
 _FURTHER_GPU = re.compile(r"cuda:[1-9]\d*")
 DONE = frozenset({"finished", "stopped", "failed"})
+QUEUED, RETRY_SECONDS = 100, 60
+"""Jobs that may wait, whoever asks for them; and when it is worth asking again."""
 KEEP = 50
 """Finished jobs remembered; runs and data are on disk anyway."""
 
@@ -94,6 +96,8 @@ class JobService:
         with self._changed:
             if self._closed:
                 raise JobError("jobs.closed")
+            if sum(other.state == "queued" for other in self._jobs.values()) >= QUEUED:
+                raise BusyError("jobs.queue_full", count=QUEUED, seconds=RETRY_SECONDS)
             if kind == "train":
                 job.run_id = self.runs.create(parameters["config"]).id
             elif "run" in parameters:

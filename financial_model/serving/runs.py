@@ -233,9 +233,10 @@ class RunStore:
 
     def log_tail(self, run: str, lines: int = 200) -> str:
         """The last lines of the run's log."""
-        path = self.get(run).path / "log.txt"
-        if not path.is_file():
+        folder = self.get(run).path
+        if not (folder / "log.txt").is_file():
             return ""
+        path = resolve_inside(folder, "log.txt")  # shown to people: a link that leads elsewhere is not followed
         with path.open("rb") as stream:
             stream.seek(max(0, path.stat().st_size - _TAIL_BYTES))
             return "\n".join(stream.read().decode("utf-8", errors="replace").splitlines()[-lines:])

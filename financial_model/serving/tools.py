@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, ValidationError, validate_call
 
 from financial_model import __version__
 from financial_model.errors import KairosError
@@ -83,12 +83,17 @@ def functions(able: Abilities, language: str = "en") -> list[Callable[..., Answe
 
 
 def telling(function: Callable[..., Answer], language: str, failure: Callable[[str], Exception]) -> Callable[..., Answer]:
-    """``function`` whose errors become ``failure(sentence)``; an unexpected one is logged, and the sentence gives its number."""
+    """``function`` with its arguments checked; its errors become ``failure(sentence)``, an unexpected one is logged and told by its number."""
+
+    checked = validate_call(function)  # gradio passes on whatever it was sent
 
     @functools.wraps(function)
     def told(*values: Any, **named: Any) -> Answer:
         try:
-            return function(*values, **named)
+            return checked(*values, **named)
+        except ValidationError as error:
+            details = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+            raise failure(translate("api.invalid", language, details=details[:300])) from error
         except KairosError as error:
             raise failure(error.message(language)) from error
         except Exception as error:

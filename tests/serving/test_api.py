@@ -163,6 +163,26 @@ def test_a_gate_lets_some_in_some_wait_and_turns_the_rest_away():
     assert outcomes == ["in", "in"]
 
 
+# ---------------------------------------------------------------- what follows a forecast
+def test_the_order_list_for_the_next_session(asked):
+    client, run = asked
+    body = {"run": run, "capital": 500_000, "holdings": [{"symbol": "600519", "shares": 1000}], "rules": {"top": 2}}
+    found = client.post("/orders", json=body, headers={"Accept-Language": "zh"}).json()
+    assert found["run"] == run and found["trade_date"] > found["as_of"] and found["settings"]["top"] == 2
+    assert {order["side"] for order in found["orders"]} <= {"buy", "sell"} and all(isinstance(order["why"], str) for order in found["orders"])
+    assert client.post("/orders", json={"run": run}).status_code == 400, "no money is named"
+
+
+def test_a_forecast_is_published_and_found_in_the_journal(copied):
+    client, jobs = client_of(copied)
+    entry = client.post("/journal", json={"run": "finished", "symbol": "600519"})
+    assert entry.status_code == 201
+    found = client.get("/journal").json()
+    assert [kept["symbol"] for kept in found["entries"]] == ["600519.SH"] and client.get("/journal", params={"run": "other"}).json()["entries"] == []
+    assert len(client.get("/journal/score").json()["entries"]) == 1
+    jobs.close()
+
+
 # ---------------------------------------------------------------- jobs
 def test_a_training_is_started_watched_and_its_model_used(working):
     client, jobs = working

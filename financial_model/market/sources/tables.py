@@ -20,6 +20,7 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from financial_model.errors import DataError, NotFoundError
+from financial_model.market.sources.bounds import check_parquet, check_sheet
 from financial_model.market.sources.columns import FIELD_OF, TEXT_FIELDS, plain, recognised
 
 SUFFIXES = (".parquet", ".csv", ".txt", ".tsv", ".xlsx")
@@ -57,8 +58,10 @@ def read_table(path: Path) -> RawTable:
         raise NotFoundError("import.no_such_path", path=str(path)[:200])
     suffix = path.suffix.lower()
     if suffix == ".parquet":
+        check_parquet(path)
         return _parquet(path)
     if suffix == ".xlsx":
+        check_sheet(path)
         return _sheet(path)
     if suffix in SUFFIXES:
         return _text(path)

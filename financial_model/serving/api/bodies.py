@@ -65,11 +65,9 @@ class Evaluate(_Strict):
     run: Short
 
 
-class Backtest(_Strict):
-    """A portfolio that follows the run's forecasts over its test dates; what is left out is the usual rule."""
+class Rules(_Strict):
+    """How a portfolio is run; what is left out is the usual rule."""
 
-    kind: Literal["backtest"]
-    run: Short
     top: Annotated[int, Field(ge=1, le=500)] | None = None
     drop: Annotated[int, Field(ge=0, le=500)] | None = None
     every: Annotated[int, Field(ge=1, le=250)] | None = None
@@ -77,6 +75,13 @@ class Backtest(_Strict):
     industry_cap: Annotated[float, Field(gt=0, le=1)] | None = None
     capital: Annotated[float, Field(gt=0, le=1e12)] | None = None
     volume_share: Annotated[float, Field(gt=0, le=1)] | None = None
+
+
+class Backtest(Rules):
+    """A portfolio that follows the run's forecasts over its test dates; what is left out is the usual rule."""
+
+    kind: Literal["backtest"]
+    run: Short
 
 
 class Download(_Strict):
@@ -130,3 +135,32 @@ class Rank(_Strict):
     min_gain: Annotated[float, Field(ge=-1, le=10, description="least expected simple return; 0.02 is 2 %")] | None = None
     industry: Industry | None = None
     checkpoint: Short = ""
+
+
+class Holding(_Strict):
+    """All shares of one stock."""
+
+    symbol: Short
+    shares: Annotated[float, Field(ge=0, le=1e15)]
+    cost: Annotated[float, Field(ge=0, le=1e15, description="price paid per share")] | None = None
+    bought: Annotated[Short, Field(description="YYYY-MM-DD of the last purchase")] = ""
+
+
+class Orders(_Strict):
+    """Holdings and money; give `capital` (holdings and cash together) or `cash`."""
+
+    run: Short
+    holdings: Annotated[list[Holding], Field(max_length=MOST_ITEMS)] = []
+    capital: Annotated[float, Field(gt=0, le=1e12)] | None = None
+    cash: Annotated[float, Field(ge=0, le=1e12)] | None = None
+    as_of: Short = ""
+    rules: Rules = Field(default_factory=Rules)
+
+
+class Publish(_Strict):
+    """A forecast for the journal: of one stock, or of the whole pool."""
+
+    run: Short
+    symbol: Short = ""
+    as_of: Short = ""
+    days: Annotated[int, Field(ge=0, le=config.MAX_HORIZON)] = 0
