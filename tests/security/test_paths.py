@@ -20,7 +20,7 @@ def clean(text: str) -> bool:
 
 def everything(folder) -> set[str]:
     """Files outside the folders the server may write in."""
-    return {str(path) for path in folder.iterdir()}
+    return {path.name for path in folder.iterdir() if path.name != "gradio"}
 
 
 # ---------------------------------------------------------------- REST
