@@ -33,22 +33,39 @@ class ComparisonView:
             words(gr.HTML, {"value": "ui.compare.lead"}, html_template='<p class="k-lead">${value}</p>')
             with gr.Row():
                 self.runs = words(
-                    gr.Dropdown, {"label": "ui.compare.runs", "info": "ui.compare.runs_info"}, choices=[], value=[], multiselect=True,
-                    filterable=False, elem_id="compare-runs",
+                    gr.Dropdown,
+                    {"label": "ui.compare.runs", "info": "ui.compare.runs_info"},
+                    choices=[],
+                    value=[],
+                    multiselect=True,
+                    filterable=False,
+                    elem_id="compare-runs",
                 )
                 models = [(f"ui.term.backbone.{name}", name) for name in BACKBONES]
                 self.models = words(
-                    gr.Dropdown, {"label": "ui.compare.models", "info": "ui.compare.models_info", "choices": models}, value=[], multiselect=True,
-                    filterable=False, elem_id="compare-models",
+                    gr.Dropdown,
+                    {"label": "ui.compare.models", "info": "ui.compare.models_info", "choices": models},
+                    value=[],
+                    multiselect=True,
+                    filterable=False,
+                    elem_id="compare-models",
                 )
             with gr.Row(equal_height=True):
                 self.like = words(
-                    gr.Dropdown, {"label": "ui.compare.like", "info": "ui.compare.like_info"}, choices=_presets(page.words.language), value="quick",
-                    filterable=False, elem_id="compare-like",
+                    gr.Dropdown,
+                    {"label": "ui.compare.like", "info": "ui.compare.like_info"},
+                    choices=_presets(page.words.language),
+                    value="quick",
+                    filterable=False,
+                    elem_id="compare-like",
                 )
                 ranks = [(f"compare.metric.{name}", name) for name in RANKABLE]
                 self.rank_by = words(
-                    gr.Dropdown, {"label": "ui.compare.rank_by", "choices": ranks}, value="rank_ic", filterable=False, elem_id="compare-rank",
+                    gr.Dropdown,
+                    {"label": "ui.compare.rank_by", "choices": ranks},
+                    value="rank_ic",
+                    filterable=False,
+                    elem_id="compare-rank",
                 )
                 self.start = words(gr.Button, {"value": "ui.compare.start"}, variant="primary", elem_id="compare-start")
                 self.stop = words(gr.Button, {"value": "ui.train.stop"}, variant="stop", elem_id="compare-stop")
@@ -164,10 +181,14 @@ def card(view: View, table: Mapping[str, Any]) -> str:
     """The ranked table, what it says, what following it would have earned, and on what it rests."""
     from financial_model.evaluation import comparison_report as report
 
-    rows = [[str(row["place"] or "–"), escape(report.row_name(row, view.language)), *map(escape, report.text_cells(row, table, view.language))]
-            for row in table["rows"]]
-    said = "".join(components.note(text, components.LEVELS.get(item["level"], ""))
-                   for item, text in zip(table["verdict"], report.sentences(table, view.language), strict=True))
+    rows = [
+        [str(row["place"] or "–"), escape(report.row_name(row, view.language)), *map(escape, report.text_cells(row, table, view.language))]
+        for row in table["rows"]
+    ]
+    said = "".join(
+        components.note(text, components.LEVELS.get(item["level"], ""))
+        for item, text in zip(table["verdict"], report.sentences(table, view.language), strict=True)
+    )
     failed = "".join(components.note(text, "bad") for text in report.failures(table, view.language))
     earned = [[escape(report.row_name(row, view.language)), *map(escape, report.returns_cells(row))] for row in table["rows"] if row.get("returns")]
     returns = ""
@@ -176,8 +197,10 @@ def card(view: View, table: Mapping[str, Any]) -> str:
         returns = f'{components.table(head, earned)}<p class="k-lead">{escape(report.returns_help(table, view.language))}</p>'
     basis = "".join(f"<div><i>{escape(name)}</i>: {escape(value)}</div>" for name, value in report.basis(table, view.language))
     title = f'<b class="k-title">{escape(table["id"])}</b>'
-    return (f'<div class="k-card">{title}{components.table(["#", *report.headings(table, view.language)], rows, own=1)}{said}{failed}'
-            f'<div style="height:12px"></div>{returns}<div class="k-lead" style="margin-top:8px">{basis}</div></div>')
+    return (
+        f'<div class="k-card">{title}{components.table(["#", *report.headings(table, view.language)], rows, own=1)}{said}{failed}'
+        f'<div style="height:12px"></div>{returns}<div class="k-lead" style="margin-top:8px">{basis}</div></div>'
+    )
 
 
 def _presets(language: str) -> list[tuple[str, str]]:

@@ -15,6 +15,7 @@ from financial_model.ui import components, downloads, results
 from financial_model.ui.choosing import pick, run_choices, setting
 from financial_model.ui.comparison import ComparisonView
 from financial_model.ui.page import Page, Snapshot
+from financial_model.ui.run_report import RunReport
 from financial_model.ui.tabs import frame
 from financial_model.ui.text import View, count, escape, number, percent
 
@@ -33,14 +34,24 @@ class RunsTab:
         with frame.tab(page, "runs"):
             self.empty = gr.HTML()
             with gr.Column() as self.whole:
+                self.filter = self.page.words(
+                    gr.Textbox,
+                    {"label": "ui.runs.filter", "placeholder": "ui.runs.filter_hint"},
+                    max_lines=1,
+                    elem_id="runs-filter",
+                    elem_classes=["k-narrow"],
+                )
                 self.table = gr.Dataframe(
                     value=None, interactive=False, show_label=False, max_height=320, elem_id="runs-table", buttons=[], pinned_columns=1
                 )
                 with gr.Row():
                     with gr.Column(scale=8, min_width=420):
                         self.card = gr.HTML(elem_id="runs-card")
+                        self.below = gr.Column()
                     with gr.Column(scale=4, min_width=320):
                         self._build_actions()
+                with self.below:
+                    RunReport(page, self.picker)
             ComparisonView(page)
             self._connect()
 
@@ -74,7 +85,7 @@ class RunsTab:
 
     def _connect(self) -> None:
         page = self.page
-        page.live("runs.list", [self.empty, self.whole, self.table, self.picker], _list_version, self._draw_list, [self.picker])
+        page.live("runs.list", [self.empty, self.whole, self.table, self.picker], _list_version, self._draw_list, [self.picker, self.filter])
         page.live(
             "runs.card",
             [self.card, self.kind, self.config, self.report, self.resume, self.delete, self.settings],
@@ -83,7 +94,7 @@ class RunsTab:
             [self.picker],
         )
         page.on_select(self.table, self._select, [self.picker])
-        page.refresh_on(self.picker.input, self.kind.input)
+        page.refresh_on(self.picker.input, self.kind.input, self.filter.input)
         page.live("runs.download", [self.download], _download_version, self._draw_download, [self.picker, self.kind])
         page.on_and_refresh(self.resume.click, self._resume, [self.picker])
         page.on(self.delete.click, self._ask, [self.picker], [self.confirm, self.question])
@@ -93,9 +104,10 @@ class RunsTab:
         page.on_and_refresh(self.rename.click, self._rename, [self.picker, self.name], [self.name, self.picker])
 
     # ------------------------------------------------------------ following
-    def _draw_list(self, view: View, snapshot: Snapshot, wanted: str | None) -> list[Any]:
+    def _draw_list(self, view: View, snapshot: Snapshot, wanted: str | None, text: str) -> list[Any]:
         run = pick(snapshot.runs, wanted)
-        rows = {"headers": [view.word(f"ui.runs.column.{name}") for name in COLUMNS], "data": [_row(run, view) for run in snapshot.runs]}
+        data = [row for row in (_row(entry, view) for entry in snapshot.runs) if matches(row, text)]
+        rows = {"headers": [view.word(f"ui.runs.column.{name}") for name in COLUMNS], "data": data}
         hint = "" if snapshot.runs else components.empty(view, "ui.runs.empty")
         choices = run_choices(snapshot.runs, view)
         return [hint, gr.update(visible=bool(snapshot.runs)), rows, gr.update(choices=choices, value=run.id if run else None)]
@@ -160,8 +172,14 @@ class RunsTab:
         return self.page.services.runs.info(wanted or "-")
 
 
-def _list_version(snapshot: Snapshot, wanted: str | None) -> Any:
-    return tuple((run.id, run.state, bool(run.metrics)) for run in snapshot.runs), wanted
+def _list_version(snapshot: Snapshot, wanted: str | None, text: str) -> Any:
+    return tuple((run.id, run.state, bool(run.metrics)) for run in snapshot.runs), wanted, text
+
+
+def matches(row: list[str], text: str) -> bool:
+    """Whether every word of the filter stands somewhere in a row of the list, as the reader sees it."""
+    shown = " ".join(row).casefold()
+    return all(word in shown for word in (text or "").casefold().split())
 
 
 def _card_version(snapshot: Snapshot, wanted: str | None) -> Any:
