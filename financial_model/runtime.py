@@ -175,6 +175,21 @@ def flash_attention(architecture: int = 0) -> str:
     return next((generation for generation in wanted if generation in found), "")
 
 
+def attention(place: torch.device) -> str:
+    """The attention kernel that runs on ``place`` for bf16 and fp16 without a mask, in words for a programmer: "flash-attn 3", "torch flash" ..."""
+    import torch
+
+    if place.type != "cuda":
+        return "torch flash" if place.type == "cpu" else "torch"
+    major = torch.cuda.get_device_capability(place)[0]
+    generation = flash_attention(major)
+    if generation:
+        return f"flash-attn {generation}"
+    if major >= 8 and torch.backends.cuda.flash_sdp_enabled() and torch.backends.cuda.is_flash_attention_available():
+        return "torch flash"
+    return "torch efficient" if torch.backends.cuda.mem_efficient_sdp_enabled() else "torch math"
+
+
 def _flash_installed() -> set[str]:
     found = {"3"} if importlib.util.find_spec("flash_attn_interface") else set()
     package = importlib.util.find_spec("flash_attn")
@@ -212,6 +227,7 @@ def _torch_facts() -> dict[str, Any]:
     facts: dict[str, Any] = {
         "torch": torch.__version__, "cuda": torch.version.cuda or "", "device": str(place), "device_name": _processor(), "devices": devices(),
         "threads": torch.get_num_threads(), "precision": precision("auto", place), "compile": can_compile(place), "triton": has_triton(),
+        "attention": attention(place),
     }
     if place.type == "cuda":
         free, total = torch.cuda.mem_get_info(place)

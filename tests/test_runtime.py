@@ -137,3 +137,15 @@ class TestDescribe:
 
         code = "import sys; from financial_model import runtime; runtime.describe(torch_too=False); sys.exit('torch' in sys.modules)"
         assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0
+
+
+def test_the_attention_kernel_has_a_name_on_every_device(monkeypatch):
+    import torch
+
+    assert runtime.attention(torch.device("cpu")) == "torch flash" == runtime.describe()["attention"]
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda place: (9, 0))
+    monkeypatch.setattr(runtime, "_flash_installed", lambda: {"2", "3"})
+    assert runtime.attention(torch.device("cuda")) == "flash-attn 3"
+    monkeypatch.setattr(runtime, "_flash_installed", lambda: set())
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda place: (7, 5))
+    assert runtime.attention(torch.device("cuda")) == "torch efficient"

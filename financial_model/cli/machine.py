@@ -106,7 +106,7 @@ def _doctor_lines(data: dict[str, Any], output: Output) -> list[str]:
     facts = [
         ("kairos", data["version"]), ("python", machine["python"]), ("system", machine["system"]), ("torch", machine["torch"]),
         ("device", f"{machine['device']} ({machine.get('device_name', '')})"), ("precision", machine.get("precision", "–")),
-        ("triton", yes(machine.get("triton"))), ("flash", machine["flash_attention"] or output.word("cli.doctor.no")),
+        ("triton", yes(machine.get("triton"))), ("flash", machine.get("attention") or output.word("cli.doctor.no")),
         ("compile", yes(machine.get("compile"))), ("memory", f"{gigabytes(machine['memory_available'])} / {gigabytes(machine['memory_total'])}"),
         ("disk", gigabytes(machine["disk_free"])), ("data_dir", data["data_dir"]), ("checkpoint_dir", data["checkpoint_dir"]),
         ("stocks", f"{summary['stocks']:,}, {summary['first']} – {summary['last']}" if summary.get("stocks") else "0"),

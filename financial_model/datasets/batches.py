@@ -112,9 +112,10 @@ class HostBatches:
         self._sets = [_HostSet(panel, spec, batch_size, pinned) for _ in range(2 if pinned else 1)]
         self._turn = 0
 
-    def begin(self, order: NDArray[np.int64]) -> Callable[[int, int], Batch]:
+    def begin(self, order: NDArray[np.int64] | Tensor) -> Callable[[int, int], Batch]:
         """``order``: end rows of an epoch. Returns a function that gives the batch of positions start..stop."""
-        return lambda start, stop: self._batch(order[start:stop])
+        rows = np.asarray(order)
+        return lambda start, stop: self._batch(rows[start:stop])
 
     def _batch(self, ends: NDArray[np.int64]) -> Batch:
         current = self._sets[self._turn]
@@ -183,8 +184,10 @@ class _HostSet:
 class DeviceBatches:
     """The panel lives on the device; a batch is a few gathers there, with no copy from the host and no synchronisation."""
 
-    def __init__(self, panel: Panel, spec: Recipe, batch_size: int, device: torch.device):
+    def __init__(self, panel: Panel, spec: Recipe, batch_size: int, device: torch.device, ends: NDArray[np.int64]):
+        """``ends``: the rows an epoch is drawn from; they stay on the device, so that it can shuffle them."""
         self.spec, self.device = spec, device
+        self._ends = torch.tensor(ends, device=device)
         self._arrays = {name: torch.tensor(getattr(panel, name), device=device)
                         for name in ("values", "time", "conditions", "ranks", "prices", "volatility")}
         self._center, self._scale = (None if part is None else torch.tensor(part, device=device) for part in (spec.center, spec.scale))
@@ -193,12 +196,23 @@ class DeviceBatches:
         self._unit, self._places = (None if part is None else torch.tensor(part, device=device) for part in (spec.fixed_unit, spec.places))
         self._ahead = torch.arange(1, spec.horizon + 1, device=device) + spec.wait
 
-    def begin(self, order: NDArray[np.int64]) -> Callable[[int, int], Batch]:
-        """One transfer an epoch: the order itself."""
-        rows = torch.as_tensor(order).to(self.device, non_blocking=True)
-        return lambda start, stop: self._batch(rows[start:stop])
+    def begin(self, order: NDArray[np.int64] | Tensor) -> Callable[[int, int], Batch]:
+        """``order``: end rows of an epoch. Returns a function that gives the batch of positions start..stop."""
+        rows = self.place(order)
+        return lambda start, stop: self.gather(rows[start:stop])
 
-    def _batch(self, ends: Tensor) -> Batch:
+    def place(self, order: NDArray[np.int64] | Tensor) -> Tensor:
+        """Rows on the device: one transfer an epoch, none when they are there."""
+        return torch.as_tensor(order).to(self.device, non_blocking=True)
+
+    def shuffled(self, seed: int, epoch: int, count: int) -> Tensor:
+        """[count] rows of this epoch in random order, drawn here; depends on seed and epoch alone."""
+        mixed = int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+        generator = torch.Generator(self.device).manual_seed(mixed)
+        return self._ends[torch.randperm(len(self._ends), generator=generator, device=self.device)[:count]]
+
+    def gather(self, ends: Tensor) -> Batch:
+        """The batch of these end rows [B], B up to the batch size, in buffers that are used again."""
         spec, a, n = self.spec, self._arrays, len(ends)
         x, _, _ = windows.gather_windows(
             a["values"], ends, spec.context_length, spec.mode, center=self._center, scale=self._scale, clip=spec.clip, close=spec.close,

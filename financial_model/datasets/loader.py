@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from financial_model.config import RunConfig
 from financial_model.datasets.batches import Batch, DeviceBatches, HostBatches, Table, recipe
@@ -22,7 +23,8 @@ _SHARE_OF_DEVICE = 0.4  # of its free memory; the rest belongs to the model
 
 
 class WindowLoader:
-    """Iterate over it for one epoch. Equal arguments give equal batches on every machine and device."""
+    """Iterate over it for one epoch. Equal arguments give equal batches on every machine; a device that holds the panel shuffles by itself, in
+    an order of its own."""
 
     def __init__(self, panel: Panel, ends: NDArray[np.int64], config: RunConfig, table: Table | None = None, *, batch_size: int, shuffle: bool,
                  seed: int, labelled: bool = True, device: str | torch.device = "cpu", limit: int = 0, drop_last: bool = False,
@@ -50,7 +52,7 @@ class WindowLoader:
             self._steps, size = self._dates.batches, self._dates.largest
             self.windows = len(self.order())
         self._source: DeviceBatches | HostBatches = (
-            DeviceBatches(panel, spec, size, place) if fits(panel, place) else HostBatches(panel, spec, size, place, threads))
+            DeviceBatches(panel, spec, size, place, self.ends) if fits(panel, place) else HostBatches(panel, spec, size, place, threads))
 
     def __len__(self) -> int:
         """Batches in an epoch."""
@@ -66,26 +68,52 @@ class WindowLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         first, self._skip = self._skip, 0
-        order, edges = self._plan()
-        batch = self._source.begin(order)
+        edges = self._edges()
+        batch = self._source.begin(self._order())
         for step in range(first, self._steps):
             yield batch(int(edges[step]), int(edges[step + 1]))
 
+    @property
+    def source(self) -> DeviceBatches | HostBatches:
+        """Where batches come from; one on the device gathers for whoever has end rows."""
+        return self._source
+
+    def rows(self) -> Iterator[Tensor]:
+        """The end rows [B] of every batch, on the device that holds the panel, for a step that gathers by itself."""
+        if not isinstance(self._source, DeviceBatches):
+            raise ValueError("the panel is not on the device")
+        first, self._skip = self._skip, 0
+        edges, order = self._edges(), self._source.place(self._order())
+        for step in range(first, self._steps):
+            yield order[int(edges[step]):int(edges[step + 1])]
+
     def order(self) -> NDArray[np.int64]:
         """End rows of this epoch in the order of its batches."""
+        order = self._order()
+        return order.cpu().numpy() if isinstance(order, Tensor) else order
+
+    def _order(self) -> NDArray[np.int64] | Tensor:
+        """As ``order``, on the device where that is the one that shuffles."""
+        if self.shuffle and self._dates is None and isinstance(self._source, DeviceBatches):
+            return self._source.shuffled(self.seed, self.epoch, self.windows)
         return self._plan()[0]
 
     def count(self, first: int, last: int) -> int:
         """Windows in the batches ``first`` up to but not including ``last`` of this epoch; batches that do not exist hold none."""
-        edges = self._plan()[1]
+        edges = self._edges()
         return int(edges[min(last, self._steps)] - edges[min(first, self._steps)])
+
+    def _edges(self) -> NDArray[np.int64]:
+        """Where the batches of this epoch begin and end [batches + 1]."""
+        if self._dates is None:
+            return np.minimum(np.arange(self._steps + 1, dtype=np.int64) * self.batch_size, self.windows)
+        return self._plan()[1]
 
     def _plan(self) -> Plan:
         """(end rows, edges of the batches) of this epoch, made once."""
         if self._planned is None or self._planned[0] != self.epoch:
             if self._dates is None:
-                edges = np.minimum(np.arange(self._steps + 1, dtype=np.int64) * self.batch_size, self.windows)
-                self._planned = self.epoch, (self._shuffled(), edges)
+                self._planned = self.epoch, (self._shuffled(), self._edges())
             else:
                 places, edges = self._dates.plan(self.epoch)
                 self._planned = self.epoch, (self.ends[places], edges)

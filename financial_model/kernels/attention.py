@@ -26,11 +26,22 @@ _FLASH_WIDEST = 256
 def backend(query: Tensor, *, mask: Tensor | None = None) -> str:
     """The backend ``attention`` takes for these arguments. torch's own then picks flash, efficient or math by itself."""
     fits = query.is_cuda and query.dtype in (torch.float16, torch.bfloat16) and mask is None and query.shape[-1] <= _FLASH_WIDEST
-    return "flash" if fits and flash_attention(_architecture(query)) else "torch"
+    if not fits or torch.compiler.is_exporting():
+        return "torch"
+    generation = _generation(query.device.index or 0)
+    # generation 4 is written in Python that a compiler cannot look into
+    return "flash" if generation and not (generation == "4" and torch.compiler.is_compiling()) else "torch"
 
 
-def _architecture(query: Tensor) -> int:
-    return torch.cuda.get_device_capability(query.device)[0]
+@torch.compiler.assume_constant_result
+def _generation(index: int) -> str:
+    """The generation of flash-attn for a GPU; it does not change while a process lives, so a compiler need not look again."""
+    return _generation_of(torch.cuda.get_device_capability(index)[0])
+
+
+@cache
+def _generation_of(architecture: int) -> str:
+    return flash_attention(architecture)
 
 
 def attention(query: Tensor, key: Tensor, value: Tensor, *, mask: Tensor | None = None, causal: bool = False, use: str = "") -> Tensor:
@@ -71,7 +82,7 @@ def _with_causal(mask: Tensor | None, query: Tensor, key: Tensor) -> Tensor:
 
 def _flash(query: Tensor, key: Tensor, value: Tensor, causal: bool) -> Tensor:
     """flash-attn keeps heads behind bars; its causal mask is aligned at the last bar, as ours."""
-    call = _flash_function(flash_attention(_architecture(query)))
+    call = _flash_function(_generation(query.device.index or 0))
     out = call(query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2), causal=causal)
     return (out[0] if isinstance(out, tuple) else out).transpose(1, 2)
 

@@ -14,7 +14,7 @@ from financial_model.runtime import has_triton
 
 def rms_norm(x: Tensor, weight: Tensor, eps: float = 1e-6) -> Tensor:
     """``x / sqrt(mean(x^2) + eps) * weight`` over the last axis (Zhang and Sennrich 2019)."""
-    if _fused(x):
+    if fused(x):
         from financial_model.kernels.norms_gpu import fused_rms_norm
 
         return fused_rms_norm(x, weight, eps)
@@ -23,7 +23,7 @@ def rms_norm(x: Tensor, weight: Tensor, eps: float = 1e-6) -> Tensor:
 
 def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float = 1e-5) -> Tensor:
     """``(x - mean) / sqrt(variance + eps) * weight + bias`` over the last axis, population variance (Ba et al. 2016)."""
-    if _fused(x):
+    if fused(x):
         from financial_model.kernels.norms_gpu import fused_layer_norm
 
         return fused_layer_norm(x, weight, bias, eps)
@@ -32,7 +32,7 @@ def layer_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float = 1e-5) -> Te
 
 def dynamic_tanh(x: Tensor, alpha: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """``weight * tanh(alpha * x) + bias``; ``alpha`` is one learned number, no statistic of ``x`` is taken (Zhu et al. 2025)."""
-    if _fused(x):
+    if fused(x):
         from financial_model.kernels.norms_gpu import fused_dynamic_tanh
 
         return fused_dynamic_tanh(x, alpha, weight, bias)
@@ -59,5 +59,6 @@ def _wide(x: Tensor) -> Tensor:
     return x if x.dtype == torch.float64 else x.float()
 
 
-def _fused(x: Tensor) -> bool:
-    return x.is_cuda and x.dtype != torch.float64 and has_triton()
+def fused(x: Tensor) -> bool:
+    """Whether the Triton versions run for ``x``. A compiler writes such a kernel by itself, and joins it with what stands around it."""
+    return x.is_cuda and x.dtype != torch.float64 and not torch.compiler.is_compiling() and has_triton()

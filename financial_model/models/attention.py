@@ -1,15 +1,15 @@
 """Multi-head self-attention over the bars of a window.
 
-In: [B, T, size]. Out: the same shape, or the last row of it. The arithmetic is torch's ``scaled_dot_product_attention``, which picks the
-fastest kernel a machine has. It knows no position, norm or head of a forecaster.
+In: [B, T, size]. Out: the same shape, or the last row of it. The arithmetic is ``kernels.attention``, which picks the fastest
+kernel a machine has. It knows no position, norm or head of a forecaster.
 """
 
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from financial_model.errors import ConfigError
+from financial_model.kernels.attention import attention
 
 
 class SelfAttention(nn.Module):
@@ -34,5 +34,5 @@ class SelfAttention(nn.Module):
         query = self.query(asking).unflatten(-1, (self.heads, -1)).transpose(1, 2)
         key, value = self.key_value(x).unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
         # the last row may see every row, so its mask is empty
-        mixed = F.scaled_dot_product_attention(query, key, value, is_causal=self.causal and not last_only)
+        mixed = attention(query, key, value, causal=self.causal and not last_only)
         return self.out(mixed.transpose(1, 2).flatten(2))

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from financial_model.models.norms import RMSNorm
 from financial_model.models.rotary import Rotary
 
 
@@ -25,10 +26,10 @@ class LatentAttention(nn.Module):
         self.content = max(1, width - self.turned)
         self.rank = max(1, size // 4)
         self.query_down = nn.Linear(size, max(1, size // 2), bias=False)
-        self.query_norm = nn.RMSNorm(max(1, size // 2))
+        self.query_norm = RMSNorm(max(1, size // 2))
         self.query_up = nn.Linear(max(1, size // 2), heads * (self.content + self.turned), bias=False)
         self.latent_down = nn.Linear(size, self.rank + self.turned, bias=False)
-        self.latent_norm = nn.RMSNorm(self.rank)
+        self.latent_norm = RMSNorm(self.rank)
         self.key_up = nn.Linear(self.rank, heads * self.content, bias=False)
         self.value_up = nn.Linear(self.rank, heads * self.value_width, bias=False)
         self.out = nn.Linear(heads * self.value_width, size, bias=False)

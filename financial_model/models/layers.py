@@ -1,4 +1,4 @@
-"""Small parts of attention models: norms by name, positions, and the pre-norm blocks.
+"""Small parts of attention models: positions and the pre-norm blocks.
 
 In and out: tensors [B, T, size]. They know no feature, condition or head.
 """
@@ -9,42 +9,12 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from financial_model.errors import ConfigError
 from financial_model.models.attention import SelfAttention
+from financial_model.models.norms import build_norm
 
-
-class DynamicTanh(nn.Module):
-    """weight * tanh(alpha * x) + bias: squashes outliers without any statistic of the row (Zhu et al. 2025)."""
-
-    def __init__(self, size: int) -> None:
-        super().__init__()
-        self.alpha = nn.Parameter(torch.tensor(0.5))
-        self.weight = nn.Parameter(torch.ones(size))
-        self.bias = nn.Parameter(torch.zeros(size))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.weight * torch.tanh(self.alpha * x) + self.bias
-
-
-class BatchNorm(nn.BatchNorm1d):
-    """Each component by its mean and spread over all rows of the batch; outside training by their running means, so that no row sees another."""
-
-    def forward(self, input: Tensor) -> Tensor:
-        rows = input.flatten(0, -2)
-        if self.training and len(rows) > 1:  # one row has no spread
-            return super().forward(rows).view_as(input)
-        normed = F.batch_norm(rows, self.running_mean, self.running_var, self.weight, self.bias, training=False, eps=self.eps)
-        return normed.view_as(input)
-
-
-def build_norm(name: str, size: int) -> nn.Module:
-    """layernorm, rmsnorm, batchnorm or dyt over the last axis; ``ConfigError`` for an unknown name."""
-    kinds: dict[str, type[nn.Module]] = {"layernorm": nn.LayerNorm, "rmsnorm": nn.RMSNorm, "batchnorm": BatchNorm, "dyt": DynamicTanh}
-    if name not in kinds:
-        raise ConfigError("models.unknown_norm", name=name, known=", ".join(kinds))
-    return kinds[name](size)
+__all__ = ["BarsAgo", "Block", "ExpertBlock", "build_norm"]
 
 
 class BarsAgo(nn.Module):

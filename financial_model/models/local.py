@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from financial_model.errors import ConfigError
+from financial_model.kernels.attention import attention
 
 
 class LocalAttention(nn.Module):
@@ -41,7 +42,7 @@ def banded(query: Tensor, key: Tensor, value: Tensor, window: int, *, causal: bo
     """Softmax attention over |i - j| <= window (and j <= i with ``causal``); all [B, heads, T, width]."""
     length, width = query.shape[-2:]
     if window >= length - 1:  # everything is near
-        return F.scaled_dot_product_attention(query, key, value, is_causal=causal)
+        return attention(query, key, value, causal=causal)
     count = -(-length // window)
     after = 0 if causal else window
     rest = count * window - length

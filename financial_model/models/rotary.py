@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from financial_model.errors import ConfigError
+from financial_model.kernels.attention import attention
 
 THETA = 10_000.0
 QUERIES_PER_GROUP = 4
@@ -62,7 +62,7 @@ class RotaryAttention(nn.Module):
         query = self.rotary(self.query(asking).unflatten(-1, (self.heads, -1)).transpose(1, 2))
         key, value = self.key_value(x).unflatten(-1, (2, self.groups, -1)).permute(2, 0, 3, 1, 4)
         key, value = (part.repeat_interleave(self.heads // self.groups, dim=1) for part in (self.rotary(key), value))
-        mixed = F.scaled_dot_product_attention(query, key, value, is_causal=not last_only)
+        mixed = attention(query, key, value, causal=not last_only)
         return self.out(mixed.transpose(1, 2).flatten(2))
 
 

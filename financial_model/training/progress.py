@@ -72,13 +72,25 @@ class Meter:
 
     def add_batch(self, loss: torch.Tensor, windows: int) -> None:
         """``loss`` [] is the mean over ``windows``."""
-        self._losses += loss.double() * windows
-        self._windows += windows
-        self._windows_evaluation += windows
+        self.sum_loss(loss, windows)
+        self.count(windows)
 
     def add_step(self, norm: torch.Tensor) -> None:
+        self.sum_norm(norm)
+        self.count(steps=1)
+
+    def sum_loss(self, loss: torch.Tensor, windows: int) -> None:
+        """The part of ``add_batch`` that happens on the device, in place, so that a recorded step can hold it."""
+        self._losses += loss.double() * windows
+
+    def sum_norm(self, norm: torch.Tensor) -> None:
         self._norms += torch.nan_to_num(norm.double(), 0.0, 0.0, 0.0)  # fp16: a step the scaler skipped
-        self._steps += 1
+
+    def count(self, windows: int = 0, *, steps: int = 0) -> None:
+        """The part that happens on the host."""
+        self._windows += windows
+        self._windows_evaluation += windows
+        self._steps += steps
 
     @property
     def windows(self) -> int:

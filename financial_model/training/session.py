@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +17,13 @@ import torch
 
 from financial_model import runtime
 from financial_model.config import DATE_OBJECTIVES, RunConfig
+from financial_model.datasets.batches import DeviceBatches
 from financial_model.datasets.loader import WindowLoader
 from financial_model.models.forecaster import Prediction, build_forecaster, parameters
 from financial_model.models.linear_start import WINDOW_MODES, LinearStart
 from financial_model.objectives import objective
 from financial_model.text import translate
+from financial_model.training import graph
 from financial_model.training.checkpoint import save_checkpoint
 from financial_model.training.constants import constant_forecasts, constant_losses, mean_loss
 from financial_model.training.description import describe
@@ -71,8 +73,16 @@ class Session:
             start.fit(panel, self.prepared.train, config, table)
         self.objective = objective(config.objective(), config)
         compiled, self.compile_reason = choose_compile(training.compile, self.device)
+        source = self.loader.source
+        self.graph_reason = graph.why_not(self.device, compiled=compiled, precision=self.precision, accumulation=training.accumulation,
+                                          panel_on_device=isinstance(source, DeviceBatches))
+        recorded = not self.graph_reason
         self.step = TrainingStep(self.model, self.objective, training, device=self.device, precision=self.precision, compiled=compiled,
-                                 notice=self.reporter.warning)
+                                 notice=self.reporter.warning, recordable=recorded)
+        self.graphed: graph.GraphedStep | None = None
+        if recorded and isinstance(source, DeviceBatches):
+            self.graphed = graph.GraphedStep(self.step, source.gather, self.meter, min(training.batch_size, self.loader.windows),
+                                             graph.CudaRecorder(self.device), self.reporter.warning)
         self._known = identity(config, panel.fingerprint)
         self._saved = self._counted = time.monotonic()
 
@@ -108,10 +118,17 @@ class Session:
         prepared = self.prepared
         self.reporter.events.append(
             "run", parameters=parameters(self.model), device=str(self.device), precision=self.precision, compile_key=self.compile_reason,
-            compile=translate(self.compile_reason), split_dates=prepared.split.describe(), steps=self.schedule.total_steps,
+            compile=self._how(), split_dates=prepared.split.describe(), steps=self.schedule.total_steps,
             steps_per_epoch=self.steps_per_epoch,
             windows={"train": len(prepared.train), "validation": len(prepared.validation), "epoch": self.loader.windows,
                      "evaluation": self.validation.windows})
+
+    def _how(self) -> str:
+        """One line: how a step is computed, and why so."""
+        keys = [self.compile_reason]
+        if self.step.compiled and self.device.type == "cuda":
+            keys.append(self.graph_reason or "training.graph_on")
+        return " ".join(translate(key) for key in keys)
 
     def measure_constants(self) -> None:
         """What the constant forecasts lose on the validation windows."""
@@ -128,8 +145,14 @@ class Session:
         self.reporter.constants(self.progress.baselines)
 
     # ------------------------------------------------------------ one step
-    def learn(self, batch: Batch) -> bool:
+    def batches(self) -> Iterator[Batch | torch.Tensor]:
+        """What ``learn`` takes, batch by batch: end rows alone where the recorded step gathers by itself."""
+        return iter(self.loader) if self.graphed is None else self.loader.rows()
+
+    def learn(self, batch: Batch | torch.Tensor) -> bool:
         """Take one batch in; whether it completed an optimiser step."""
+        if isinstance(batch, torch.Tensor):
+            return self._learn_recorded(batch)
         progress, accumulation = self.progress, self.config.training.accumulation
         first = progress.batch // accumulation * accumulation
         windows = self.loader.count(first, first + accumulation)
@@ -139,6 +162,16 @@ class Session:
         if progress.batch % accumulation and progress.batch < len(self.loader):
             return False
         self.meter.add_step(self.step.update(self.schedule.learning_rate(progress.step)))
+        progress.step += 1
+        return True
+
+    def _learn_recorded(self, ends: torch.Tensor) -> bool:
+        """``learn`` where a batch is an optimiser step, done by one launch."""
+        if self.graphed is None:
+            raise ValueError("there is no recorded step")
+        progress = self.progress
+        self.graphed(ends, self.schedule.learning_rate(progress.step), progress.epoch * len(self.loader) + progress.batch)
+        progress.batch += 1
         progress.step += 1
         return True
 

@@ -34,15 +34,21 @@ class TrainingStep:
     """The model, its optimiser and what it takes to move it once."""
 
     def __init__(self, model: torch.nn.Module, objective: Objective, config: TrainConfig, *, device: torch.device, precision: str,
-                 compiled: bool, notice: Notice) -> None:
+                 compiled: bool, notice: Notice, recordable: bool = False) -> None:
+        """``recordable``: the learning rate and the optimiser's counts live on the device, so that ``graph.py`` can record the step."""
         self.model, self.objective, self.device, self.precision = model, objective, device, precision
-        self._clip, self._seed, self._notice = config.clip_norm, config.seed, notice
-        self.optimizer = adamw(model, config, device)
+        self._clip, self.seed, self._notice = config.clip_norm, config.seed, notice
+        self.optimizer = adamw(model, config, device, recordable=recordable)
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
-        self._compiled = torch.compile(model) if compiled else None
+        self._compiled = torch.compile(self._losses) if compiled else None
         self._compiled_rows = config.batch_size
         self.rows = 0
         """Most windows of a batch that go through the model at once; 0: all. Halved when memory runs out."""
+
+    @property
+    def compiled(self) -> bool:
+        """Whether full batches go through the compiler, so far."""
+        return self._compiled is not None
 
     def backward(self, batch: Batch, share: float, number: int) -> torch.Tensor:
         """Add the gradient of one batch to the step, weighted by its ``share`` of the step's windows; the batch's mean loss [].
@@ -53,7 +59,7 @@ class TrainingStep:
         """
         rows = len(batch.label)
         while True:
-            seed_batch(self.device, self._seed, number)
+            seed_batch(self.device, self.seed, number)
             try:
                 return self._backward(batch, share, min(self.rows or rows, rows))
             except Exception as error:  # sorted below; what is neither goes on its way
@@ -69,8 +75,23 @@ class TrainingStep:
 
     def update(self, learning_rate: float) -> torch.Tensor:
         """Clip, move the weights, clear the gradient; the gradient's norm before clipping []."""
+        self.set_rate(learning_rate)
+        return self._move()
+
+    def set_rate(self, learning_rate: float) -> None:
+        """The learning rate of the next move."""
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
+            if isinstance(group["lr"], torch.Tensor):
+                group["lr"].fill_(learning_rate)
+            else:
+                group["lr"] = learning_rate
+
+    def whole(self, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Backward and move at the rate that is set, (loss [], norm []), with nothing that a recording could not hold: no seed, no look."""
+        loss = self._backward(batch, 1.0, len(batch.label))
+        return loss, self._move()
+
+    def _move(self) -> torch.Tensor:
         if self.scaler.is_enabled():
             self.scaler.unscale_(self.optimizer)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self._clip or float("inf"))
@@ -89,21 +110,23 @@ class TrainingStep:
         total = torch.zeros((), device=self.device)
         for part in _parts(batch, rows):
             weight = len(part["label"]) / len(batch.label)
-            with self.autocast():
-                outputs = dict(self._forward(part["x"], part["condition"], part["ranks"], part["date"]))
-            auxiliary = outputs.pop(AUXILIARY, None)  # the curve shows the objective alone, as the validation does
-            loss = self.objective({name: output.float() for name, output in outputs.items()}, part["z"], part["label"], part["date"])
+            # compiled for full batches; a shorter one (the last of an epoch, a half one) goes the eager way instead of compiling anew
+            losses = self._losses if self._compiled is None or len(part["label"]) != self._compiled_rows else self._compiled
+            whole, loss = losses(*part.values())
             if self.device.type == "cpu" and not torch.isfinite(loss):
                 raise NotFiniteError("loss")
-            whole = loss if auxiliary is None else loss + auxiliary
             self.scaler.scale(whole * (share * weight)).backward()
             total += loss.detach() * weight
         return total
 
-    def _forward(self, *inputs: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Compiled for full batches; a shorter one (the last of an epoch, a half one) goes the eager way instead of compiling anew."""
-        compiled = self._compiled if len(inputs[0]) == self._compiled_rows else None
-        return self.model(*inputs) if compiled is None else compiled(*inputs)
+    def _losses(self, x: torch.Tensor, condition: torch.Tensor, ranks: torch.Tensor, z: torch.Tensor, label: torch.Tensor,
+                date: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """(what is differentiated [], the objective alone [], which the curve shows as the validation does)."""
+        with self.autocast():
+            outputs = dict(self.model(x, condition, ranks, date))
+        auxiliary = outputs.pop(AUXILIARY, None)
+        loss = self.objective({name: output.float() for name, output in outputs.items()}, z, label, date)
+        return loss if auxiliary is None else loss + auxiliary, loss
 
     def _halve(self, rows: int) -> None:
         if rows < 2:
@@ -114,14 +137,18 @@ class TrainingStep:
         self._notice("training.batch_halved", rows=rows, half=self.rows)
 
 
-def adamw(model: torch.nn.Module, config: TrainConfig, device: torch.device) -> torch.optim.AdamW:
-    """AdamW, fused where the device has it; weight decay on matrices only, never on biases, norms and other vectors."""
+def adamw(model: torch.nn.Module, config: TrainConfig, device: torch.device, *, recordable: bool = False) -> torch.optim.AdamW:
+    """AdamW, fused where the device has it; weight decay on matrices only, never on biases, norms and other vectors.
+
+    ``recordable``: with the learning rate in a tensor, for a CUDA graph.
+    """
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = [
         {"params": [parameter for parameter in trained if parameter.ndim > 1], "weight_decay": config.weight_decay},
         {"params": [parameter for parameter in trained if parameter.ndim <= 1], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW([group for group in groups if group["params"]], lr=config.learning_rate, fused=device.type in ("cpu", "cuda"))
+    rate = torch.tensor(config.learning_rate, device=device) if recordable else config.learning_rate
+    return torch.optim.AdamW([group for group in groups if group["params"]], lr=rate, fused=device.type in ("cpu", "cuda"), capturable=recordable)
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:

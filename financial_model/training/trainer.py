@@ -123,7 +123,7 @@ def _epoch(session: Session) -> None:
     _turn(session)  # what a resumed run may still have to do at the step it stands at
     session.loader.set_epoch(progress.epoch)
     session.loader.skip(progress.batch)
-    for batch in session.loader:
+    for batch in session.batches():
         if progress.finished:
             return
         if session.learn(batch):

@@ -164,7 +164,7 @@ class TestPlaces:
         on_host = loader(panel, ends, config, label_scale=np.array([0.1, 0.2, 0.3], np.float32))
         expected = copies(on_host)
         spec = batches.recipe(panel, config, None, np.array([0.1, 0.2, 0.3], np.float32), True, np.empty(0, np.int64))
-        give = batches.DeviceBatches(panel, spec, 16, torch.device("cpu")).begin(on_host.order())
+        give = batches.DeviceBatches(panel, spec, 16, torch.device("cpu"), on_host.ends).begin(on_host.order())
         got = copies(give(i, min(i + 16, len(ends))) for i in range(0, len(ends), 16))
         for one, two in zip(expected, got, strict=True):
             for name in FIELDS:

@@ -74,7 +74,7 @@ class OnGpu:
     """What ``backend`` asks of a tensor on a GPU."""
 
     def __init__(self, dtype, size=64):
-        self.is_cuda, self.dtype, self.shape = True, dtype, (2, 3, 7, size)
+        self.is_cuda, self.dtype, self.shape, self.device = True, dtype, (2, 3, 7, size), torch.device("cuda:0")
 
 
 @pytest.mark.parametrize(("tensor", "mask", "installed", "expected"), [
@@ -83,8 +83,7 @@ class OnGpu:
     (OnGpu(torch.bfloat16, 512), None, "2", "torch"),
 ])
 def test_flash_attn_where_it_is_installed_and_fits(monkeypatch, tensor, mask, installed, expected):
-    monkeypatch.setattr(kernels, "flash_attention", lambda architecture: installed)
-    monkeypatch.setattr(kernels, "_architecture", lambda query: 9)
+    monkeypatch.setattr(kernels, "_generation", lambda index: installed)
     assert backend(tensor, mask=mask) == expected
 
 
@@ -99,8 +98,7 @@ def test_flash_attn_is_called_the_way_it_wants(monkeypatch, tupled):
     module = ModuleType("flash_attn")
     module.flash_attn_func = flash_attn_func
     monkeypatch.setitem(sys.modules, "flash_attn", module)
-    monkeypatch.setattr(kernels, "flash_attention", lambda architecture: "2")
-    monkeypatch.setattr(kernels, "_architecture", lambda query: 8)
+    monkeypatch.setattr(kernels, "_generation", lambda index: "2")
     kernels._flash_function.cache_clear()
     try:
         got = attention(*inputs(), causal=True, use="flash")

@@ -32,7 +32,7 @@ def make_batch(windows=32, seed=0):
                  date=torch.zeros(windows, dtype=torch.int64))
 
 
-def make_step(*, precision="fp32", compiled=False, notices=None, model=None, dropout=0.0, **training):
+def make_step(*, precision="fp32", compiled=False, notices=None, model=None, dropout=0.0, recordable=False, **training):
     config = make_config(model={"dropout": dropout}, **training)
     if model is None:
         torch.manual_seed(0)
@@ -41,7 +41,8 @@ def make_step(*, precision="fp32", compiled=False, notices=None, model=None, dro
     def notice(key, **fields):
         (notices if notices is not None else []).append((key, fields))
 
-    return TrainingStep(model, objective("mse", config), config.training, device=CPU, precision=precision, compiled=compiled, notice=notice)
+    return TrainingStep(model, objective("mse", config), config.training, device=CPU, precision=precision, compiled=compiled, notice=notice,
+                        recordable=recordable)
 
 
 def gradient(step):
