@@ -10,7 +10,8 @@ from pathlib import Path
 
 from benchmarks.table import Row, as_json, machine, render
 
-BENCHMARKS = ("panel_open", "input_pipeline", "indicators", "precision", "ingest", "download")
+BENCHMARKS = ("panel_open", "input_pipeline", "neuralforecast", "step", "backbones", "growth", "ranking", "indicators", "kernels", "precision",
+              "ingest", "download", "page")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,0 +1,109 @@
+"""Windows a second against neuralforecast's sampler at its default: 1,024 windows from all those of 32 series, for every batch.
+
+neuralforecast wants other versions than Kairos, so it runs in a Python of its own: the one KAIROS_NEURALFORECAST names, or this one.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.synthetic import make_panel
+from benchmarks.table import CPU_TIME, Row, median_ratio, side_by_side
+from financial_model import config as settings
+from financial_model.datasets.loader import WindowLoader
+from financial_model.datasets.windows import window_ends
+
+TARGET = 300.0
+LENGTH, COLUMNS, HORIZON, BATCH = 60, 6, 5, 256
+CHILD = '''
+import logging, sys, time, warnings
+warnings.simplefilter("ignore")
+logging.disable(logging.WARNING)
+try:
+    import numpy as np, pandas as pd, torch
+    from neuralforecast.models import NHITS
+    from neuralforecast.tsdataset import TimeSeriesDataset, TimeSeriesDataModule
+except ImportError as error:
+    print("absent", error, flush=True)
+    sys.exit()
+torch.set_num_threads(1)
+series, days, length, columns, horizon = map(int, sys.argv[1:6])
+generator = np.random.default_rng(0)
+names = [f"x{i}" for i in range(columns - 1)]
+frame = pd.DataFrame(generator.standard_normal((series * days, columns)).astype("float32"), columns=["y", *names])
+frame.insert(0, "ds", np.tile(pd.date_range("2010-01-01", periods=days), series))
+frame.insert(0, "unique_id", np.repeat(np.arange(series), days))
+dataset, *_ = TimeSeriesDataset.from_df(frame)
+model = NHITS(h=horizon, input_size=length, hist_exog_list=names, max_steps=1)
+print("ready", model.windows_batch_size, flush=True)
+loader = TimeSeriesDataModule(dataset, batch_size=model.batch_size).train_dataloader()
+for line in sys.stdin:
+    wanted, done, began = int(line), 0, time.process_time()
+    while done < wanted:
+        for batch in loader:
+            temporal, static, static_cols, condition, weight, cols = model._create_windows(batch, step="train")
+            chosen = torch.randperm(len(condition))[:model.windows_batch_size]
+            windows = model._sample_windows(temporal, static, static_cols, cols, chosen, condition, weight)
+            model._normalization(windows=windows, y_idx=batch["y_idx"])
+            done += 1
+            if done >= wanted:
+                break
+    print(time.process_time() - began, flush=True)
+'''
+"""The steps of its ``training_step`` (3.x) up to the normalised windows, without the model."""
+
+
+def run(quick: bool) -> list[Row]:
+    python = os.environ.get("KAIROS_NEURALFORECAST", sys.executable)
+    days, turns = 1500, 2 if quick else 8
+    with subprocess.Popen([python, "-c", CHILD, *map(str, (64, days, LENGTH, COLUMNS, HORIZON))], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          stderr=subprocess.DEVNULL, text=True) as child:
+        first = (child.stdout.readline() if child.stdout else "").split()
+        if first[:1] != ["ready"]:
+            return [Row(benchmark="windows", case="against neuralforecast: not installed (a Python that has it in KAIROS_NEURALFORECAST)",
+                        target=f">= {TARGET:g}")]
+        try:
+            return [_compare(child, int(first[1]), days, turns, quick)]
+        finally:
+            child.terminate()
+
+
+def _compare(child: subprocess.Popen[str], sampled: int, days: int, turns: int, quick: bool) -> Row:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            panel = make_panel(Path(folder), stocks=64, days=days, features=COLUMNS)
+            config = settings.build({"context_length": LENGTH, "normalisation": "zscore", "horizon": HORIZON})
+            ends = window_ends(panel, 0, int(panel.time.max()), LENGTH, HORIZON)
+            count = BATCH * (20 if quick else 80)
+            ours = WindowLoader(panel, ends, config, batch_size=BATCH, shuffle=True, seed=0, limit=count)
+            inner: list[float] = []
+
+            def theirs() -> None:
+                child.stdin.write(f"{turns}\n")  # type: ignore[union-attr]
+                child.stdin.flush()  # type: ignore[union-attr]
+                inner.append(float(child.stdout.readline()))  # type: ignore[union-attr]
+
+            def mine() -> None:
+                for _ in ours:
+                    pass
+
+            fast, _ = side_by_side(mine, theirs, rounds=5, budget=90, clock=time.process_time)
+    finally:
+        torch.set_num_threads(threads)
+    slow = inner[1:]  # the first call was not counted
+    ratio = median_ratio(fast, slow) * count / (sampled * turns)
+    return Row(
+        benchmark="windows", case=f"{LENGTH} x {COLUMNS}, one thread", ours=count / float(np.median(fast)), unit="windows/s",
+        peer=sampled * turns / float(np.median(slow)), against="neuralforecast's sampler", ratio=ratio, target=f">= {TARGET:g}", met=ratio >= TARGET,
+        method=f"{CPU_TIME}; neuralforecast 3.x, NHITS's defaults ({sampled} windows drawn from those of 32 series of {days} days), its own loader, "
+               "windows and normalisation, in its own process, in turns with ours; its cost grows with the length of the series, ours does not")
