@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import logging
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from financial_model.config import CLASSES, CONDITIONS, RANKS
 from financial_model.errors import ConfigError, NotFoundError
@@ -63,6 +64,23 @@ def export_run(workspace: Workspace, run_id: str, target: Path | str, *, form: s
     loaded = load(source)
     found = write(loaded, target, form, about=facts)
     return {**facts, "bytes": target.stat().st_size, "parameters": loaded.header["parameters"], "description": str(description_of(target)), **found}
+
+
+def export_archive(workspace: Workspace, run_id: str, form: str, *, checkpoint: str = "") -> dict[str, Any]:
+    """``export_run`` into the folder of the run: the file and its description in one ZIP under ``exports/``; ``archive`` is its path."""
+    store = RunStore(workspace.checkpoint_dir)
+    kind, run = store.checkpoint(run_id, checkpoint).stem, store.get(run_id)
+    archive = run.path / "exports" / f"{kind}.{form}.zip"
+    with tempfile.TemporaryDirectory() as folder:
+        found = export_run(workspace, run_id, Path(folder) / f"{run.id}.{kind}{SUFFIXES.get(form, '')}", form=form, checkpoint=checkpoint)
+
+        def pack(stream: IO[bytes]) -> None:
+            with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as packed:
+                for path in sorted(Path(folder).iterdir()):
+                    packed.write(path, path.name)
+
+        atomic_write(archive, pack)
+    return {**found, "archive": str(archive)}
 
 
 def description_of(target: Path) -> Path:

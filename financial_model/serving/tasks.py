@@ -76,6 +76,14 @@ def forecast(context: JobContext, run: str, **question: Any) -> dict[str, Any]:
     return Predictor(context.workspace).forecast(context.run_id, progress=context.progress, stop=context.stop, **question)
 
 
+def export(context: JobContext, run: str, form: str, checkpoint: str = "") -> dict[str, Any]:
+    """A run's checkpoint as a graph for other programs, with its description, in one archive in the run's folder."""
+    from financial_model.serving.portable import export_archive
+
+    context.progress("export")
+    return export_archive(context.workspace, context.run_id, form, checkpoint=checkpoint)
+
+
 def custom(context: JobContext, run: str, **question: Any) -> dict[str, Any]:
     """A forecast of a table somebody has uploaded, as ``custom.forecast_file`` gives it."""
     from financial_model.serving.custom import forecast_file
@@ -123,5 +131,5 @@ def integrity(context: JobContext, symbols: Sequence[str] = ()) -> dict[str, Any
 
 TASKS: Mapping[str, Task] = {
     "train": train, "resume": resume, "compare": compare, "evaluate": evaluate, "backtest": backtest, "rank": rank, "forecast": forecast,
-    "custom": custom, "download": download, "import": import_files, "analyze": analyze, "integrity": integrity,
+    "custom": custom, "export": export, "download": download, "import": import_files, "analyze": analyze, "integrity": integrity,
 }

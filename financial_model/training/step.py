@@ -41,7 +41,7 @@ class TrainingStep:
         self.optimizer = adamw(model, config, device, recordable=recordable)
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
         self._compiled = torch.compile(self._losses) if compiled else None
-        self._compiled_rows = config.batch_size
+        self._compiled_rows, self._afresh = config.batch_size, False
         self.rows = 0
         """Most windows of a batch that go through the model at once; 0: all. Halved when memory runs out."""
 
@@ -54,8 +54,8 @@ class TrainingStep:
         """Add the gradient of one batch to the step, weighted by its ``share`` of the step's windows; the batch's mean loss [].
 
         ``number`` counts the batches of the run. Raises ``NotFiniteError``; on a GPU only the reader of the loss can tell.
-        Where memory runs out the batch is split in half, where the compiler fails it is left aside; then the batch is tried again, and the
-        gradient of earlier batches of the same step is lost.
+        Where memory runs out the batch is split in half; where files of earlier compilations cannot be read, all is compiled anew; where the
+        compiler fails it is left aside. Then the batch is tried again, and the gradient of earlier batches of the same step is lost.
         """
         rows = len(batch.label)
         while True:
@@ -63,15 +63,20 @@ class TrainingStep:
             try:
                 return self._backward(batch, share, min(self.rows or rows, rows))
             except Exception as error:  # sorted below; what is neither goes on its way
-                if not (is_out_of_memory(error) or self._compiled is not None and _is_compiler_error(error)):
+                if not (is_out_of_memory(error) or self._compiled is not None and (_is_compiler_error(error) or _is_stale(error))):
                     raise
                 failure = error
             self.optimizer.zero_grad(set_to_none=True)
             if is_out_of_memory(failure):
                 self._halve(min(self.rows or rows, rows))
+                continue
+            reason = f"{type(failure).__name__}: {_first_line(failure)}"
+            if _is_stale(failure) and not self._afresh:
+                self._compile_afresh()
+                self._notice("training.compile_stale", reason=reason)
             else:
                 self._compiled = None
-                self._notice("training.compile_failed", reason=f"{type(failure).__name__}: {_first_line(failure)}")
+                self._notice("training.compile_failed", reason=reason)
 
     def update(self, learning_rate: float) -> torch.Tensor:
         """Clip, move the weights, clear the gradient; the gradient's norm before clipping []."""
@@ -128,6 +133,12 @@ class TrainingStep:
         loss = self.objective({name: output.float() for name, output in outputs.items()}, z, label, date)
         return loss if auxiliary is None else loss + auxiliary, loss
 
+    def _compile_afresh(self) -> None:
+        """Compile without what earlier compilations left on disk: by another torch, for another processor, or written half."""
+        self._afresh = True
+        torch.compiler.reset()
+        self._compiled = torch.compile(self._losses, options={"force_disable_caches": True})
+
     def _halve(self, rows: int) -> None:
         if rows < 2:
             raise KairosError("training.out_of_memory")
@@ -179,6 +190,11 @@ def seed_batch(device: torch.device, seed: int, number: int) -> None:
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether the device or the machine had no memory left (torch reports its CPU allocator's failure as a plain RuntimeError)."""
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
+
+
+def _is_stale(error: BaseException) -> bool:
+    """Whether a compiled step failed because a file could not be loaded: a library of another machine, half a file, a missing one."""
+    return isinstance(error, (ImportError, OSError, EOFError)) or type(error).__name__ == "UnpicklingError"
 
 
 def _is_compiler_error(error: BaseException) -> bool:

@@ -237,11 +237,15 @@ CompilerError.__module__ = "torch._inductor.exc"
 @pytest.fixture
 def compiler(monkeypatch):
     """``torch.compile`` that notes the batches it is given and fails when told to."""
-    seen = {"rows": [], "fail": False}
+    seen = {"rows": [], "options": [], "fail": False, "stale": ""}
 
-    def compile(model):
+    def compile(model, options=None):
+        seen["options"].append(options)
+
         def run(x, *rest):
             seen["rows"].append(len(x))
+            if seen["stale"] and options is None or seen["stale"] == "always":
+                raise ImportError("kernel.so: undefined symbol: old\nand more")
             if seen["fail"]:
                 raise CompilerError("C++ compile error\nwith a long story")
             return model(x, *rest)
@@ -261,6 +265,17 @@ def test_where_compiling_fails_the_step_goes_on_uncompiled_and_says_why(compiler
     assert notices == [("training.compile_failed", {"reason": "CompilerError: C++ compile error"})]
     step.backward(batch, 1.0, 1)
     assert len(notices) == 1 and compiler["rows"] == [64]
+
+
+@pytest.mark.parametrize("stale, keys", [("once", ["training.compile_stale"]), ("always", ["training.compile_stale", "training.compile_failed"])])
+def test_files_of_earlier_compilations_that_cannot_be_read_are_left_aside(compiler, stale, keys):
+    notices, batch = [], make_batch(64)
+    plain, step = make_step(), make_step(compiled=True, notices=notices)
+    compiler["stale"] = stale
+    assert float(step.backward(batch, 1.0, 0)) == float(plain.backward(batch, 1.0, 0))
+    assert [key for key, _ in notices] == keys and all(has(key) for key in keys)
+    assert notices[0][1] == {"reason": "ImportError: kernel.so: undefined symbol: old"}
+    assert compiler["options"] == [None, {"force_disable_caches": True}] and step.compiled == (stale == "once")
 
 
 def test_a_shorter_last_batch_is_never_compiled_anew(compiler):

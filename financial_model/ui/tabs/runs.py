@@ -14,6 +14,7 @@ from financial_model.serving.runs import RunInfo
 from financial_model.ui import components, downloads, results
 from financial_model.ui.choosing import pick, run_choices, setting
 from financial_model.ui.comparison import ComparisonView
+from financial_model.ui.exporting import ExportView
 from financial_model.ui.page import Page, Snapshot
 from financial_model.ui.run_report import RunReport
 from financial_model.ui.tabs import frame
@@ -66,6 +67,7 @@ class RunsTab:
         with gr.Row():
             self.resume = words(gr.Button, {"value": "ui.train.resume"}, size="sm", elem_id="runs-resume")
             self.delete = words(gr.Button, {"value": "ui.runs.delete"}, variant="stop", size="sm", elem_id="runs-delete")
+        ExportView(self.page, self.picker)
         self._build_dialogs()
 
     def _build_dialogs(self) -> None:
