@@ -25,8 +25,9 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"{name} ...\n")
         found: list[Row] = importlib.import_module(f"benchmarks.{name}").run(options.quick)
         rows += found
+        # after every benchmark: what was measured is kept when the next one is interrupted
+        options.json.write_text(json.dumps(as_json(facts, rows, options.quick), indent=1, ensure_ascii=False) + "\n", "utf-8")
     sys.stdout.write(render(facts, rows, options.quick) + "\n")
-    options.json.write_text(json.dumps(as_json(facts, rows, options.quick), indent=1, ensure_ascii=False) + "\n", "utf-8")
     return 0
 
 

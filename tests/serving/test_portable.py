@@ -114,7 +114,7 @@ def test_an_unknown_format_is_refused(copied, tmp_path):
 
 def test_a_model_that_has_no_graph_says_so_and_leaves_no_file(tmp_path):
     class Counting(torch.nn.Module):
-        def forward(self, x, condition, ranks):
+        def forward(self, x, condition, ranks, date=None):
             return {"quantiles": torch.zeros(len(x), 3, 7) + float(x.sum())}  # a number read back from a tensor is no graph
 
     made = loaded()
