@@ -19,5 +19,6 @@ def __getattr__(name: str):
     if name in _ENTRY_POINTS:
         import importlib
 
+        importlib.import_module("financial_model.extensions").load()
         return getattr(importlib.import_module("financial_model.serving.entry"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,6 +10,7 @@ import importlib
 import sys
 from collections.abc import Callable, Sequence
 
+from financial_model import extensions
 from financial_model.cli.arguments import build_parser, language_of
 from financial_model.cli.failures import record
 from financial_model.cli.output import Answer, Output, logs_to_stderr
@@ -36,6 +37,7 @@ def run(arguments: Sequence[str]) -> int:
     _speak_utf8()
     output = Output(as_json="--json" in arguments, language=language_of(arguments))
     try:
+        extensions.load()
         parsed = build_parser(output.language).parse_args(list(arguments))
     except KairosError as error:
         output.problem(error.message(output.language))

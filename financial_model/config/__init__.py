@@ -13,6 +13,7 @@ from financial_model.config.checks import (
 )
 from financial_model.config.flat import (
     FieldSpec,
+    add_backbone,
     build,
     convert,
     fields,
@@ -105,6 +106,7 @@ __all__ = [
     "VALUES",
     "VOLATILITIES",
     "WALKS",
+    "add_backbone",
     "build",
     "check",
     "convert",

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from financial_model.config.sections import PRESETS, RunConfig
+from financial_model.config.vocabulary import BACKBONE_SHAPES
 from financial_model.errors import ConfigError
 
 
@@ -58,9 +59,18 @@ def _spec(owner: type, entry: dataclasses.Field, section: str) -> FieldSpec:
     meta: Mapping[str, Any] = entry.metadata
     return FieldSpec(
         name=entry.name, section=section, kind=origin or hint, item=typing.get_args(hint)[0] if origin is tuple else None,
-        default=entry.default, choices=meta["choices"], low=meta["low"], high=meta["high"], step=meta["step"],
-        advanced=meta["advanced"], flag=meta["flag"] or entry.name.replace("_", "-"),
+        default=entry.default, choices=None if meta["choices"] is None else tuple(meta["choices"]),
+        low=meta["low"], high=meta["high"], step=meta["step"], advanced=meta["advanced"], flag=meta["flag"] or entry.name.replace("_", "-"),
     )
+
+
+def add_backbone(name: str, **shape: int) -> None:
+    """Make ``name`` a choice like the built-in backbones; ``shape``: its own hidden, layers, heads where a user leaves them at 0."""
+    known = ("hidden", "layers", "heads")
+    if set(shape) - set(known) or any(value < 1 for value in shape.values()):
+        raise ConfigError("extensions.shape", name=name, given=str(shape), known=", ".join(known))
+    BACKBONE_SHAPES[name] = {"hidden": 128, "layers": 2, "heads": 1, **shape}
+    fields.cache_clear()
 
 
 def spec(name: str) -> FieldSpec:

@@ -5,13 +5,13 @@ In: the vocabulary. Out: ``RunConfig`` and its sections, and the presets. It kno
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from financial_model.config.vocabulary import (
     ATTENTIONS,
     BACKBONE_SHAPES,
-    BACKBONES,
     CONDITION_MODES,
     DATE_OBJECTIVES,
     DEFAULT_OBJECTIVE,
@@ -28,7 +28,7 @@ from financial_model.config.vocabulary import (
 )
 
 
-def option(default: Any, *, choices: tuple[str, ...] | None = None, low: float | None = None, high: float | None = None,
+def option(default: Any, *, choices: Iterable[str] | None = None, low: float | None = None, high: float | None = None,
            step: float | None = None, advanced: bool = False, flag: str | None = None) -> Any:
     """A field with what a form and a command line need to know about it; its words stand in the catalogue (``form.<name>``)."""
     return field(default=default, metadata={"choices": choices, "low": low, "high": high, "step": step, "advanced": advanced, "flag": flag})
@@ -103,7 +103,7 @@ class SplitConfig:
 class ModelConfig:
     """backbone -> condition -> head."""
 
-    backbone: str = option("cnn_lstm", choices=BACKBONES, flag="model")
+    backbone: str = option("cnn_lstm", choices=BACKBONE_SHAPES, flag="model")
     condition: str = option("none", choices=CONDITION_MODES)
     head: str = option("auto", choices=HEADS)
     hidden: int = option(0, low=0, high=1024, step=16)

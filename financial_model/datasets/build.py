@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from financial_model import config as settings
+from financial_model import extensions
 from financial_model.config import RunConfig
 from financial_model.datasets import child, fingerprint, selection
 from financial_model.datasets.panel import open_panel
@@ -172,6 +173,7 @@ def work(job: dict[str, Any], progress: child.Progress) -> str:
 
 
 def _import(modules: Sequence[str]) -> None:
+    extensions.load()
     for name in modules:
         importlib.import_module(name)
 

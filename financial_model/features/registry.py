@@ -69,6 +69,8 @@ def feature(name: str, group: str, *, help_en: str, help_zh: str, cross_section:
     Values before the first finite one of a symbol are its warm-up and stay NaN; later ones that are not finite read 0.
     """
     def decorate(function: Callable) -> Callable:
+        if not function.__module__.startswith("financial_model."):
+            features()  # the built-in ones stand first, whenever a file of one's own is read
         for n in over or (None,):
             register(Feature(
                 name=name if n is None else name.format(n=n), group=group, cross_section=cross_section, optional=optional,

@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from financial_model.config import ModelConfig
+from financial_model.config import BACKBONE_SHAPES, ModelConfig, add_backbone
 from financial_model.errors import ConfigError
 from financial_model.models import backbones
 
@@ -40,13 +40,18 @@ BACKBONES: dict[str, type[Backbone]] = {}
 """Filled by the decorator below, while the files of ``backbones`` are imported."""
 
 
-def backbone(name: str) -> Callable[[type[Backbone]], type[Backbone]]:
-    """Register a class under ``name``. A name that stands twice raises ``ValueError``."""
+def backbone(name: str, **shape: int) -> Callable[[type[Backbone]], type[Backbone]]:
+    """Register a class under ``name``. A name that stands twice raises ``ValueError``.
+
+    A name that is not among the built-in ones becomes a choice of every form and flag; ``shape``: its own hidden, layers, heads.
+    """
 
     def register(cls: type[Backbone]) -> type[Backbone]:
         if name in BACKBONES:
             raise ValueError(f"backbone {name!r} stands twice ({BACKBONES[name].__module__} and {cls.__module__})")
         BACKBONES[name] = cls
+        if name not in BACKBONE_SHAPES:
+            add_backbone(name, **shape)
         return cls
 
     return register

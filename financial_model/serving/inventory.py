@@ -22,7 +22,7 @@ def models() -> dict[str, Any]:
 
     entries: list[dict[str, Any]] = []
     base = settings.RunConfig()
-    for backbone in settings.BACKBONES:
+    for backbone in settings.BACKBONE_SHAPES:
         counts = {}
         for mode in settings.CONDITION_MODES:
             chosen = settings.build({"backbone": backbone, "condition": mode}, base=base)

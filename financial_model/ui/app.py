@@ -17,6 +17,7 @@ from typing import Any  # noqa: E402
 
 import gradio as gr  # noqa: E402
 
+from financial_model import extensions
 from financial_model.errors import ConfigError  # noqa: E402
 from financial_model.paths import Workspace  # noqa: E402
 from financial_model.serving import doors  # noqa: E402
@@ -147,6 +148,7 @@ def launch(
     """
     if host not in LOOPBACK and auth is None:
         raise ConfigError("ui.launch.auth_needed", host=host)
+    extensions.load()
     services = Services(workspace or Workspace())
     demo = build(services.workspace, services, language=language)
     options: dict[str, Any] = {

@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from financial_model import config as settings
-from financial_model.config import BACKBONES, PRESETS
+from financial_model.config import BACKBONE_SHAPES, PRESETS
 from financial_model.errors import ConfigError
 from financial_model.evaluation.comparison import RANKABLE
 from financial_model.serving.runs import RunInfo
@@ -41,7 +41,7 @@ class ComparisonView:
                     filterable=False,
                     elem_id="compare-runs",
                 )
-                models = [(f"ui.term.backbone.{name}", name) for name in BACKBONES]
+                models = [(f"ui.term.backbone.{name}", name) for name in BACKBONE_SHAPES]
                 self.models = words(
                     gr.Dropdown,
                     {"label": "ui.compare.models", "info": "ui.compare.models_info", "choices": models},

@@ -9,7 +9,7 @@ It knows no store; ``download`` writes what a source delivers. A new source is o
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -120,13 +120,21 @@ class Source(Protocol):
         """symbol -> name, of those whose listing or reply did not give one; {} where there are none."""
 
 
-_REGISTER = {
+_REGISTER: dict[str, str | type] = {
     "baostock": "financial_model.market.sources.baostock:BaostockSource",
     "demo": "financial_model.market.sources.demo:DemoSource",
     "tdx": "financial_model.market.sources.tdx:TdxSource",
     "yahoo": "financial_model.market.sources.yahoo:YahooSource",
 }
-"""Name -> module:class. Modules are imported when their source is opened."""
+"""Name -> module:class, or a class of a user's own. Modules are imported when their source is opened."""
+
+
+def source(name: str) -> Callable[[type], type]:
+    """Register a class as the source ``name``: what a file of one's own uses."""
+    def register(kind: type) -> type:
+        _REGISTER[name] = kind
+        return kind
+    return register
 
 
 def sources() -> tuple[str, ...]:
@@ -138,7 +146,10 @@ def source_class(name: str) -> type:
     """The class of a source, without opening anything. Raises ``NotFoundError``."""
     if name not in _REGISTER:
         raise NotFoundError("download.unknown_source", name=str(name)[:40], known=", ".join(_REGISTER))
-    module, _, attribute = _REGISTER[name].partition(":")
+    known = _REGISTER[name]
+    if isinstance(known, type):
+        return known
+    module, _, attribute = known.partition(":")
     return getattr(importlib.import_module(module), attribute)
 
 

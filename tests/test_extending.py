@@ -1,0 +1,86 @@
+"""docs/extending.md is true: its very text is saved to a file, named, and used from the download to the checkpoint."""
+
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from financial_model import extensions
+from financial_model.errors import ConfigError
+from tests.serving.builders import bars, trading_days
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = (ROOT / "docs" / "extending.md").read_text("utf-8")
+LABEL = """
+import json, sys
+import numpy as np
+from financial_model import extensions
+extensions.load()
+from financial_model.features.labels import Future, compute_label
+close = np.log(np.array([10.0, 11, 9, 12, 13]))
+print(json.dumps(compute_label("worst_close", Future(log_close=close, log_open=close, ends=np.array([0, 1]), horizon=2)).tolist()))
+"""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A folder with the page's own file and a few bars."""
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "my_extension.py").write_text(re.search(r"```python\n(.*?)```", PAGE, re.S)[1], "utf-8")
+    (folder / "bars").mkdir()
+    for seed, symbol in enumerate(("AAPL", "MSFT")):
+        bars(seed, trading_days(300)).to_csv(folder / "bars" / f"{symbol}.csv", index=False)
+    return folder
+
+
+def call(folder, *words):
+    environment = {**os.environ, "KAIROS_EXTENSIONS": "my_extension.py", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_the_commands_of_the_page_do_what_it_says(project):
+    """Download through the source, train the backbone on the feature, find both in the checkpoint."""
+    start = "python -m financial_model "
+    commands = dict(line.removeprefix(start).split(" ", 1) for line in PAGE.splitlines() if line.startswith(start))
+    assert list(commands) == ["download", "train", "compare"]
+    stored = call(project, "-m", "financial_model", "download", *commands["download"].split(), "--json")
+    assert stored["summary"]["stocks"] == 2 and stored["summary"]["synthetic"] is False
+    small = ["--context-length", "10", "--windows-per-epoch", "300", "--horizon", "3"]
+    trained = call(project, "-m", "financial_model", "train", *commands["train"].split(), *small, "--json")
+    assert trained["state"] == "finished"
+    from financial_model.training.container import read_header
+
+    header = read_header(Path(project / trained["folder"] / "final.safetensors"))
+    assert header["config"]["model"]["backbone"] == "window_mean" and "close_to_mean_7" in header["features"]
+    listed = call(project, "-m", "financial_model", "models", "--json")["models"]
+    assert next(entry for entry in listed if entry["name"] == "window_mean")["parameters"]["none"] > 0
+
+
+def test_the_label_of_the_page_is_computed_by_its_name(project):
+    found = call(project, "-c", LABEL)
+    assert found == pytest.approx([math.log(9 / 10), math.log(9 / 11)])
+
+
+def test_a_file_that_is_missing_or_broken_is_named(tmp_path, monkeypatch):
+    monkeypatch.setenv(extensions.VARIABLE, str(tmp_path / "nowhere.py"))
+    with pytest.raises(ConfigError, match="nowhere"):
+        extensions.load()
+    (tmp_path / "broken_one.py").write_text("1 / 0\n")
+    monkeypatch.setenv(extensions.VARIABLE, str(tmp_path / "broken_one.py"))
+    with pytest.raises(ConfigError, match="ZeroDivisionError"):
+        extensions.load()
+    assert "kairos_extension_broken_one" not in sys.modules
+
+
+def test_a_folder_stands_for_its_files_and_each_is_read_once(tmp_path, monkeypatch):
+    (tmp_path / "counts_itself.py").write_text("reads = globals().get('reads', 0) + 1\n")
+    monkeypatch.setenv(extensions.VARIABLE, str(tmp_path))
+    assert extensions.load() == extensions.load() == ["kairos_extension_counts_itself"]
+    assert sys.modules.pop("kairos_extension_counts_itself").reads == 1
