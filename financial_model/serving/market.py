@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from financial_model.errors import ConfigError, SourceError
+from financial_model.errors import ConfigError, SourceError, Stopped
 from financial_model.paths import Workspace
 
 if TYPE_CHECKING:
@@ -92,14 +92,30 @@ def import_files(workspace: Workspace, paths: Sequence[str | Path], *, industry:
     return {**report.to_dict(), "summary": store.summary()}
 
 
-def analyze(workspace: Workspace, *, progress: ProgressCallback | None = None) -> dict[str, Any]:
-    """The universe as plain data (``features.universe.UniverseSummary``)."""
+def plan_import(paths: Sequence[str | Path], *, volume_unit: str = "auto", prices: str = "auto") -> dict[str, Any]:
+    """How :func:`import_files` would read the first files, as plain data: ``files`` (symbols, rows, mapping, unit, prices, problems) and ``more``.
+    Nothing is stored."""
+    from dataclasses import asdict
+
+    from financial_model.market.sources.files import plan_import as plan
+
+    return asdict(plan([Path(path) for path in paths], volume_unit=volume_unit, prices=prices))
+
+
+def analyze(workspace: Workspace, *, progress: ProgressCallback | None = None, stop: threading.Event | None = None) -> dict[str, Any]:
+    """The universe as plain data (``features.universe.UniverseSummary``). Raises ``Stopped`` on ``stop``."""
     from financial_model.features.universe import analyze as look
     from financial_model.market.store import Store
     from financial_model.serving.experiment import require_data
 
     require_data(workspace)
-    report = None if progress is None else lambda done, total: progress("analyze", done, total)
+
+    def report(done: int, total: int) -> None:
+        if stop is not None and stop.is_set():
+            raise Stopped
+        if progress is not None:
+            progress("analyze", done, total)
+
     return look(Store(workspace.data_dir), progress=report).to_dict()
 
 

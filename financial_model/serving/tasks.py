@@ -119,7 +119,7 @@ def analyze(context: JobContext) -> dict[str, Any]:
     """The universe as plain data."""
     from financial_model.serving.market import analyze as look
 
-    return look(context.workspace, progress=context.progress)
+    return look(context.workspace, progress=context.progress, stop=context.stop)
 
 
 def integrity(context: JobContext, symbols: Sequence[str] = ()) -> dict[str, Any]:

@@ -6,13 +6,15 @@ In: a summary of the universe and the visitor's view. Out: strings, rows, frames
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from financial_model.ui import components
-from financial_model.ui.text import View, count, escape, number, percent
+from financial_model.ui.text import View, count, escape, percent
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from financial_model.market.store import Store
 
 Summary = Mapping[str, Any]
 """A ``features.universe.UniverseSummary`` as plain data."""
@@ -32,6 +34,8 @@ COLUMNS = (
     "rows",
     "missing",
 )
+KINDS: list[Literal["str", "number", "bool", "date", "markdown", "html"]] = [*(["str"] * 7), *(["number"] * 6)]  # type: ignore[list-item]
+"""Of the columns, for sorting."""
 _SHARES = frozenset({"change_month", "annual_return", "annual_volatility", "missing"})
 _TERMS = frozenset({"industry", "size", "value", "volatility", "momentum"})
 
@@ -66,16 +70,29 @@ def rows(view: View, summary: Summary, limit: int) -> dict[str, Any]:
 
 
 def _header(name: str, view: View) -> str:
-    return view.term("dimension", name) if name in _TERMS else view.word(f"ui.universe.column.{name}")
+    if name in _TERMS:
+        return view.term("dimension", name)
+    return view.word(f"ui.universe.column.{name}") + (" %" if name in _SHARES else "")
 
 
-def _cell(stock: Mapping[str, Any], name: str, view: View) -> str:
+def _cell(stock: Mapping[str, Any], name: str, view: View) -> str | float | None:
+    """Numbers stay numbers, so that the table sorts by size and not by spelling."""
     value = stock[name]
     if name in _TERMS:
         return view.term(name, value)
     if name in _SHARES:
-        return percent(value, signed=name in ("change_month", "annual_return"))
-    return number(value, 2) if name == "close" else count(value) if name == "rows" else str(value)
+        return None if value is None else round(100 * value, 1)
+    return value
+
+
+def history(store: Store, symbol: str, bars: int) -> dict[str, list]:
+    """The last bars of a stock as columns for a chart; prices forward adjusted, so that they end at the price of today."""
+    table = store.read_bars(symbol).tail(bars)
+    scale = (table["factor"] / table["factor"].iloc[-1]).to_numpy()
+    daily = (table["date"].dt.normalize() == table["date"]).all()
+    dates = table["date"].dt.strftime("%Y-%m-%d" if daily else "%Y-%m-%d %H:%M").tolist()
+    prices = {name: (table[name].to_numpy() * scale).round(4).tolist() for name in ("open", "high", "low", "close")}
+    return {"date": dates, **prices, "volume": table["volume"].tolist()}
 
 
 def style_shares(summary: Summary) -> dict[str, dict[str, float]]:
@@ -86,6 +103,12 @@ def style_shares(summary: Summary) -> dict[str, dict[str, float]]:
         if condition != "industry" and total:
             shares[condition] = {label: amount / total for label, amount in labels.items() if amount}
     return shares
+
+
+def all_cells(view: View, summary: Summary) -> str:
+    """:func:`cells` behind a summary line: what the thin ones are."""
+    title = escape(view.word("ui.universe.cells"))
+    return f'<details class="k-more"><summary>{title}</summary>{cells(view, summary)}</details>'
 
 
 def cells(view: View, summary: Summary) -> str:

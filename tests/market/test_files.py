@@ -531,3 +531,12 @@ def test_real_american_and_minute_files(store, real_data):
     )
     assert set(report.imported) == {"AAPL", "^GSPC", "^IXIC", "600519.SH"} and not report.refused
     assert store.symbols()["interval"].tolist() == [900, 86_400]
+
+
+def test_a_parquet_whose_text_is_no_text_is_refused(store, tmp_path):
+    path = tmp_path / "600519.parquet"
+    bars(30).assign(note="abcdefgh").to_parquet(path, compression=None)
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"abcdefgh", b"abc\xbbefgh"))
+    (refusal,) = import_paths(store, [tmp_path]).refused
+    assert refusal.key == "import.unreadable" and refusal.message("en") and refusal.message("zh")

@@ -33,8 +33,10 @@ class FakePage:
     def words(self, kind, texts, **options):
         return kind(**{key: value for key, value in options.items() if key not in ("value",)}) if kind is not gr.HTML else gr.HTML()
 
-    def on_and_refresh(self, trigger, action, inputs, **options):
+    def on_and_refresh(self, trigger, action, inputs, outputs=(), **options):
         self.actions.append(action)
+
+    on = on_and_refresh
 
 
 @pytest.fixture

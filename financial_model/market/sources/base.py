@@ -9,6 +9,7 @@ It knows no store; ``download`` writes what a source delivers. A new source is o
 from __future__ import annotations
 
 import importlib
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -150,7 +151,9 @@ def source_class(name: str) -> type:
     if isinstance(known, type):
         return known
     module, _, attribute = known.partition(":")
-    return getattr(importlib.import_module(module), attribute)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SyntaxWarning)  # of the vendors' own old code, met when it is compiled
+        return getattr(importlib.import_module(module), attribute)
 
 
 def open_source(name: str, **options: Any) -> Source:

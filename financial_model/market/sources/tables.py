@@ -235,9 +235,10 @@ def _cells(values: list) -> pa.Array:
 def _parquet(path: Path) -> RawTable:
     try:
         data = pyarrow.parquet.read_table(path)
-    except (pa.ArrowException, OSError) as error:
+        headers = tuple(data.column_names)
+        data.validate(full=True)  # text that is none would fail where it is used
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError("import.unreadable", file=path.name, reason=str(error).splitlines()[0][:120]) from None
-    headers = tuple(data.column_names)
     if not recognised(headers):
         raise DataError("import.no_header", file=path.name, found=", ".join(headers)[:120])
     return RawTable(path=path, headers=headers, data=data, first_line=1)

@@ -6,9 +6,9 @@ Live curves are in ``curves.py``.
 from financial_model.ui.charts.base import ACCENT, GOLD, GREEN, GREY, MAX_POINTS, PALETTE, RED, rise_and_fall
 from financial_model.ui.charts.comparison import comparison
 from financial_model.ui.charts.evaluation import calibration, five_groups, group_bars, ic_series, outcome_lines, predicted_actual
-from financial_model.ui.charts.forecast import candles
+from financial_model.ui.charts.forecast import bars, candles
 from financial_model.ui.charts.portfolio import equity, industries
-from financial_model.ui.charts.universe import heatmap, regime_ribbon, risk_scatter, style_bars, treemap
+from financial_model.ui.charts.universe import coverage, heatmap, regime_ribbon, risk_scatter, style_bars, treemap
 
 __all__ = [
     "ACCENT",
@@ -18,9 +18,11 @@ __all__ = [
     "MAX_POINTS",
     "PALETTE",
     "RED",
+    "bars",
     "calibration",
     "candles",
     "comparison",
+    "coverage",
     "equity",
     "five_groups",
     "group_bars",

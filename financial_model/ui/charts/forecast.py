@@ -31,7 +31,18 @@ def candles(found: Mapping[str, Any], view: View) -> go.Figure:
     _add_fan(figure, [as_of, *fan["date"]], fan, float(found["price"]), view)
     if truth["date"]:
         _line(figure, [as_of, *truth["date"]], [found["price"], *truth["price"]], view.word("ui.chart.truth"), GOLD)
-    axis = sorted({*history["date"], as_of, *fan["date"], *truth["date"]})
+    return _without_holes(figure, sorted({*history["date"], as_of, *fan["date"], *truth["date"]}))
+
+
+def bars(history: Mapping[str, Sequence[Any]], view: View) -> go.Figure:
+    """Candles and volume alone. ``history``: date (ISO texts), open, high, low, close, volume."""
+    figure = figure_of(440)
+    _add_candles(figure, history, view)
+    return _without_holes(figure, list(history["date"]))
+
+
+def _without_holes(figure: go.Figure, axis: Sequence[str]) -> go.Figure:
+    """An axis by category over ``axis``, the volume below the prices."""
     figure.update_xaxes(
         type="category",
         categoryorder="array",

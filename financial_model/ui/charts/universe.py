@@ -140,6 +140,18 @@ def style_bars(shares: Mapping[str, Mapping[str, float]], view: View) -> go.Figu
     return figure
 
 
+def coverage(dates: Sequence[str], stocks: Sequence[int], view: View) -> go.Figure:
+    """How many stocks have a bar, by date."""
+    import plotly.graph_objects as go
+
+    figure = by_date(figure_of(180))
+    figure.add_trace(go.Scatter(x=dates, y=stocks, mode="lines", fill="tozeroy", line={"color": ACCENT, "width": 1.2}, showlegend=False,
+                                hovertemplate="%{x}: %{y:,}<extra></extra>"))
+    figure.update_yaxes(rangemode="tozero")
+    figure.update_layout(margin={"l": 50, "r": 18, "t": 10, "b": 30})
+    return figure
+
+
 def risk_scatter(stocks: pd.DataFrame, view: View) -> go.Figure:
     """A dot per stock, coloured by industry. ``stocks``: symbol, name, industry, annual_volatility, annual_return (share of 1)."""
     import plotly.graph_objects as go

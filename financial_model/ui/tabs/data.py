@@ -5,14 +5,16 @@ In: the page. Out: the tab. Every import and creation is a job; the card and the
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from financial_model.errors import ConfigError
-from financial_model.ui import components, uploads
+from financial_model.serving.market import plan_import
+from financial_model.ui import components, data_view, uploads
 from financial_model.ui.page import Page, Snapshot
-from financial_model.ui.tabs import download, frame
+from financial_model.ui.tabs import download, frame, integrity
 from financial_model.ui.text import View, count
 
 VARIANTS = ("linear", "null", "interaction", "sign_flip", "industry_lead_lag", "one_style", "volatility_only")
@@ -22,17 +24,18 @@ COLUMNS = ("symbol", "name", "board", "industry", "rows", "first", "last", "sour
 
 
 def build(page: Page) -> None:
-    with frame.tab(page, "data"), gr.Row():
-        with gr.Column(scale=5, min_width=360):
-            with gr.Tabs():
+    with frame.tab(page, "data"):
+        with gr.Row():
+            with gr.Column(scale=5, min_width=360), gr.Tabs():
                 with page.words(gr.Tab, {"label": "ui.data.demo"}):
                     _demo(page)
                 with page.words(gr.Tab, {"label": "ui.download.tab"}):
                     download.build(page)
                 with page.words(gr.Tab, {"label": "ui.data.files"}):
                     _files(page)
-        with gr.Column(scale=7, min_width=420):
-            Stored(page)
+            with gr.Column(scale=7, min_width=420):
+                Stored(page)
+        integrity.Integrity(page)
 
 
 def _demo(page: Page) -> None:
@@ -95,11 +98,23 @@ def _files(page: Page) -> None:
             },
             value="auto",
         )
-    begin = words(gr.Button, {"value": "ui.data.import"}, variant="primary", elem_id="data-import")
+    with gr.Row():
+        begin = words(gr.Button, {"value": "ui.data.import"}, variant="primary", elem_id="data-import")
+        look = words(gr.Button, {"value": "ui.plan.look"}, elem_id="data-look")
+    seen = gr.HTML(elem_id="data-plan")
+
+    def given(files: list[str] | None, chosen: str | None) -> list[Path]:
+        return uploads.tables(files) if files else [uploads.folder(page.services.workspace, chosen)] if chosen else []
+
+    def preview(view: View, files: list[str] | None, chosen: str | None, unit: str, prices: str) -> str:
+        paths = given(files, chosen)
+        if not paths:
+            raise ConfigError("ui.data.nothing_chosen")
+        return data_view.import_plan(view, plan_import(paths, volume_unit=unit, prices=prices))
 
     def start(view: View, files: list[str] | None, chosen: str | None, table: str | None, unit: str, prices: str) -> list[Any]:
         services = page.services
-        paths = uploads.tables(files) if files else [uploads.folder(services.workspace, chosen)] if chosen else []
+        paths = given(files, chosen)
         if not paths and not table:
             raise ConfigError("ui.data.nothing_chosen")
         services.jobs.submit(
@@ -109,9 +124,10 @@ def _files(page: Page) -> None:
             volume_unit=unit,
             prices=prices,
         )
-        return [None, None]
+        return [None, None, ""]
 
-    page.on_and_refresh(begin.click, start, [upload, folder, industry, unit, prices], [upload, industry], trigger_mode="once")
+    page.on_and_refresh(begin.click, start, [upload, folder, industry, unit, prices], [upload, industry, seen], trigger_mode="once")
+    page.on(look.click, preview, [upload, folder, unit, prices], [seen], trigger_mode="once", show_progress="minimal")
     page.live(
         "data.folders",
         [folder],

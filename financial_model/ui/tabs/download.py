@@ -11,6 +11,8 @@ from typing import Any
 import gradio as gr
 
 from financial_model.market.symbols import parse_symbol
+from financial_model.serving.market import plan_download
+from financial_model.ui import data_view
 from financial_model.ui.page import Page
 from financial_model.ui.text import View
 
@@ -50,30 +52,39 @@ def build(page: Page) -> None:
         server = words(gr.Textbox, {"label": "ui.download.server", "info": "ui.download.server_info"}, elem_id="download-server")
     with gr.Row():
         begin = words(gr.Button, {"value": "ui.download.begin"}, variant="primary", elem_id="download-begin")
+        ask = words(gr.Button, {"value": "ui.plan.ask"}, elem_id="download-ask")
         retry = words(gr.Button, {"value": "ui.download.retry"}, elem_id="download-retry")
+    planned = gr.HTML(elem_id="download-plan")
 
-    def submit(again: bool, source: str, symbols: str, count: float, boards: list[str], exclude_st: bool, start: str, server: str) -> None:
-        services = page.services
-        services.store.check_source(source)
+    def wishes(source: str, symbols: str, count: float, boards: list[str], exclude_st: bool, start: str) -> dict[str, Any]:
+        page.services.store.check_source(source)
         wanted = [str(parse_symbol(text)) for text in re.split(r"[\s,，;；]+", symbols.strip()) if text]
-        services.jobs.submit(
-            "download",
-            source=source,
-            symbols=wanted,
-            count=int(count),
-            start=start.strip(),
-            boards=tuple(boards) if source == "tdx" else (),
-            exclude_st=exclude_st,
-            retry=again,
-            **({"server": server.strip()} if server.strip() else {}),
-        )
+        return {
+            "source": source,
+            "symbols": wanted,
+            "count": int(count),
+            "start": start.strip(),
+            "boards": tuple(boards) if source == "tdx" else (),
+            "exclude_st": exclude_st,
+        }
 
-    def download(view: View, *given: Any) -> None:
-        submit(False, *given)
+    def submit(again: bool, *given: Any) -> str:
+        *form, server = given
+        page.services.jobs.submit("download", **wishes(*form), retry=again, **({"server": server.strip()} if server.strip() else {}))
+        return ""
 
-    def retry_failed(view: View, *given: Any) -> None:
-        submit(True, *given)
+    def plan(view: View, *given: Any) -> str:
+        *form, server = given
+        options = {"server": server.strip()} if server.strip() else {}
+        return data_view.download_plan(view, plan_download(page.services.workspace, **wishes(*form), options=options))
+
+    def download(view: View, *given: Any) -> str:
+        return submit(False, *given)
+
+    def retry_failed(view: View, *given: Any) -> str:
+        return submit(True, *given)
 
     form = [source, symbols, count, boards, exclude_st, start, server]
-    page.on_and_refresh(begin.click, download, form, trigger_mode="once")
-    page.on_and_refresh(retry.click, retry_failed, form, trigger_mode="once")
+    page.on_and_refresh(begin.click, download, form, [planned], trigger_mode="once")
+    page.on_and_refresh(retry.click, retry_failed, form, [planned], trigger_mode="once")
+    page.on(ask.click, plan, form, [planned], trigger_mode="once", show_progress="minimal")

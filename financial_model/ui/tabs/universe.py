@@ -13,9 +13,9 @@ from financial_model.config import INDUSTRIES
 from financial_model.ui import charts, components, downloads, universe_view
 from financial_model.ui.page import Page, Snapshot
 from financial_model.ui.tabs import frame
-from financial_model.ui.text import View
+from financial_model.ui.text import View, escape
 
-SHOWN_ROWS, GAPS = 300, 20
+SHOWN_ROWS, GAPS, CANDLES = 300, 20, 250
 
 
 def build(page: Page) -> None:
@@ -29,8 +29,10 @@ class UniverseTab:
     def __init__(self, page: Page, tab: gr.Tab) -> None:
         self.page, words = page, page.words
         self.status = gr.HTML(elem_id="universe-status")
+        self.stop = words(gr.Button, {"value": "ui.train.stop"}, variant="stop", size="sm", visible=False, elem_id="universe-stop")
         with gr.Column(visible=False) as self.whole:
             self.head = gr.HTML(elem_id="universe-head")
+            self.cells = gr.HTML(elem_id="universe-cells")
             self._title("treemap")
             self.change = words(
                 gr.Radio,
@@ -47,6 +49,8 @@ class UniverseTab:
                 with gr.Column(min_width=380):
                     self._title("styles")
                     self.styles = gr.Plot(show_label=False)
+                    self._title("coverage")
+                    self.coverage = gr.Plot(show_label=False, elem_id="universe-coverage")
                 with gr.Column(min_width=380):
                     self._title("risk")
                     self.risk = gr.Plot(show_label=False)
@@ -65,16 +69,25 @@ class UniverseTab:
                 max_height=520,
                 elem_id="universe-table",
                 show_search="filter",
+                datatype=universe_view.KINDS,
                 buttons=["fullscreen", "copy"],
                 pinned_columns=2,
             )
+            self.hint = words(gr.HTML, {"value": "ui.universe.click"}, html_template='<p class="k-lead">${value}</p>')
+            self.candles_head = gr.HTML(elem_id="universe-stock")
+            self.candles = gr.Plot(show_label=False, visible=False, elem_id="universe-candles")
             self.csv = words(gr.DownloadButton, {"label": "ui.pool.csv"}, value=None, size="sm", elem_id="universe-csv")
-        page.live("universe.status", [self.status, self.whole], self._status_version, self._draw_status)
+        page.live("universe.status", [self.status, self.stop, self.whole], self._status_version, self._draw_status)
         page.live("universe.treemap", [self.treemap], lambda snapshot, by: (_stamp(snapshot), by), self._draw_treemap, [self.change])
         page.live(
-            "universe", [self.head, self.ribbon, self.styles, self.risk, self.correlation, self.missing, self.table, self.csv], _stamp, self._draw
+            "universe",
+            [self.head, self.cells, self.ribbon, self.styles, self.coverage, self.risk, self.correlation, self.missing, self.table, self.csv],
+            _stamp,
+            self._draw,
         )
         page.on_and_refresh(tab.select, lambda view: page.services.look_at_universe())
+        page.on_and_refresh(self.stop.click, self._stop, queue=False)
+        page.on_select(self.table, self._show, [self.candles_head, self.candles])
         page.refresh_on(self.change.input)
 
     def _title(self, name: str) -> None:
@@ -86,12 +99,25 @@ class UniverseTab:
 
     def _draw_status(self, view: View, snapshot: Snapshot) -> list[Any]:
         if snapshot.analysis is not None:
-            return ["", gr.update(visible=True)]
+            return ["", gr.update(visible=False), gr.update(visible=True)]
         if not snapshot.market["stocks"]:
-            return [components.empty(view, "ui.data.empty"), gr.update(visible=False)]
+            return [components.empty(view, "ui.data.empty"), gr.update(visible=False), gr.update(visible=False)]
         job = snapshot.analysis_job
         waiting = components.progress(view, job, None) if job else components.empty(view, "ui.universe.empty")
-        return [waiting, gr.update(visible=False)]
+        working = job is not None and job["state"] in ("queued", "preparing", "running")
+        return [waiting, gr.update(visible=working), gr.update(visible=False)]
+
+    def _stop(self, view: View) -> None:
+        job = self.page.services.snapshot(fresh=True).analysis_job
+        if job is not None:
+            self.page.services.jobs.stop(job["id"])
+
+    def _show(self, view: View, row: list[Any]) -> list[Any]:
+        """Candles of the stock whose row was chosen."""
+        symbol, name = str(row[0]), str(row[1] or "")
+        history = universe_view.history(self.page.services.store, symbol, CANDLES)
+        title = view.word("ui.universe.candles", symbol=symbol, name=name)
+        return [f'<b class="k-title">{escape(title)}</b>', gr.update(value=charts.bars(history, view), visible=True)]
 
     def _draw_treemap(self, view: View, snapshot: Snapshot, by: str) -> list[Any]:
         if snapshot.analysis is None:
@@ -102,15 +128,17 @@ class UniverseTab:
 
     def _draw(self, view: View, snapshot: Snapshot) -> list[Any]:
         if snapshot.analysis is None:
-            return [gr.skip()] * 8
+            return [gr.skip()] * 10
         summary = snapshot.analysis
         table, regimes = universe_view.frame(summary), summary["regimes"]
         industries, missing = summary["correlation"]["industries"], summary["missing"]
         names = [view.term("industry", name) for name in industries["names"]]
         return [
             universe_view.head(view, summary),
+            universe_view.all_cells(view, summary),
             charts.regime_ribbon(regimes["dates"], regimes["close"], regimes["regime"], view),
             charts.style_bars(universe_view.style_shares(summary), view),
+            charts.coverage(summary["coverage"]["dates"], summary["coverage"]["stocks"], view),
             charts.risk_scatter(table, view),
             charts.heatmap(names, names, industries["matrix"]),
             charts.heatmap(missing["months"], missing["symbols"][:GAPS], missing["share"][:GAPS], share=True),

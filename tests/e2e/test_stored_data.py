@@ -1,0 +1,43 @@
+"""Looking at what is stored, in a real browser: the integrity report with its CSV, and a stock's candles from the universe's table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from financial_model.market.sources.demo import write_demo
+from financial_model.market.store import Store
+from tests.e2e import browser
+
+pytestmark = pytest.mark.browser
+SLOW = 90_000
+
+
+@pytest.fixture(scope="module")
+def stocked(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("stocked")
+    write_demo(Store(folder / "data"), stocks=60, years=2)
+    with browser.server(folder) as url:
+        yield url
+
+
+def test_stored_data_is_judged_and_looked_at(chromium, stocked):
+    context = chromium.new_context(locale="zh-CN", viewport={"width": 1360, "height": 900}, accept_downloads=True)
+    page = context.new_page()
+    watcher = browser.Watcher(page, stocked)
+    page.goto(stocked)
+    page.locator("#integrity-begin").click(timeout=SLOW)
+    page.locator("#integrity-head").get_by_text("停牌日").wait_for(timeout=SLOW)
+    with page.expect_download(timeout=SLOW) as event:
+        page.locator("#integrity-csv").click()
+    content = Path(event.value.path()).read_bytes()
+    assert content.startswith(b"\xef\xbb\xbfsymbol,") and content.count(b"\n") == 61
+
+    page.get_by_role("tab", name="股票池分析", exact=True).click()
+    page.locator("#universe-coverage .js-plotly-plot").wait_for(timeout=SLOW)
+    page.locator("#universe-table td:visible").first.click(timeout=SLOW)
+    page.locator("#universe-candles .js-plotly-plot").wait_for(timeout=SLOW)
+    page.locator("#universe-stock").get_by_text("前复权").wait_for(timeout=SLOW)
+    assert watcher.errors == [] and watcher.strangers == []
+    context.close()
