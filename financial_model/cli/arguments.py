@@ -116,6 +116,11 @@ def _run_commands(command: Any, words: _Words) -> None:
     parser.add_argument("--resume", default="", metavar="RUN", help=words("flag.resume"))
     _settings(parser, words)
 
+    parser = command("pretrain")
+    parser.add_argument("--preset", choices=tuple(config.PRESETS), default="standard", help=words("flag.preset"))
+    parser.set_defaults(resume="")
+    _settings(parser, words, without=("method", "init_from"))
+
     parser = command("evaluate")
     parser.add_argument("run", metavar="RUN", help=words("flag.run"))
     parser.add_argument("--html", default="", metavar="FILE", help=words("flag.html"))
@@ -235,7 +240,7 @@ def _source(parser: Parser, words: _Words) -> None:
 
 
 def _settings(parser: Parser, words: _Words, without: Sequence[str] = ()) -> None:
-    """Every setting of a run as a flag, by section."""
+    """Every setting of a run as a flag, by section, but for those in ``without``."""
     sections: dict[str, Any] = {}
     for entry in config.fields():
         if entry.name in without:

@@ -20,7 +20,8 @@ from financial_model.serving.failures import error_id
 COMMANDS: dict[str, tuple[str, str]] = {
     "download": ("market", "download"), "import": ("market", "import_files"), "analyze": ("market", "analyze"), "sources": ("market", "sources"),
     "integrity": ("checking", "integrity"),
-    "train": ("training", "train"), "evaluate": ("training", "evaluate"), "runs": ("training", "runs"), "export": ("training", "export"),
+    "train": ("training", "train"), "pretrain": ("training", "pretrain"),
+    "evaluate": ("training", "evaluate"), "runs": ("training", "runs"), "export": ("training", "export"),
     "backtest": ("backtest", "backtest"), "recover": ("recovery", "recover"), "compare": ("comparing", "compare"),
     "quickstart": ("quick", "quickstart"),
     "predict": ("forecasting", "predict"), "rank": ("forecasting", "rank"),

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from financial_model import config as settings
 from financial_model.cli.arguments import settings_of, workspace_of
 from financial_model.cli.output import Answer, Output, ProgressBar, figure, percent, table
 from financial_model.errors import ConfigError
@@ -27,21 +26,33 @@ SHOWN = ("ic", "rank_ic", "direction", "direction_base_rate", "balanced_accuracy
 
 def train(arguments: argparse.Namespace, output: Output) -> Answer:
     """A new run from presets and flags, or an old one resumed; Ctrl-C stops it so that it can be resumed."""
+    return _train(arguments, output, settings_of(arguments))
+
+
+def pretrain(arguments: argparse.Namespace, output: Output) -> Answer:
+    """A new run that learns without labels, on a model that reads patches unless another is named."""
+    return _train(arguments, output, {"name": "pretrain", "backbone": "transformer", "patches": True, **settings_of(arguments), "method": "pretrain"})
+
+
+def _train(arguments: argparse.Namespace, output: Output, given: dict[str, Any]) -> Answer:
+    from financial_model.serving import bases
     from financial_model.serving.experiment import run_training
 
-    workspace, given = workspace_of(arguments), settings_of(arguments)
+    workspace, file = workspace_of(arguments), None
+    runs = RunStore(workspace.checkpoint_dir)
     if arguments.resume:
         if given or arguments.preset != "standard":
             raise ConfigError("cli.resume_takes_no_settings", run=arguments.resume)
-        run: RunInfo | None = RunStore(workspace.checkpoint_dir).get(arguments.resume)
+        run: RunInfo | None = runs.get(arguments.resume)
         config = run.run_config()  # type: ignore[union-attr]
     else:
-        run, config = None, settings.build(given, preset=arguments.preset)
-        settings.check(config)
-        for problem in settings.problems(config):
+        file = bases.find_typed(runs, given["init_from"]) if given.get("init_from") else None
+        run, config = None, bases.begin_with(given, runs, preset=arguments.preset, file=file)
+        bases.check(config, runs, file)
+        for problem in bases.problems(config, runs, file):
             output.note(output.word("cli.warning", sentence=output.word(problem.key, **problem.values)))
     with stopping(output) as stop, ProgressBar(output) as progress:
-        done = run_training(workspace, config, run=run, stop=stop, progress=progress, resume=bool(arguments.resume))
+        done = run_training(workspace, config, run=run, stop=stop, progress=progress, resume=bool(arguments.resume), base=file)
     return describe(done, output)
 
 

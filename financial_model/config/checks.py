@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from financial_model.config.flat import build
 from financial_model.config.sections import ModelConfig, RunConfig
-from financial_model.config.vocabulary import ATTENTION_BACKBONES, CLASSES, OBJECTIVES, PATCH
+from financial_model.config.vocabulary import ATTENTION_BACKBONES, CLASSES, NEEDS_BASE, OBJECTIVES, PATCH
 from financial_model.errors import ConfigError
 
 RANK_NAMES = 20
@@ -44,6 +45,7 @@ def problems(config: RunConfig) -> list[Problem]:
 
     model, training, label, split = config.model, config.training, config.label, config.split
     found += _architecture_problems(model, config.features.context_length)
+    found += _transfer_problems(config)
     if model.head != "auto" and training.objective != "auto" and OBJECTIVES[training.objective] != model.head:
         error("objective", "config.objective_needs_head", objective=training.objective, needs=OBJECTIVES[training.objective], head=model.head)
     if label.unit == "rank" and config.head() != "point":
@@ -96,9 +98,38 @@ def _architecture_problems(model: ModelConfig, context_length: int) -> list[Prob
     return found
 
 
-def check(config: RunConfig) -> None:
-    """Raise ``ConfigError`` with every error of :func:`problems` in one sentence list; warnings pass."""
-    errors = [problem for problem in problems(config) if not problem.warning]
+def _transfer_problems(config: RunConfig) -> list[Problem]:
+    """A method without what it needs; how the settings fit the checkpoint itself is asked where its header can be read."""
+    transfer, model = config.transfer, config.model
+    found: list[Problem] = []
+
+    def error(name: str, key: str, **values: Any) -> None:
+        found.append(Problem(field=name, key=f"config.{key}", values=values))
+
+    if transfer.method in NEEDS_BASE and not transfer.init_from:
+        error("init_from", "method_needs_base", method=transfer.method)
+    if transfer.method == "preference" and config.head() != "point":
+        error("head", "preference_needs_point", head=config.head())
+    if transfer.method != "pretrain":
+        return found
+    if transfer.init_from:
+        error("init_from", "pretrain_starts_fresh")
+    if model.backbone not in ATTENTION_BACKBONES:
+        error("backbone", "pretrain_needs_attention", backbone=model.backbone, good=", ".join(ATTENTION_BACKBONES))
+    elif not model.patches:
+        error("patches", "pretrain_needs_patches")
+    if config.features.context_length <= PATCH:
+        error("context_length", "pretrain_needs_two_patches", context_length=config.features.context_length, least=PATCH + 1)
+    if config.split.walk_forward != "none":
+        error("walk_forward", "pretrain_has_no_folds")
+    if config.training.seeds > 1:
+        error("seeds", "pretrain_is_one_model")
+    return found
+
+
+def check(config: RunConfig, others: Iterable[Problem] = ()) -> None:
+    """Raise ``ConfigError`` with every error of :func:`problems` and of ``others`` in one sentence list; warnings pass."""
+    errors = [problem for problem in (*problems(config), *others) if not problem.warning]
     if len(errors) == 1:
         raise ConfigError(errors[0].key, **errors[0].values)
     if errors:

@@ -19,6 +19,7 @@ from financial_model.config.vocabulary import (
     HEADS,
     INDUSTRIES,
     MAX_HORIZON,
+    METHODS,
     NORMALISATIONS,
     NORMS,
     OBJECTIVES,
@@ -198,6 +199,26 @@ class TrainConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TransferConfig:
+    """What a run starts from, and which weights it moves."""
+
+    method: str = option("full", choices=METHODS)
+    init_from: str = option("")
+    """The run whose checkpoint this one starts from, by id or name; the command line also takes a file. Empty: fresh weights."""
+    lora_rank: int = option(8, low=1, high=512, step=1, advanced=True)
+    lora_alpha: float = option(16.0, low=0.1, high=1024.0, step=1, advanced=True)
+    """An adapter's product counts alpha / rank."""
+    distill_temperature: float = option(2.0, low=0.1, high=100.0, step=0.5, advanced=True)
+    """Divides the logits of teacher and student (classes head)."""
+    distill_weight: float = option(0.5, low=0.0, high=1.0, step=0.05, advanced=True)
+    """Share of the teacher in the loss; the rest is the run's own objective."""
+    preference_beta: float = option(1.0, low=0.01, high=100.0, step=0.1, advanced=True)
+    """How strongly the reference holds the model back: the larger, the closer it stays."""
+    mask_share: float = option(0.75, low=0.1, high=0.9, step=0.05, advanced=True)
+    """Share of the patches that pre-training hides."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RunConfig:
     """A whole run: everything that decides its numbers, except the data itself."""
 
@@ -208,6 +229,7 @@ class RunConfig:
     split: SplitConfig = field(default_factory=SplitConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     training: TrainConfig = field(default_factory=TrainConfig)
+    transfer: TransferConfig = field(default_factory=TransferConfig)
 
     def head(self) -> str:
         """The head a run trains: as chosen, or the one its objective needs."""
@@ -216,7 +238,9 @@ class RunConfig:
         return "quantile" if self.training.objective == "auto" else OBJECTIVES[self.training.objective]
 
     def objective(self) -> str:
-        """The objective a run minimises: as chosen, or the default of its head."""
+        """The objective a run minimises: as its method asks, as chosen, or the default of its head."""
+        if self.transfer.method == "preference":
+            return "pairwise_rank"
         return DEFAULT_OBJECTIVE[self.head()] if self.training.objective == "auto" else self.training.objective
 
     def by_date(self) -> bool:

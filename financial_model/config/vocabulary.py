@@ -28,6 +28,9 @@ HEADS = ("auto", "point", "quantile", "classes")
 NORMS = ("auto", "layernorm", "rmsnorm", "batchnorm", "dyt")
 ATTENTIONS = ("mha", "gqa", "mla")
 STEMS = ("linear", "mscnn")
+METHODS = ("full", "head", "lora", "distill", "preference", "pretrain")
+"""What a run does to which weights; full without a checkpoint to start from is an ordinary training."""
+NEEDS_BASE = ("head", "lora", "distill", "preference")
 PATCH, PATCH_OVERLAP = 24, 8
 """Bars of a patch, and how many of them it shares with the next."""
 BASELINES = ("zero", "train_mean", "persistence", "reversal_5", "momentum_12_1", "moving_average", "ridge", "lightgbm")

@@ -6,6 +6,8 @@ It knows no panel, no loss and no optimiser; what each part is stands in its own
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
@@ -56,6 +58,19 @@ class Forecaster(nn.Module):
         self.condition = build_condition(config.condition, size, config)
         self.head = build_head(head, self.condition.output_size, horizon, config.quantile_levels)
         self.start = LinearStart(inputs, horizon) if head == "point" and self.skip and config.linear_start else None
+        self._still: tuple[nn.Module, ...] = ()
+
+    def keep_still(self, parts: Iterable[nn.Module]) -> None:
+        """These parts neither learn nor change while the rest is trained: no gradient, no dropout, no statistics of a batch."""
+        self._still = tuple(parts)
+        for part in self._still:
+            part.requires_grad_(False).eval()
+
+    def train(self, mode: bool = True) -> Forecaster:
+        super().train(mode)
+        for part in self._still:
+            part.eval()
+        return self
 
     def forward(self, x: Tensor, condition: Tensor, ranks: Tensor, date: Tensor | None = None) -> dict[str, Tensor]:
         """``{"point": [B, H]}``, ``{"quantiles": [B, H, Q]}`` or ``{"logits": [B, 3]}``, float32, in units of ``Batch.unit``.
@@ -88,6 +103,6 @@ def build_forecaster(model: ModelConfig, *, head: str, inputs: int, context_leng
     return Forecaster(model, head=head, inputs=inputs, context_length=context_length, horizon=horizon)
 
 
-def parameters(model: nn.Module) -> int:
-    """How many trainable numbers a model has."""
-    return sum(parameter.numel() for parameter in model.parameters())
+def parameters(model: nn.Module, *, learning: bool = False) -> int:
+    """How many numbers a model has that can be trained, or (``learning``) that are."""
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad or not learning)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from financial_model.config import RunConfig, check, resolve
 from financial_model.errors import DataError, JobError, KairosError, Stopped
 from financial_model.paths import Workspace, atomic_write
+from financial_model.serving import bases
 from financial_model.serving.failures import error_id
 from financial_model.serving.runs import RunInfo, RunStore
 from financial_model.training.events import EventLog, read_events
@@ -33,22 +34,24 @@ ProgressCallback = Callable[..., None]
 
 
 def run_training(workspace: Workspace, config: RunConfig, *, run: RunInfo | None = None, stop: threading.Event | None = None,
-                 progress: ProgressCallback | None = None, resume: bool = False) -> RunInfo:
+                 progress: ProgressCallback | None = None, resume: bool = False, base: Path | None = None) -> RunInfo:
     """Train from beginning to end and return the run as it then stands: finished, or stopped when ``stop`` was set.
 
     ``run``: a run that was created or is to be resumed (``resume``); without it a new one is made, once the store is known to hold data.
+    ``base``: the file of the checkpoint to start from, where ``config.transfer.init_from`` names no run of the store.
     Raises the ``KairosError`` that is also written into the run's state; a run that someone else works on is refused.
     """
     check(config)
     check_features(config)
     runs = RunStore(workspace.checkpoint_dir)
     if run is None:
+        bases.check(config, runs, base)
         require_data(workspace)
         run = runs.create(config)
     runs.claim(run.id, "preparing")
     progress = progress or _silent
     with _log_file(run.path / "log.txt"), _outcome(runs, run.id), WatchedEvents(run.path / "events.jsonl", progress) as events:
-        Experiment(workspace, runs, run, config, events, stop or threading.Event(), progress).perform(resume)
+        Experiment(workspace, runs, run, config, events, stop or threading.Event(), progress, base).perform(resume)
     return runs.info(run.id)
 
 
@@ -95,29 +98,33 @@ class Experiment:
     """One pass through the stages of a run."""
 
     def __init__(self, workspace: Workspace, runs: RunStore, run: RunInfo, config: RunConfig, events: EventLog, stop: threading.Event,
-                 progress: ProgressCallback) -> None:
+                 progress: ProgressCallback, base: Path | None = None) -> None:
+        self.given_base = base
         self.workspace, self.runs, self.run, self.config = workspace, runs, run, config
         self.events, self.stop, self.progress = events, stop, progress
 
     def perform(self, resume: bool) -> None:
+        base = bases.adopt(self.config, self.runs, self.run, self.given_base)
         self._stage("panel")
         panel = self._panel(resume)
         self.config = resolve(self.config, names_per_date(panel))
         self.run = self.runs.set_config(self.run.id, self.config)
         self.runs.set_state(self.run.id, "running")
         self._stage("train")
-        checkpoint = self._train(panel, resume)
+        checkpoint = self._train(panel, resume, base)
+        if self.config.transfer.method == "pretrain":  # an encoder forecasts nothing, so there is nothing to test
+            return
         self._remember_ranks(panel, checkpoint)
         self._judge(panel, checkpoint)
 
-    def _train(self, panel: Panel, resume: bool) -> Path:
+    def _train(self, panel: Panel, resume: bool, base: Path | None) -> Path:
         """The checkpoint that forecasts; of a walk-forward run, the last fold's. ``Stopped`` when it was stopped."""
         from financial_model.serving.walkforward import train_folds, wanted
         from financial_model.training.trainer import train
 
         if wanted(self.config):
-            return train_folds(self.config, panel, self.run.path, stop=self.stop, events=self.events, score=self._score, resume=resume)
-        result = train(self.config, panel, self.run.path, stop=self.stop, events=self.events, score=self._score, resume=resume)
+            return train_folds(self.config, panel, self.run.path, stop=self.stop, events=self.events, score=self._score, resume=resume, base=base)
+        result = train(self.config, panel, self.run.path, stop=self.stop, events=self.events, score=self._score, resume=resume, base=base)
         if result.state == "stopped":
             raise Stopped
         return result.checkpoint

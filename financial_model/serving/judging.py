@@ -53,7 +53,7 @@ def judge(checkpoint: Path, panel: Panel, *, store: Store | None = None, trials:
     model, rivals = pieces.joined(parts), pieces.rivals(found, panel, BASELINES, progress=progress, stop=stop)
     result = evaluate(model, panel, config, rivals, trials=trials)
     save_forecasts(checkpoint.parent / FORECASTS, model, [len(part) for part in parts], panel)
-    missing: list[dict[str, Any]] = []
+    missing: list[dict[str, Any]] = [*found[-1].model.header.get("notes", ())]
     answer = {
         "metrics": headline(result), "result": result, "split": split, "fingerprint": panel.fingerprint, "checkpoint": checkpoint.name,
         "synthetic": panel.synthetic, "data": _facts(panel), "evaluated": datetime.now().isoformat(timespec="seconds"),

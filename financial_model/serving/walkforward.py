@@ -45,8 +45,8 @@ def fold_config(config: RunConfig, split: Split) -> RunConfig:
 
 # ---------------------------------------------------------------- training
 def train_folds(config: RunConfig, panel: Panel, run_dir: Path, *, events: EventLog, stop: threading.Event,
-                score: Callable[..., dict[str, Any]], resume: bool) -> Path:
-    """Train every fold that is not finished yet; the last one's checkpoint, as ``final.safetensors`` of the run.
+                score: Callable[..., dict[str, Any]], resume: bool, base: Path | None = None) -> Path:
+    """Train every fold that is not finished yet, each from ``base``; the last one's checkpoint, as ``final.safetensors`` of the run.
 
     Raises ``Stopped`` on ``stop``: what the fold had learned is then ``stopped.safetensors`` of the run. ``CheckpointError`` when finished folds
     were trained on other data.
@@ -60,7 +60,7 @@ def train_folds(config: RunConfig, panel: Panel, run_dir: Path, *, events: Event
             logger.info("fold %d of %d: trained to %s, tested from %s to %s", number + 1, len(splits), iso(split.train[1]), iso(split.test[0]),
                         iso(split.test[1]))
             log = Part(events, first_step=step, first_epoch=number * config.training.epochs, left=len(splits) - number, fold=number + 1)
-            facts = _train_fold(fold_config(config, split), split, panel, folder, log, stop=stop, score=score, resume=resume)
+            facts = _train_fold(fold_config(config, split), split, panel, folder, log, stop=stop, score=score, resume=resume, base=base)
         elif facts["fingerprint"] != panel.fingerprint:
             raise CheckpointError("serving.fold_other_data", fold=number + 1, folds=len(splits))
         step += int(facts["steps"]) + 1  # one step is left free: a fold resumed from its very beginning erases nothing before it
@@ -70,12 +70,12 @@ def train_folds(config: RunConfig, panel: Panel, run_dir: Path, *, events: Event
 
 
 def _train_fold(config: RunConfig, split: Split, panel: Panel, folder: Path, events: EventLog, *, stop: threading.Event,
-                score: Callable[..., dict[str, Any]], resume: bool) -> dict[str, Any]:
+                score: Callable[..., dict[str, Any]], resume: bool, base: Path | None) -> dict[str, Any]:
     from financial_model.training.checkpoint import update_header
     from financial_model.training.trainer import train
 
     folder.mkdir(parents=True, exist_ok=True)
-    result = train(config, panel, folder, stop=stop, events=events, score=score, resume=resume)
+    result = train(config, panel, folder, stop=stop, events=events, score=score, resume=resume, base=base)
     if result.state == "stopped":
         atomic_write(folder.parent.parent / "stopped.safetensors", result.checkpoint.read_bytes())
         raise Stopped

@@ -18,6 +18,7 @@ from financial_model import __version__
 from financial_model.config import from_dict, spec
 from financial_model.errors import CheckpointError, ConfigError
 from financial_model.paths import atomic_write
+from financial_model.training.base import is_encoder
 from financial_model.training.container import FORMAT, METADATA_KEY, VERSION, encode, read_header, write_header
 
 if TYPE_CHECKING:
@@ -26,27 +27,31 @@ if TYPE_CHECKING:
     from financial_model.models.ensemble import Ensemble
     from financial_model.models.forecaster import Forecaster
 
-__all__ = ["load_checkpoint", "read_header", "save_checkpoint", "update_header", "update_metrics"]
+__all__ = ["load_checkpoint", "load_weights", "read_header", "save_checkpoint", "update_header", "update_metrics"]
 
 _LIBRARIES = ("torch", "numpy", "pandas", "safetensors", "numba")
 
 
 def save_checkpoint(path: Path | str, model: torch.nn.Module, header: dict[str, Any]) -> None:
-    """Write weights and ``header`` to one file, atomically.
+    """Write weights (adapters multiplied in) and ``header`` to one file, atomically.
 
     ``header`` holds config, head, features, inputs, context_length, symbols, table, label_scale, extras and whatever else is to be known;
     format, version, time, library versions, parameter count and the hash of the weights are added here.
     """
     from safetensors.torch import save
 
-    weights = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
+    from financial_model.models.lora import LowRank, merged
+
+    weights = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in merged(model).items()}
+    added = sum(parameter.numel() for part in model.modules() if isinstance(part, LowRank) for parameter in part.parameters())
+    parameters = sum(parameter.numel() for parameter in model.parameters()) - added
     complete = {
         **header,
         "format": FORMAT,
         "version": VERSION,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "libraries": _libraries(),
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "parameters": parameters,
         "weights_hash": weights_hash(weights),
     }
     atomic_write(Path(path), save(weights, {METADATA_KEY: encode(complete)}))
@@ -55,23 +60,32 @@ def save_checkpoint(path: Path | str, model: torch.nn.Module, header: dict[str, 
 def load_checkpoint(path: Path | str) -> tuple[Forecaster | Ensemble, dict[str, Any]]:
     """The forecaster in a file (an ensemble where the header names ``members``), in evaluation mode on the CPU, and the header.
 
-    ``CheckpointError`` when a tensor is missing, surplus, of another shape, or not what was saved.
+    ``CheckpointError`` when a tensor is missing, surplus, of another shape, or not what was saved, or the file holds a pre-trained encoder.
     """
+    path = Path(path)
+    header = read_header(path)
+    if is_encoder(header):
+        raise CheckpointError("checkpoint.encoder_only", path=path.name)
+    model = _build(header, path)
+    model.load_state_dict(load_weights(path, model.state_dict()), strict=True)
+    return model.eval(), header
+
+
+def load_weights(path: Path | str, expected: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The tensors of a file on the CPU. ``CheckpointError`` unless they have the names, shapes and types of ``expected`` and are what was saved."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     path = Path(path)
-    header = read_header(path)
+    known = read_header(path)["weights_hash"]
     try:
         weights = load_file(path)
     except (SafetensorError, OSError) as error:
         raise CheckpointError("checkpoint.corrupt", path=path.name) from error
-    model = _build(header, path)
-    _check_fit(model.state_dict(), weights, path)
-    if weights_hash(weights) != header["weights_hash"]:
+    _check_fit(expected, weights, path)
+    if weights_hash(weights) != known:
         raise CheckpointError("checkpoint.altered", path=path.name)
-    model.load_state_dict(weights, strict=True)
-    return model.eval(), header
+    return weights
 
 
 def update_metrics(path: Path | str, metrics: dict[str, Any]) -> None:

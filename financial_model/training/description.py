@@ -13,10 +13,12 @@ from financial_model.training.progress import Progress
 
 if TYPE_CHECKING:
     from financial_model.datasets.panel import Panel
+    from financial_model.training.finetune import Start
 
 
-def describe(config: RunConfig, panel: Panel, preparation: Preparation, progress: Progress) -> dict[str, Any]:
-    """``metrics`` is left empty for the test part, which training never opens; ``validation`` says how the weights did there."""
+def describe(config: RunConfig, panel: Panel, preparation: Preparation, progress: Progress, *, start: Start | None = None) -> dict[str, Any]:
+    """``metrics`` is left empty for the test part, which training never opens; ``validation`` says how the weights did there; ``lineage`` says
+    which checkpoints they descend from, the nearest first, and ``notes`` what that means for the figures."""
     label = config.label
     table = preparation.table
     return {
@@ -38,4 +40,6 @@ def describe(config: RunConfig, panel: Panel, preparation: Preparation, progress
         "validation": {**progress.validation, "baselines": progress.baselines},
         "training": {"objective": config.objective(), "step": progress.step, "best_step": progress.best_step, "best_epoch": progress.best_epoch},
         "metrics": {},
+        "lineage": [] if start is None else start.lineage,
+        "notes": [] if start is None else start.notes,
     }

@@ -29,8 +29,8 @@ from financial_model.training.checkpoint import load_checkpoint, read_header, sa
 from financial_model.training.description import describe
 from financial_model.training.determinism import deterministic
 from financial_model.training.events import EventLog, Part
+from financial_model.training.finetune import open_start, prepared_from
 from financial_model.training.plain import plain
-from financial_model.training.preparation import prepare
 from financial_model.training.progress import Progress
 from financial_model.training.resume import identity
 from financial_model.training.trainer import TrainResult, train
@@ -70,7 +70,7 @@ def member_folder(run_dir: Path, number: int) -> Path:
 
 
 def train_ensemble(config: RunConfig, panel: Panel, run_dir: Path, *, stop: threading.Event | None, events: EventLog, score: Score | None,
-                   resume: bool) -> TrainResult:
+                   resume: bool, base: Path | None = None) -> TrainResult:
     """Train every member that is not finished yet; the result of all together. Arguments and errors as of ``trainer.train``.
 
     While it lasts, ``last.safetensors`` averages the members finished so far; after a stop ``stopped.safetensors`` does, or holds what the
@@ -80,7 +80,7 @@ def train_ensemble(config: RunConfig, panel: Panel, run_dir: Path, *, stop: thre
         shutil.rmtree(run_dir / FOLDER, ignore_errors=True)
     count, step, members = config.training.seeds, 0, list[Member]()
     last, final = run_dir / "last.safetensors", run_dir / "final.safetensors"
-    averaging = _Averaging(config, panel, run_dir, stop=stop, events=events, score=score)
+    averaging = _Averaging(config, panel, run_dir, stop=stop, events=events, score=score, base=base)
     try:
         for number in range(count):
             own, folder = member_config(config, number), member_folder(run_dir, number)
@@ -89,7 +89,7 @@ def train_ensemble(config: RunConfig, panel: Panel, run_dir: Path, *, stop: thre
                 logger.info("member %d of %d, seed %d", number + 1, count, own.training.seed)
                 log = Part(events, first_step=step, first_epoch=0, left=count - number, member=number + 1, members=count)
                 log.append("stage", stage="member")
-                result = train(own, panel, folder, stop=stop, events=log, score=score, resume=resume)
+                result = train(own, panel, folder, stop=stop, events=log, score=score, resume=resume, base=base)
                 if result.state == "stopped":
                     raise Stopped
                 member = Member(seed=own.training.seed, step=result.step, best_epoch=result.best_epoch, early=result.early,
@@ -110,8 +110,9 @@ class _Averaging:
     """Makes one checkpoint of the members there are, as often as asked."""
 
     def __init__(self, config: RunConfig, panel: Panel, run_dir: Path, *, stop: threading.Event | None, events: EventLog,
-                 score: Score | None) -> None:
+                 score: Score | None, base: Path | None) -> None:
         self.config, self.panel, self.run_dir, self.stop, self.events, self.score = config, panel, run_dir, stop, events, score
+        self.start = open_start(config, base)
         self.device, self.objective = runtime.device(config.training.device), objective(config.objective(), config)
 
     def write(self, path: Path, members: Sequence[Member], step: int) -> float:
@@ -122,7 +123,7 @@ class _Averaging:
             atomic_write(path, paths[0].read_bytes())
             return float(headers[0]["validation"]["loss"])
         began = time.monotonic()
-        prepared = prepare(self.config, self.panel)
+        prepared = prepared_from(self.start, self.config, self.panel)
         model = Ensemble([load_checkpoint(member)[0] for member in paths], _scale(headers, self.config.label.horizon)).to(self.device)
         with deterministic(self.device):
             found = evaluate(model, validation_loader(self.config, self.panel, prepared, self.device), self.objective, self.config,
@@ -132,7 +133,8 @@ class _Averaging:
         progress = Progress(step=total, best_step=total, best_epoch=sum(member.best_epoch for member in members) / len(members),
                             baselines=members[0].baselines, validation=metrics, extras=plain(found.extras))
         scores = [_own_score(member, header) for member, header in zip(members, headers, strict=True)]
-        save_checkpoint(path, model, {**describe(self.config, self.panel, prepared, progress), "members": len(members), "member_scores": scores})
+        header = describe(self.config, self.panel, prepared, progress, start=self.start)
+        save_checkpoint(path, model, {**header, "members": len(members), "member_scores": scores})
         self.events.append("ensemble", step=step, members=len(members), split="validation", metrics=metrics)
         self.events.append("checkpoint", step=step, name=path.name)
         logger.info("%d members together: validation loss %.5f (alone %s), %.0f s", len(members), found.loss,

@@ -10,10 +10,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
+from torch import nn
 
 from financial_model import runtime
 from financial_model.config import DATE_OBJECTIVES, RunConfig
@@ -21,15 +22,16 @@ from financial_model.datasets.batches import DeviceBatches
 from financial_model.datasets.loader import WindowLoader
 from financial_model.models.forecaster import Prediction, build_forecaster, parameters
 from financial_model.models.linear_start import WINDOW_MODES, LinearStart
-from financial_model.objectives import objective
+from financial_model.objectives import Objective, objective
 from financial_model.text import translate
 from financial_model.training import graph
 from financial_model.training.checkpoint import save_checkpoint
 from financial_model.training.constants import constant_forecasts, constant_losses, mean_loss
 from financial_model.training.description import describe
 from financial_model.training.events import EventLog
+from financial_model.training.finetune import open_start, prepared_from, training_objective
 from financial_model.training.plain import plain
-from financial_model.training.preparation import compared_dates, prepare, targets
+from financial_model.training.preparation import compared_dates, targets
 from financial_model.training.progress import Meter, Progress
 from financial_model.training.reporter import Reporter
 from financial_model.training.resume import ResumePoint, identity, save_resume
@@ -40,6 +42,7 @@ from financial_model.training.validation import evaluate, validation_loader
 if TYPE_CHECKING:
     from financial_model.datasets.batches import Batch, Table
     from financial_model.datasets.panel import Panel
+    from financial_model.models.forecaster import Forecaster
 
 Score = Callable[[Prediction, "Panel"], dict[str, Any]]
 CONSTANT_SAMPLE = 200_000
@@ -50,13 +53,14 @@ class Session:
     """Everything a run holds in memory while it trains."""
 
     def __init__(self, config: RunConfig, panel: Panel, run_dir: Path, *, stop: threading.Event | None, events: EventLog,
-                 score: Score | None, point: ResumePoint | None = None) -> None:
-        """``point``: where the run goes on; :meth:`restore` goes there."""
+                 score: Score | None, point: ResumePoint | None = None, base: Path | None = None) -> None:
+        """``point``: where the run goes on; :meth:`restore` goes there. ``base``: the checkpoint the run starts from."""
         training = config.training
         self.config, self.panel, self.run_dir, self.stop, self.score, self.point = config, panel, run_dir, stop, score, point
         self.device = runtime.device(training.device)
         self.precision = self._precision()
-        self.prepared = prepare(config, panel)
+        self.start = open_start(config, base)
+        self.prepared = prepared_from(self.start, config, panel)
         self.loader = self._loader()
         self.validation = validation_loader(config, panel, self.prepared, self.device)
         self.steps_per_epoch = math.ceil(len(self.loader) / training.accumulation)
@@ -64,27 +68,43 @@ class Session:
         self.progress, self.meter = Progress(), Meter(self.device)
         self.reporter = Reporter(events, self.meter, steps_per_epoch=self.steps_per_epoch, total_steps=self.schedule.total_steps)
         torch.manual_seed(training.seed)
-        self.model = build_forecaster(
-            config.model, head=config.head(), inputs=len(panel.feature_names), context_length=config.features.context_length,
-            horizon=config.label.horizon).to(self.device)
+        self.model = self.build().to(self.device)
         self._line: np.ndarray | None = None
         start, table = self._start()
-        if start is not None and table is not None and point is None:
+        learned = self.start is not None and self.start.gives_weights  # a line that came with the weights belongs to them
+        if start is not None and table is not None and point is None and not learned:
             start.fit(panel, self.prepared.train, config, table)
-        self.objective = objective(config.objective(), config)
+        self.objective = self.truth()
         compiled, self.compile_reason = choose_compile(training.compile, self.device)
         source = self.loader.source
         self.graph_reason = graph.why_not(self.device, compiled=compiled, precision=self.precision, accumulation=training.accumulation,
                                           panel_on_device=isinstance(source, DeviceBatches))
+        if not self.graph_reason and (self.start is not None or config.transfer.method == "pretrain"):
+            self.graph_reason = "training.graph_transfer"
         recorded = not self.graph_reason
-        self.step = TrainingStep(self.model, self.objective, training, device=self.device, precision=self.precision, compiled=compiled,
-                                 notice=self.reporter.warning, recordable=recorded)
+        self.step = TrainingStep(
+            self.model, training_objective(config, self.objective), training, device=self.device, precision=self.precision, compiled=compiled,
+            notice=self.reporter.warning, recordable=recorded, guide=None if self.start is None else self.start.guide(self.device))
         self.graphed: graph.GraphedStep | None = None
         if recorded and isinstance(source, DeviceBatches):
             self.graphed = graph.GraphedStep(self.step, source.gather, self.meter, min(training.batch_size, self.loader.windows),
                                              graph.CudaRecorder(self.device), self.reporter.warning)
         self._known = identity(config, panel.fingerprint)
         self._saved = self._counted = time.monotonic()
+
+    def build(self) -> nn.Module:
+        """The model as it is before the first step."""
+        config = self.config
+        model = build_forecaster(
+            config.model, head=config.head(), inputs=len(self.panel.feature_names), context_length=config.features.context_length,
+            horizon=config.label.horizon)
+        if self.start is not None:
+            self.start.equip(model)
+        return model
+
+    def truth(self) -> Objective:
+        """What an evaluation scores with."""
+        return objective(self.config.objective(), self.config)
 
     def _precision(self) -> str:
         """As chosen; ``auto`` is tried out once per run, because a second trial on a busy machine may end otherwise and change the weights."""
@@ -96,7 +116,7 @@ class Session:
     def _start(self) -> tuple[LinearStart | None, Table | None]:
         """The line the model begins at, where the last row is normalised as in training and the size of a forecast counts, and its table."""
         usable = self.config.objective() not in DATE_OBJECTIVES and self.config.features.normalisation not in WINDOW_MODES
-        return self.model.start if usable else None, self.prepared.table
+        return cast("Forecaster", self.model).start if usable else None, self.prepared.table
 
     def line(self) -> np.ndarray | None:
         """[n, H] what that line says of the validation windows, computed once; None without one."""
@@ -117,8 +137,8 @@ class Session:
         """The facts of the run."""
         prepared = self.prepared
         self.reporter.events.append(
-            "run", parameters=parameters(self.model), device=str(self.device), precision=self.precision, compile_key=self.compile_reason,
-            compile=self._how(), split_dates=prepared.split.describe(), steps=self.schedule.total_steps,
+            "run", parameters=parameters(self.model), trainable=parameters(self.model, learning=True), device=str(self.device),
+            precision=self.precision, compile_key=self.compile_reason, compile=self._how(), split_dates=prepared.split.describe(), steps=self.schedule.total_steps,
             steps_per_epoch=self.steps_per_epoch,
             windows={"train": len(prepared.train), "validation": len(prepared.validation), "epoch": self.loader.windows,
                      "evaluation": self.validation.windows})
@@ -142,6 +162,9 @@ class Session:
         line = self.line()
         if line is not None:
             self.progress.baselines["ridge"] = mean_loss(self.objective, {"point": line}, *asked, config.training.batch_size)
+        base = None if self.start is None else self.start.forecaster(self.device)
+        if base is not None:
+            self.progress.baselines["base"] = evaluate(base, self.validation, self.objective, config, prepared.label_scale, self.stop).loss
         self.reporter.constants(self.progress.baselines)
 
     # ------------------------------------------------------------ one step
@@ -193,26 +216,39 @@ class Session:
     def evaluate(self) -> None:
         """Score the validation part, remember the best, write best and last. When it is stopped, nothing has changed yet."""
         self.write_point()
-        found = evaluate(self.model, self.validation, self.objective, self.config, self.prepared.label_scale, self.stop, self.line())
-        if not math.isfinite(found.loss):
+        loss, figures, extras = self.validate()
+        if not math.isfinite(loss):
             raise NotFiniteError("validation")
         progress = self.progress
-        metrics = plain({"loss": found.loss, "train_loss": self.meter.since_evaluation(), **({} if found.share is None else {"share": found.share}),
-                         **(self.score(found.prediction, self.panel) if self.score is not None else {})})
-        progress.validation, progress.extras = metrics, plain(found.extras)
-        best = progress.record(found.loss, self.reporter.epoch(progress.step), self.config.training.patience)
-        self.schedule.evaluated(found.loss)
+        metrics = plain({"loss": loss, "train_loss": self.meter.since_evaluation(), **figures})
+        progress.validation, progress.extras = metrics, plain(extras)
+        best = progress.record(loss, self.reporter.epoch(progress.step), self.config.training.patience)
+        self.schedule.evaluated(loss)
         self.reporter.evaluated(progress.step, metrics, best)
         for name in ("best", "last") if best else ("last",):
             self.save(name)
+
+    def validate(self) -> tuple[float, dict[str, Any], dict[str, Any]]:
+        """(loss, metrics, extras of the checkpoint) on the validation part."""
+        found = evaluate(cast("Forecaster", self.model), self.validation, self.objective, self.config, self.prepared.label_scale, self.stop,
+                         self.line())
+        figures = self.score(found.prediction, self.panel) if self.score is not None else {}
+        return found.loss, {**({} if found.share is None else {"share": found.share}), **figures}, found.extras
 
     # ------------------------------------------------------------ files
     def save(self, name: str) -> Path:
         """Write ``<name>.safetensors`` with the present weights."""
         path = self.run_dir / f"{name}.safetensors"
-        save_checkpoint(path, self.model, describe(self.config, self.panel, self.prepared, self.progress))
+        save_checkpoint(path, self.product(), self.header())
         self.reporter.checkpoint(self.progress.step, path.name)
         return path
+
+    def product(self) -> nn.Module:
+        """What a checkpoint holds."""
+        return self.model
+
+    def header(self) -> dict[str, Any]:
+        return describe(self.config, self.panel, self.prepared, self.progress, start=self.start)
 
     def seconds_since_save(self) -> float:
         """Since the last resume point, or the beginning of the session."""

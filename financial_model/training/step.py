@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from financial_model.datasets.loader import Batch
 
 Objective = Callable[[dict[str, torch.Tensor], torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+Guide = Callable[..., dict[str, torch.Tensor]]
+"""What a frozen model says about the same windows (x, condition, ranks, date), under a name of its own, for an objective that compares with it."""
 Notice = Callable[..., None]
 """Called with a key of the catalogue and its fields when a step had to change its ways."""
 
@@ -34,9 +36,9 @@ class TrainingStep:
     """The model, its optimiser and what it takes to move it once."""
 
     def __init__(self, model: torch.nn.Module, objective: Objective, config: TrainConfig, *, device: torch.device, precision: str,
-                 compiled: bool, notice: Notice, recordable: bool = False) -> None:
+                 compiled: bool, notice: Notice, recordable: bool = False, guide: Guide | None = None) -> None:
         """``recordable``: the learning rate and the optimiser's counts live on the device, so that ``graph.py`` can record the step."""
-        self.model, self.objective, self.device, self.precision = model, objective, device, precision
+        self.model, self.objective, self.device, self.precision, self.guide = model, objective, device, precision, guide
         self._clip, self.seed, self._notice = config.clip_norm, config.seed, notice
         self.optimizer = adamw(model, config, device, recordable=recordable)
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
@@ -129,6 +131,8 @@ class TrainingStep:
         """(what is differentiated [], the objective alone [], which the curve shows as the validation does)."""
         with self.autocast():
             outputs = dict(self.model(x, condition, ranks, date))
+            if self.guide is not None:
+                outputs |= self.guide(x, condition, ranks, date)
         auxiliary = outputs.pop(AUXILIARY, None)
         loss = self.objective({name: output.float() for name, output in outputs.items()}, z, label, date)
         return loss if auxiliary is None else loss + auxiliary, loss

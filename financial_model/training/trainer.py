@@ -21,6 +21,7 @@ from financial_model.paths import atomic_write
 from financial_model.training.checkpoint import read_header
 from financial_model.training.determinism import deterministic
 from financial_model.training.events import EventLog
+from financial_model.training.pretrain import PretrainSession
 from financial_model.training.resume import identity, load_resume
 from financial_model.training.session import Score, Session
 from financial_model.training.step import NotFiniteError, is_out_of_memory
@@ -52,25 +53,27 @@ class TrainResult:
 
 
 def train(config: RunConfig, panel: Panel, run_dir: Path, *, stop: threading.Event | None = None, events: EventLog,
-          score: Score | None = None, resume: bool = False) -> TrainResult:
+          score: Score | None = None, resume: bool = False, base: Path | None = None) -> TrainResult:
     """Train a forecaster; on a CPU equal arguments give equal weights, bit for bit, also across kills and resumes.
 
     ``stop`` is looked at in every step. ``score(prediction, panel)`` gives validation metrics for the curve. ``resume`` goes on from the
-    run's resume point, or from the beginning where there is none yet. Writes best, last, epoch<N>, final or stopped ``.safetensors`` and
-    ``resume/``. Raises ``ConfigError``, ``DataError``, ``StorageError``, ``CheckpointError`` (a resume point that does not belong here), and
-    ``KairosError`` when the loss is not a number or memory runs out. With ``seeds`` above one the result is an ensemble (``ensemble.py``).
+    run's resume point, or from the beginning where there is none yet. ``base``: the checkpoint to start from (``config.transfer``). Writes
+    best, last, epoch<N>, final or stopped ``.safetensors`` and ``resume/``. Raises ``ConfigError``, ``DataError``, ``StorageError``,
+    ``CheckpointError`` (a resume point that does not belong here, a base that does not fit), and ``KairosError`` when the loss is not a number or
+    memory runs out. With ``seeds`` above one the result is an ensemble (``ensemble.py``).
     """
     check(config)
     run_dir = Path(run_dir)
     if config.training.seeds > 1:
         from financial_model.training.ensemble import train_ensemble
 
-        return train_ensemble(config, panel, run_dir, stop=stop, events=events, score=score, resume=resume)
+        return train_ensemble(config, panel, run_dir, stop=stop, events=events, score=score, resume=resume, base=base)
     events.append("stage", stage="split")
     session = point = None
     try:
         point = load_resume(run_dir, identity(config, panel.fingerprint)) if resume else None
-        session = Session(config, panel, run_dir, stop=stop, events=events, score=score, point=point)
+        kind = PretrainSession if config.transfer.method == "pretrain" else Session
+        session = kind(config, panel, run_dir, stop=stop, events=events, score=score, point=point, base=base)
         if resume:
             events.append("resume", step=-1 if point is None else point.facts["progress"]["step"])
         with deterministic(session.device):

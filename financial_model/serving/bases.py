@@ -1,0 +1,80 @@
+"""The checkpoint a run starts from: found among the runs (on the command line also a file), asked whether it fits, and kept beside the run.
+
+In: settings and the run store. Out: a header, problems, and ``base.safetensors`` in the run's folder, so that a resume needs neither the run it
+came from nor its name. Without a file from the caller only runs are looked at, by id or name: a text from a browser never becomes a path.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from financial_model import config as settings
+from financial_model.config import Problem, RunConfig
+from financial_model.errors import CheckpointError, KairosError, NotFoundError
+from financial_model.paths import atomic_write
+from financial_model.serving.runs import RunInfo, RunStore
+from financial_model.training.base import base_problems, check_features, inherited
+from financial_model.training.container import read_header
+
+FILE = "base.safetensors"
+
+
+def find(runs: RunStore, text: str) -> Path:
+    """The checkpoint of the run ``text`` (id or name) that forecasts, or that was pre-trained. ``NotFoundError`` when there is none."""
+    return runs.checkpoint(text)
+
+
+def find_typed(runs: RunStore, text: str) -> Path:
+    """For the command line: a ``.safetensors`` file, or a run."""
+    path = Path(text)
+    if path.suffix == ".safetensors":
+        if not path.is_file():
+            raise NotFoundError("checkpoint.not_found", path=text)
+        return path
+    try:
+        return find(runs, text)
+    except NotFoundError as error:
+        raise NotFoundError("transfer.not_a_run", text=text[:80]) if error.key == "runs.unknown" else error from None
+
+
+def problems(config: RunConfig, runs: RunStore, file: Path | None = None) -> list[Problem]:
+    """Everything that can be found wrong before anything is loaded, the base included; a base that cannot be read is a problem of its field."""
+    found = settings.problems(config)
+    if not config.transfer.init_from or config.transfer.method == "pretrain":
+        return found
+    try:
+        return found + base_problems(config, read_header(file or find(runs, config.transfer.init_from)))
+    except KairosError as error:
+        return [*found, Problem(field="init_from", key=error.key, values=error.fields)]
+
+
+def check(config: RunConfig, runs: RunStore, file: Path | None = None) -> None:
+    """``ConfigError`` with every error of :func:`problems`, ``CheckpointError`` when the base reads other features."""
+    settings.check(config, problems(config, runs, file)[len(settings.problems(config)):])
+    if config.transfer.init_from:
+        from financial_model.features import registry
+
+        check_features(registry.names(config.features.groups, config.features.formulas), read_header(file or find(runs, config.transfer.init_from)))
+
+
+def adopt(config: RunConfig, runs: RunStore, run: RunInfo, file: Path | None = None) -> Path | None:
+    """The run's own copy of the checkpoint it starts from, checked and made when it is first asked for; None for a run with fresh weights."""
+    if not config.transfer.init_from:
+        return None
+    kept = run.path / FILE
+    if not kept.is_file():
+        if (run.path / "resume").exists():
+            raise CheckpointError("transfer.base_gone", run=run.id)
+        check(config, runs, file)
+        atomic_write(kept, (file or find(runs, config.transfer.init_from)).read_bytes())
+    return kept
+
+
+def begin_with(given: dict[str, Any], runs: RunStore, *, preset: str = "standard", file: Path | None = None) -> RunConfig:
+    """Settings over those that the base they name brings along (``training/base.py`` says which), over the preset."""
+    if not given.get("init_from"):
+        return settings.build(given, preset=preset)
+    header = read_header(file or find(runs, given["init_from"]))
+    method = settings.convert(settings.spec("method"), given.get("method", "full"))
+    return settings.build({**inherited(header, method), **given}, preset=preset)
