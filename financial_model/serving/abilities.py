@@ -17,6 +17,7 @@ from financial_model import __version__
 from financial_model import config as settings
 from financial_model.errors import BusyError, ConfigError, JobError, KairosError, NotFoundError
 from financial_model.market.store import Store
+from financial_model.serving import bases
 from financial_model.serving.days import parse_date
 from financial_model.serving.experiment import require_data
 from financial_model.serving.jobs import DONE, JobService
@@ -205,11 +206,11 @@ class Abilities:
     # ------------------------------------------------------------ work
     def start_training(self, values: Mapping[str, Any] | None = None, preset: str = "quick", language: str = "en") -> dict[str, Any]:
         """Queue a training: settings by name over a preset. The run is there at once; its job tells how far it is."""
-        config = settings.build(dict(values or {}), preset=preset)
-        settings.check(config)
+        config = bases.begin_with(dict(values or {}), self.runs, preset=preset)
+        bases.check(config, self.runs)
         require_data(self.workspace)
         job = self.jobs.submit("train", config=config)
-        warnings = [translate(problem.key, language, **problem.values) for problem in settings.problems(config)]
+        warnings = [translate(problem.key, language, **problem.values) for problem in bases.problems(config, self.runs)]
         return {**self.job_status(job.id, language), "warnings": warnings}
 
     def submit(self, kind: str, language: str = "en", **parameters: Any) -> dict[str, Any]:

@@ -39,19 +39,23 @@ def find_typed(runs: RunStore, text: str) -> Path:
 
 
 def problems(config: RunConfig, runs: RunStore, file: Path | None = None) -> list[Problem]:
-    """Everything that can be found wrong before anything is loaded, the base included; a base that cannot be read is a problem of its field."""
-    found = settings.problems(config)
+    """Everything that can be found wrong before anything is loaded, the base included."""
+    return settings.problems(config) + _misfits(config, runs, file)
+
+
+def _misfits(config: RunConfig, runs: RunStore, file: Path | None) -> list[Problem]:
+    """How the settings and the base differ; a base that cannot be read is a problem of its field."""
     if not config.transfer.init_from or config.transfer.method == "pretrain":
-        return found
+        return []
     try:
-        return found + base_problems(config, read_header(file or find(runs, config.transfer.init_from)))
+        return base_problems(config, read_header(file or find(runs, config.transfer.init_from)))
     except KairosError as error:
-        return [*found, Problem(field="init_from", key=error.key, values=error.fields)]
+        return [Problem(field="init_from", key=error.key, values=error.fields)]
 
 
 def check(config: RunConfig, runs: RunStore, file: Path | None = None) -> None:
     """``ConfigError`` with every error of :func:`problems`, ``CheckpointError`` when the base reads other features."""
-    settings.check(config, problems(config, runs, file)[len(settings.problems(config)):])
+    settings.check(config, _misfits(config, runs, file))
     if config.transfer.init_from:
         from financial_model.features import registry
 
@@ -71,10 +75,14 @@ def adopt(config: RunConfig, runs: RunStore, run: RunInfo, file: Path | None = N
     return kept
 
 
+def brought_along(runs: RunStore, text: str, method: str, file: Path | None = None) -> dict[str, Any]:
+    """Settings (name -> value) that a base asks for; ``training/base.py`` says which."""
+    return inherited(read_header(file or find(runs, text)), method)
+
+
 def begin_with(given: dict[str, Any], runs: RunStore, *, preset: str = "standard", file: Path | None = None) -> RunConfig:
-    """Settings over those that the base they name brings along (``training/base.py`` says which), over the preset."""
+    """Settings over those that the base they name brings along, over the preset."""
     if not given.get("init_from"):
         return settings.build(given, preset=preset)
-    header = read_header(file or find(runs, given["init_from"]))
     method = settings.convert(settings.spec("method"), given.get("method", "full"))
-    return settings.build({**inherited(header, method), **given}, preset=preset)
+    return settings.build({**brought_along(runs, given["init_from"], method, file), **given}, preset=preset)

@@ -35,9 +35,14 @@ def pick(runs: Sequence[RunInfo], wanted: str | None) -> RunInfo | None:
     return chosen or next((run for run in runs if run.active), None) or (runs[0] if runs else None)
 
 
+def forecasts(run: RunInfo) -> bool:
+    """Whether its checkpoints forecast; those of a pre-training are only a beginning."""
+    return setting(run, "transfer", "method") != "pretrain"
+
+
 def usable(snapshot: Snapshot) -> list[RunInfo]:
-    """Runs that can be asked: they have a checkpoint and nobody is writing it."""
-    return [run for run in snapshot.runs if run.checkpoints and not run.active]
+    """Runs that can be asked: they have a checkpoint that forecasts, and nobody is writing it."""
+    return [run for run in snapshot.runs if run.checkpoints and not run.active and forecasts(run)]
 
 
 def asked(snapshot: Snapshot, wanted: str | None) -> RunInfo:

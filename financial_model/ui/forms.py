@@ -23,9 +23,14 @@ SECTIONS = (
     ("label", ("horizon", "entry", "up", "down", "class_horizon")),
     ("split", ("train", "validation", "train_end", "validation_end")),
     ("model", ("head", "hidden", "layers", "heads", "dropout")),
+    ("transfer", ("method", "init_from", "lora_rank", "lora_alpha", "distill_temperature", "distill_weight", "preference_beta", "mask_share")),
     ("training", ("batch_size", "windows_per_epoch", "learning_rate", "schedule", "patience", "seed", "seeds")),
 )
 """Accordions below the essentials, in order; every setting that is listed nowhere stands in a last one."""
+
+
+RUN = "init_from"
+"""The setting that names a run; whoever uses the form fills its list."""
 
 
 def control(words: Words, spec: FieldSpec, value: Any, *, elem_id: str = "", placeholder: str = "") -> Any:
@@ -33,6 +38,8 @@ def control(words: Words, spec: FieldSpec, value: Any, *, elem_id: str = "", pla
     text: dict[str, Any] = {"label": f"form.{spec.name}.label", "info": f"form.{spec.name}.help"}
     if placeholder:
         text["placeholder"] = placeholder
+    if spec.name == RUN:
+        return words(gr.Dropdown, text, choices=[], value=value, allow_custom_value=True, min_width=150, elem_id=elem_id)
     if spec.choices:
         text["choices"] = [(f"ui.term.{spec.name}.{choice}", choice) for choice in spec.choices]
         many = spec.kind is tuple

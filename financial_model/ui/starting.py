@@ -14,10 +14,12 @@ from financial_model import config as settings
 from financial_model.config import RunConfig
 from financial_model.errors import ConfigError, KairosError
 from financial_model.market import symbols
+from financial_model.serving import bases
 from financial_model.serving.outline import outline
 from financial_model.ui import before, forms
 from financial_model.ui.choosing import run_choices
 from financial_model.ui.components import note
+from financial_model.ui.origin import Origin
 from financial_model.ui.page import Page, Snapshot
 from financial_model.ui.saving import SavedForms
 from financial_model.ui.text import View
@@ -53,6 +55,7 @@ class TrainingForm:
         self.start = page.words(gr.Button, {"value": "ui.train.start"}, variant="primary", elem_id=f"{name}-start")
         self.before = gr.HTML(elem_id=f"{name}-before")
         SavedForms(page, name, form)
+        self.origin = Origin(page, panel, name, form)
         with page.words(gr.Accordion, {"label": "ui.form.command"}, open=False):
             self.command = gr.Textbox(
                 show_label=False, interactive=False, lines=2, buttons=["copy"], elem_classes=["k-command"], elem_id=f"{name}-command"
@@ -88,7 +91,7 @@ class TrainingForm:
             config = self.config(given)
         except ConfigError as error:
             return [forms.error_box(self.name, error, view), "", "", None]
-        found = settings.problems(config)
+        found = bases.problems(config, self.page.services.runs)
         flat = settings.flatten(config)
         box = forms.problems_box(found, view) + before.field_marks(self.name, found, view)
         if any(not problem.warning for problem in found):
@@ -127,8 +130,8 @@ class TrainingForm:
     # ------------------------------------------------------------ the start
     def _submit(self, view: View, *given: Any) -> Any:
         config = self.config(given)
-        settings.check(config)
         services = self.page.services
+        bases.check(config, services.runs)
         if not services.store.summary().get("stocks"):
             raise ConfigError("ui.train.no_data")
         job = services.jobs.submit("train", config=config)

@@ -3,8 +3,13 @@
 import pytest
 import torch
 
+from financial_model import config
 from financial_model.config import BACKBONES
-from tests.canaries.markets import evaluation, market, standard_error
+from financial_model.serving import bases
+from financial_model.serving.experiment import run_training
+from financial_model.serving.judging import stored
+from financial_model.serving.runs import RunStore
+from tests.canaries.markets import QUICK, evaluation, market, standard_error
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -58,3 +63,16 @@ def test_most_of_a_planted_signal_is_recovered_in_the_quick_setting(planted_mark
     assert result["ic"] > 3 * standard_error(result, "ic")
     assert result["recovery"] >= 0.5
     assert 0.72 < result["coverage_80"] < 0.88
+
+
+def test_pre_training_and_fine_tuning_make_no_skill_out_of_nothing(null_market):
+    """Hidden patches, then all weights, then preferences: three looks at the same days, and still nothing."""
+    small = {"epochs": 1, "windows_per_epoch": 6_000, "device": "cpu", "precision": "fp32"}
+    encoder = {"name": "encoder", "method": "pretrain", "backbone": "transformer", "patches": True, "context_length": 40}
+    run_training(null_market, config.build({**QUICK, **small, **encoder}))
+    runs = RunStore(null_market.checkpoint_dir)
+    for name, method, base in (("tuned", "full", "encoder"), ("ordered", "preference", "tuned")):
+        run = run_training(null_market, bases.begin_with({**small, "name": name, "method": method, "init_from": base}, runs))
+        result = stored(run)["result"]
+        assert abs(result["ic"]) < 3 * standard_error(result, "ic"), f"{method} found an edge on a random walk"
+        assert abs(result["rank_ic"]) < 3 * standard_error(result, "rank_ic")

@@ -215,8 +215,11 @@ def _row(run: RunInfo, view: View) -> list[str]:
 def run_card(run: RunInfo, view: View) -> str:
     """What a run is and what it is worth, on one card."""
     head = f'<div class="k-head"><b class="k-title">{escape(run.id)}</b>{components.state_badge(run.state, view)}</div>'
+    method, base = setting(run, "transfer", "method"), setting(run, "transfer", "init_from")
+    origin = [(view.word("form.method.label"), view.term("method", method), str(base))] if base or method == "pretrain" else []
     tiles = components.tiles(
         [
+            *origin,
             (view.word("form.backbone.label"), view.term("backbone", setting(run, "model", "backbone")), ""),
             (view.word("form.condition.label"), view.term("condition", setting(run, "model", "condition")), ""),
             (view.word("form.objective.label"), view.term("objective", setting(run, "training", "objective")), ""),
