@@ -18,7 +18,7 @@ ENCODER = "encoder"
 """``kind`` in the header of a pre-trained checkpoint: weights of a backbone, without a head."""
 _FREE = frozenset({"dropout", "head_dropout", "balance"})
 """Settings of a model that shape no weight."""
-_AROUND = frozenset({"head", "condition", "skip", "linear_start", "industry_size", "style_size", "regime_size", "quantile_levels"})
+_AROUND = frozenset({"head", "condition", "skip", "cross_section", "linear_start", "industry_size", "style_size", "regime_size", "quantile_levels"})
 """Settings of a model that lie outside its backbone."""
 _LABEL = ("horizon", "entry", "unit")
 _CLASSES = ("up", "down", "class_horizon")
@@ -41,8 +41,10 @@ def fixed_names(method: str, header: Header) -> tuple[str, ...]:
     if is_encoder(header):
         return read + tuple(name for name in model if name not in _AROUND)
     meaning = _LABEL + (_CLASSES if header["head"] == "classes" else ())
-    shape = ("head", *(("quantile_levels",) if header["head"] == "quantile" else ())) if method == "distill" else model
-    return read + meaning + shape
+    if method != "distill":
+        return read + meaning + model
+    beside = header["config"]["model"].get("cross_section", False)  # such a teacher needs batches of whole dates
+    return read + meaning + ("head", *(("quantile_levels",) if header["head"] == "quantile" else ()), *(("cross_section",) if beside else ()))
 
 
 def inherited(header: Header, method: str) -> dict[str, Any]:

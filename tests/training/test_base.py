@@ -64,6 +64,12 @@ def test_a_student_chooses_its_own_model_but_not_its_inputs():
     assert base_problems(following(header(), "distill", context_length=30), header())
 
 
+def test_a_teacher_that_looks_across_stocks_needs_batches_of_whole_dates():
+    known = header(build({"backbone": "gru", "cross_section": True}))
+    assert following(known, "distill").by_date()
+    assert {problem.field for problem in base_problems(following(known, "distill", cross_section=False), known)} == {"cross_section"}
+
+
 def test_an_encoder_asks_for_its_backbone_alone_and_for_full():
     known = header(build({"backbone": "transformer", "patches": True, "method": "pretrain", "context_length": 40}), kind="encoder")
     assert not base_problems(following(known, head="classes", condition="film", horizon=9), known)
