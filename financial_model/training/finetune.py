@@ -68,6 +68,8 @@ class Start:
             return
         part = model.backbone if is_encoder(self.header) else model
         part.load_state_dict(load_weights(self.path, part.state_dict()))
+        if self.gives_weights and model.start is not None:
+            _begin_as_it_forecasts(model.head.readout, model.start.share)
         if method == "head":
             model.keep_still(child for name, child in model.named_children() if name != "head")
         if method == "lora":
@@ -97,6 +99,15 @@ class Start:
             return {name: output * scale}
 
         return say
+
+
+def _begin_as_it_forecasts(readout: nn.Linear, share: Tensor) -> None:
+    """Move the share of the network that counts in a forecast into its last layer: training, which sees all of the network, begins at the very
+    forecast of the base."""
+    with torch.no_grad():
+        readout.weight.mul_(share)
+        readout.bias.mul_(share)
+        share.fill_(1.0)
 
 
 def prepared_from(start: Start | None, config: RunConfig, panel: Panel) -> Preparation:
