@@ -138,8 +138,8 @@ class Session:
         prepared = self.prepared
         self.reporter.events.append(
             "run", parameters=parameters(self.model), trainable=parameters(self.model, learning=True), device=str(self.device),
-            precision=self.precision, compile_key=self.compile_reason, compile=self._how(), split_dates=prepared.split.describe(), steps=self.schedule.total_steps,
-            steps_per_epoch=self.steps_per_epoch,
+            precision=self.precision, compile_key=self.compile_reason, compile=self._how(),
+            split_dates=prepared.split.describe(), steps=self.schedule.total_steps, steps_per_epoch=self.steps_per_epoch,
             windows={"train": len(prepared.train), "validation": len(prepared.validation), "epoch": self.loader.windows,
                      "evaluation": self.validation.windows})
 
