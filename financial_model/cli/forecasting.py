@@ -13,6 +13,7 @@ from typing import Any
 from financial_model.cli.arguments import workspace_of
 from financial_model.cli.output import Answer, Output, ProgressBar, figure, percent, table
 from financial_model.cli.training import stopping
+from financial_model.serving.plausibility import age_line
 
 
 def predict(arguments: argparse.Namespace, output: Output) -> Answer:
@@ -45,7 +46,7 @@ def forecast_lines(found: dict[str, Any], output: Output) -> list[str]:
     head = [output.word(f"cli.predict.{name}") for name in ("day", "date", "median", "range", "expected", "p_up", "truth")]
     odds = output.word("serving.class_line", **found["class_line"])
     return [title, "", *table(head, rows), "", output.word("cli.predict.odds", days=found["class_horizon"], odds=odds),
-            *(output.word(note["key"], **note["fields"]) for note in found["notes"])]
+            *(output.word(note["key"], **note["fields"]) for note in (*age_line(found["age"]), *found["notes"]))]
 
 
 def rank(arguments: argparse.Namespace, output: Output) -> Answer:
@@ -59,11 +60,13 @@ def rank(arguments: argparse.Namespace, output: Output) -> Answer:
         entry = _publish(predictor, arguments, found, progress, stop) if arguments.publish else None
     file = predictor.to_csv(found, Path(arguments.csv)) if arguments.csv else None
     notes = [output.word(note["key"], **note["fields"]) for note in found.attrs["notes"]]
+    aged = [output.word(note["key"], **note["fields"]) for note in age_line(found.attrs["age"])]
     data = {"run": predictor.runs.get(arguments.run).id, "as_of": found.attrs["as_of"], "days": found.attrs["days"],
-            "considered": found.attrs["considered"], "stocks": found, "notes": notes, **({"csv": str(file)} if file else {}),
+            "considered": found.attrs["considered"], "stocks": found, "notes": notes,
+            "age": found.attrs["age"], **({"csv": str(file)} if file else {}),
             **({"published": entry} if entry else {})}
     title = output.word("cli.rank.title", as_of=found.attrs["as_of"], days=found.attrs["days"], shown=len(found), count=found.attrs["considered"])
-    return Answer(data, [title, "", *pool_table(found, output), *([""] + notes if notes else []), *([str(file)] if file else []),
+    return Answer(data, [title, "", *pool_table(found, output), "", *aged, *notes, *([str(file)] if file else []),
                          *([published_line(entry, output)] if entry else [])])
 
 
@@ -91,4 +94,5 @@ def pool_table(found: Any, output: Output) -> list[str]:
 
 
 def _flags(row: Any, output: Output) -> str:
-    return ", ".join(output.word(f"cli.flag_of.{name}") for name in ("suspended", "limit_up", "limit_down") if getattr(row, name))
+    flags = ("suspended", "limit_up", "limit_down", "unusual", "impossible")
+    return ", ".join(output.word(f"cli.flag_of.{name}") for name in flags if getattr(row, name))

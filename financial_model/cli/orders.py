@@ -12,40 +12,26 @@ from typing import Any
 from financial_model.cli.arguments import workspace_of
 from financial_model.cli.output import Answer, Output, ProgressBar, figure, table
 from financial_model.cli.training import stopping
-from financial_model.errors import ConfigError
 
 COLUMNS = ("side", "symbol", "name", "shares", "price", "limits", "amount", "costs", "why")
-RANGES = (("top", 1), ("drop", 0), ("minimum_holding", 1), ("volume_share", 0.0), ("industry_cap", 0.0))
-COSTS = ("commission", "commission_minimum", "slippage")
+SETTINGS = ("top", "drop", "minimum_holding", "volume_share", "industry_cap", "commission", "commission_minimum", "slippage")
 
 
 def orders(arguments: argparse.Namespace, output: Output) -> Answer:
     """The order list; ``--csv`` also writes it for Excel."""
+    from financial_model.serving.backtesting import settings_from
     from financial_model.serving.export import write_csv
     from financial_model.serving.holdings import read_holdings
     from financial_model.serving.orders import order_table
     from financial_model.serving.orders import orders as plan
 
-    settings = order_settings({name: getattr(arguments, name) for name in (*(name for name, _ in RANGES), *COSTS)})
+    settings = settings_from({name: getattr(arguments, name) for name in SETTINGS if getattr(arguments, name) is not None})
     held = read_holdings(arguments.holdings) if arguments.holdings else []
     with stopping(output) as stop, ProgressBar(output) as progress:
         found = plan(workspace_of(arguments), arguments.run, held, capital=arguments.capital, cash=arguments.cash, settings=settings,
                      as_of=arguments.as_of or None, progress=progress, stop=stop)
     file = write_csv(order_table(found, output.language), Path(arguments.csv)) if arguments.csv else None
     return Answer({**_spoken(found, output), **({"csv": str(file)} if file else {})}, [*order_lines(found, output), *([str(file)] if file else [])])
-
-
-def order_settings(given: dict[str, Any]) -> Any:
-    """``BacktestSettings`` from values by name (None: the default). ``ConfigError`` names one out of range."""
-    from financial_model.evaluation.backtest import BacktestSettings
-    from financial_model.evaluation.costs import Costs
-
-    for name, low in (*RANGES, *((name, 0.0) for name in COSTS)):
-        if given.get(name) is not None and not given[name] >= low:
-            raise ConfigError("config.out_of_range", name=name, value=given[name], low=low, high="–")
-    chosen = {name: value for name, value in given.items() if value is not None}
-    costs = Costs(**{name: chosen.pop(name) for name in COSTS if name in chosen})
-    return BacktestSettings(costs=costs, **chosen)
 
 
 def _spoken(found: dict[str, Any], output: Output) -> dict[str, Any]:

@@ -115,6 +115,7 @@ class Experiment:
         if self.config.transfer.method == "pretrain":  # an encoder forecasts nothing, so there is nothing to test
             return
         self._remember_ranks(panel, checkpoint)
+        self._remember_inputs(panel, checkpoint)
         self._judge(panel, checkpoint)
 
     def _train(self, panel: Panel, resume: bool, base: Path | None) -> Path:
@@ -165,6 +166,16 @@ class Experiment:
         bars = pack(store, [symbol for symbol in panel.symbols[::every] if store.has(symbol)])
         reference = rank_reference(bars, panel.feature_names, bars.time <= seconds(header["split"]["train"]["last"]))
         update_header(checkpoint, {"extras": {**header["extras"], "rank_reference": reference}})
+
+    def _remember_inputs(self, panel: Panel, checkpoint: Path) -> None:
+        """Put into the checkpoint what its training inputs looked like, so that a forecast knows when it is asked about something else."""
+        from financial_model.datasets.splits import seconds
+        from financial_model.serving.plausibility import describe_inputs
+        from financial_model.training.checkpoint import read_header, update_header
+
+        header = read_header(checkpoint)
+        inputs = describe_inputs(panel, seconds(header["split"]["train"]["last"]))
+        update_header(checkpoint, {"extras": {**header["extras"], "inputs": inputs}})
 
     def _judge(self, panel: Panel, checkpoint: Path) -> None:
         """Open the test part, once, and put what it said into every place that shows it. Who looked before the end is counted."""

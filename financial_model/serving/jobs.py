@@ -31,7 +31,8 @@ from financial_model.text import translate
 logger = logging.getLogger(__name__)
 
 LANES = {"train": "device", "resume": "device", "compare": "device", "evaluate": "forecast", "backtest": "forecast", "rank": "forecast",
-         "forecast": "ask", "export": "forecast", "custom": "ask", "download": "data", "import": "data", "analyze": "data", "integrity": "data"}
+         "forecast": "ask", "export": "forecast", "custom": "ask", "orders": "forecast", "publish": "forecast", "score": "ask",
+         "download": "data", "import": "data", "analyze": "data", "integrity": "data"}
 """Which queue a kind waits in; a training on a second GPU waits in that one's own."""
 _FURTHER_GPU = re.compile(r"cuda:[1-9]\d*")
 DONE = frozenset({"finished", "stopped", "failed"})

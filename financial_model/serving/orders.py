@@ -17,6 +17,7 @@ from financial_model.errors import ConfigError, DataError
 from financial_model.paths import Workspace
 from financial_model.serving.days import following
 from financial_model.serving.holdings import Holding
+from financial_model.serving.plausibility import is_st
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -156,11 +157,6 @@ class _Desk:
 
         low, high = limit_prices(symbol, str(self.trade_date), float(self.price[self.place[symbol]]), st=is_st(self.names.get(symbol, "")))
         return (low or None), (high if np.isfinite(high) else None)
-
-
-def is_st(name: str) -> bool:
-    """Special treatment, as today's name says."""
-    return name.replace(" ", "").upper().lstrip("*").startswith("ST")
 
 
 # ---------------------------------------------------------------- telling

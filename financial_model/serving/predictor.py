@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from financial_model.config import CLASSES, CONDITIONS, INDUSTRIES
 from financial_model.errors import ConfigError, DataError, NotFoundError
 from financial_model.paths import Workspace
+from financial_model.serving import plausibility
 from financial_model.serving.days import following, parse_date
 from financial_model.serving.export import write_csv
 from financial_model.serving.forecaster import LoadedForecaster, load
@@ -88,7 +89,8 @@ class Predictor:
             "horizon": model.horizon, "days": asked, "entry": label.entry, "history": candles_of(bars.iloc[max(0, at + 1 - history):at + 1]),
             "table": _table(found, dates), "fan": _fan(found, dates), "truth": _truth(bars, at, asked, label.entry), "classes": classes,
             "class_horizon": min(label.class_horizon, model.horizon), "class_line": {name: round(100 * share) for name, share in classes.items()},
-            "notes": [*self._notes(model, panel, day), *notes], "model": _card(model), **_data_facts(panel),
+            "notes": [*self._notes(model, panel, day), *self._doubts(model, panel, np.array([row]), found, dates), *notes], "model": _card(model),
+            "age": plausibility.age(model.header, day, code), **_data_facts(panel),
         }
 
     def resolve(self, text: str) -> str:
@@ -117,7 +119,8 @@ class Predictor:
         ``min_gain``: least expected simple return (0.02 is 2 %); ``industry``: one of config.INDUSTRIES.
         Columns: rank, symbol, name, industry, size, value, volatility_class, momentum, regime, price, past_return (log, over as many bars until
         then), expected_return (log), p_up, low_80, high_80 (log), volatility (daily), tradable, suspended, limit_up, limit_down (at the close of
-        ``as_of``). ``attrs``: as_of, days, considered, notes, and what it was made from: fingerprint, synthetic, newest (the last session there is).
+        ``as_of``), unusual and impossible (``serving.plausibility``). ``attrs``: as_of, days, considered, notes, age, and what it
+        was made from: fingerprint, synthetic, newest (the last session there is).
         """
         from financial_model.datasets.windows import window_ends
 
@@ -135,6 +138,7 @@ class Predictor:
             raise DataError("serving.nothing_ranked_short", needed=model.context_length, as_of=day)
         found = model.quantiles_of(panel, ends, asked, stop=stop, progress=_stage(progress))
         table = self._pool(panel, ends, found)
+        doubts = plausibility.mark(table, plausibility.compare_inputs(model.header, panel, ends), _ahead(panel, day, asked, model.wait))
         considered = len(table)
         if industry:
             table = table[table["industry"] == industry]
@@ -145,7 +149,8 @@ class Predictor:
         table = table.sort_values(["expected_return", "symbol"], ascending=[False, True]).reset_index(drop=True)
         table.insert(0, "rank", np.arange(1, len(table) + 1))
         table = table.head(top) if top else table
-        table.attrs.update(as_of=day, days=asked, considered=considered, notes=self._notes(model, panel, day), **_data_facts(panel))
+        table.attrs.update(as_of=day, days=asked, considered=considered, notes=[*self._notes(model, panel, day), *doubts],
+                           age=plausibility.age(model.header, day, panel.symbols[0]), **_data_facts(panel))
         return table
 
     def to_csv(self, table: pd.DataFrame, path: Path | str) -> Path:
@@ -238,10 +243,19 @@ class Predictor:
             known = np.concatenate([known, ahead])
         return [str(day) for day in known]
 
+    def _doubts(self, model: LoadedForecaster, panel: Panel, ends: NDArray[np.int64], found: QuantileForecast, dates: list[str]
+                ) -> list[dict[str, Any]]:
+        """Why the forecast of one stock deserves a second look: an input unlike the training, a path the price limits do not allow."""
+        symbol = panel.symbols[int(panel.symbol_index(ends)[0])]
+        low, high = found.quantiles[0, :, 0], found.quantiles[0, :, -1]
+        st = plausibility.is_st(self._store().names().get(symbol, ""))
+        return [*plausibility.input_notes(plausibility.compare_inputs(model.header, panel, ends)),
+                *plausibility.path_notes(symbol, dates, found.expected[0], low, high, st=st)]
+
     @staticmethod
     def _notes(model: LoadedForecaster, panel: Panel, day: str) -> list[dict[str, Any]]:
         """What a reader must know before he believes the figures."""
-        notes = []
+        notes = plausibility.age_notes(plausibility.age(model.header, day, panel.symbols[0]))
         for part in ("train", "validation"):
             span = model.header.get("split", {}).get(part)
             if span and span["first"] <= day <= span["last"]:
@@ -297,6 +311,11 @@ def _at_level(found: QuantileForecast, level: float) -> NDArray[np.float64]:
     """[n] one quantile at the last day, NaN where it was not trained."""
     known = level in found.levels
     return found.quantiles[:, -1, found.levels.index(level)].astype(np.float64) if known else np.full(len(found.expected), np.nan)
+
+
+def _ahead(panel: Panel, day: str, days: int, wait: int) -> list[str]:
+    """The sessions that forecasts of ``day`` are about, on the calendar of the pool's exchange."""
+    return [str(date) for date in following(panel.symbols[0], np.datetime64(day, "D"), days, wait=wait)]
 
 
 def _data_facts(panel: Panel) -> dict[str, Any]:

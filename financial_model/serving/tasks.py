@@ -99,6 +99,28 @@ def backtest(context: JobContext, run: str, **settings: Any) -> dict[str, Any]:
     return backtest_run(context.workspace, context.run_id, settings=chosen, progress=context.progress, stop=context.stop)["metrics"]
 
 
+def orders(context: JobContext, run: str, *, settings: Mapping[str, Any] | None = None, **question: Any) -> dict[str, Any]:
+    """The orders for the next session; ``settings`` by flat names, the rest as in ``serving.orders.orders``."""
+    from financial_model.serving.backtesting import settings_from
+    from financial_model.serving.orders import orders as plan
+
+    return plan(context.workspace, context.run_id, settings=settings_from(settings or {}), progress=context.progress, stop=context.stop, **question)
+
+
+def publish(context: JobContext, run: str, **question: Any) -> dict[str, Any]:
+    """A forecast into the journal: its entry."""
+    from financial_model.serving.journal_publish import publish as enter
+
+    return enter(context.workspace, context.run_id, progress=context.progress, stop=context.stop, **question)
+
+
+def score(context: JobContext, run: str) -> dict[str, Any]:
+    """What became of a run's published forecasts."""
+    from financial_model.serving.journal_score import score as judge
+
+    return judge(context.workspace, context.run_id)
+
+
 def download(context: JobContext, source: str, *, symbols: Sequence[str] = (), count: int | None = None, stocks: int | None = None, start: str = "",
              boards: Sequence[str] = (), exclude_st: bool = False, retry: bool = False, **options: Any) -> dict[str, Any]:
     """Bars from a source; ``stocks`` is another word for ``count``, ``options`` are the source's own."""
@@ -131,5 +153,6 @@ def integrity(context: JobContext, symbols: Sequence[str] = ()) -> dict[str, Any
 
 TASKS: Mapping[str, Task] = {
     "train": train, "resume": resume, "compare": compare, "evaluate": evaluate, "backtest": backtest, "rank": rank, "forecast": forecast,
-    "custom": custom, "export": export, "download": download, "import": import_files, "analyze": analyze, "integrity": integrity,
+    "custom": custom, "export": export, "orders": orders, "publish": publish, "score": score,
+    "download": download, "import": import_files, "analyze": analyze, "integrity": integrity,
 }

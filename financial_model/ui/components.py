@@ -208,6 +208,11 @@ def _named(fields: Mapping[str, Any], view: View) -> dict[str, Any]:
     return {name: view.term("baseline", value) if name == "name" and isinstance(value, str) else value for name, value in fields.items()}
 
 
+def aside(view: View, items: Iterable[Mapping[str, Any]]) -> str:
+    """Sentences in small print: worth knowing, no warning."""
+    return "".join(f'<p class="k-lead">{escape(view.word(item["key"], **item["fields"]))}</p>' for item in items)
+
+
 def notes(view: View, items: Iterable[Mapping[str, Any]]) -> str:
     """What a reader must know before he believes a forecast."""
     return "".join(note(view.word(item["key"], **item["fields"]), "warn") for item in items)

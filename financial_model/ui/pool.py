@@ -15,8 +15,10 @@ import numpy as np
 
 from financial_model.config import CONDITIONS, INDUSTRIES
 from financial_model.errors import ConfigError
+from financial_model.serving.plausibility import age_line
 from financial_model.ui import asking, components, downloads
 from financial_model.ui.choosing import asked
+from financial_model.ui.journal import publish_button
 from financial_model.ui.page import Page, Snapshot
 from financial_model.ui.text import View, number, percent
 
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 COLUMNS = ("rank", "symbol", "name", "industry", "style", "regime", "price", "past", "expected", "range", "p_up", "volatility", "flags")
 STYLES = (("size", "size"), ("value", "value"), ("volatility", "volatility_class"), ("momentum", "momentum"))
 """Condition -> column of the ranking."""
-FLAGS = ("suspended", "limit_up", "limit_down")
+FLAGS = ("suspended", "limit_up", "limit_down", "unusual", "impossible")
 SHOWN_ROWS = 500
 """Rows of the table; the CSV has them all."""
 
@@ -70,7 +72,7 @@ def filtered(table: pd.DataFrame, *, top: int, gain: float | None, industry: str
 def head(view: View, table: pd.DataFrame) -> str:
     """On which date, how far ahead, out of how many."""
     text = view.word("ui.pool.head", as_of=table.attrs["as_of"], days=table.attrs["days"], shown=len(table), count=table.attrs["considered"])
-    return components.note(text) + components.notes(view, table.attrs["notes"])
+    return components.note(text) + components.aside(view, age_line(table.attrs["age"])) + components.notes(view, table.attrs["notes"])
 
 
 def rows(view: View, table: pd.DataFrame) -> dict[str, Any]:
@@ -132,6 +134,7 @@ class PoolView:
                 pinned_columns=2,
             )
             self.csv = words(gr.DownloadButton, {"label": "ui.pool.csv"}, value=None, elem_id="pool-csv", elem_classes=["k-act"])
+            self.publish = publish_button(page, "pool-publish", self._publish, [picker], visible=True)
         page.on_and_refresh([self.ask.click, self.as_of.submit], self._rank, [picker, self.as_of], trigger_mode="once")
         page.live("pool", [self.status, self.whole, self.table, self.csv], self._version, self._draw, [picker, *filters])
         page.refresh_on(self.top.input, self.gain.input, self.industry.input, self.styles.input, self.tradable.input)
@@ -178,6 +181,16 @@ class PoolView:
     def _rank(self, view: View, wanted: str | None, as_of: str) -> None:
         services = self.page.services
         asking.ask(services, "rank", run=asked(services.snapshot(), wanted).id, top=0, as_of=(as_of or "").strip() or None)
+
+    def _publish(self, view: View, wanted: str | None) -> dict[str, Any]:
+        """The whole ranking that is shown, whatever the filters leave of it."""
+        from financial_model.serving.journal_publish import publish_ranking
+
+        services = self.page.services
+        job = asking.job_of(services.snapshot(), "rank", wanted)
+        if job is None or not asking.finished(job):
+            raise ConfigError("ui.journal.nothing_shown")
+        return publish_ranking(services.workspace, job["run"], job["result"]["table"], predictor=services.predictor)
 
     def _version(self, snapshot: Snapshot, wanted: str | None, *filters: Any) -> Any:
         return wanted, asking.version(asking.job_of(snapshot, "rank", wanted)), filters

@@ -11,8 +11,10 @@ from typing import Any
 import gradio as gr
 
 from financial_model.errors import ConfigError
+from financial_model.serving.plausibility import age_line
 from financial_model.ui import asking, charts, components
 from financial_model.ui.choosing import asked, setting
+from financial_model.ui.journal import publish_button
 from financial_model.ui.page import Page, Snapshot
 from financial_model.ui.text import View, escape, number, percent
 
@@ -51,6 +53,7 @@ class StockView:
         self.head = gr.HTML(elem_id="stock-head")
         self.plot = gr.Plot(show_label=False, visible=False, elem_id="stock-plot")
         self.table = gr.HTML(elem_id="stock-table")
+        self.publish = publish_button(page, "stock-publish", self._publish, [picker, self.own])
         page.on_and_refresh(
             [self.ask.click, self.as_of.submit],
             self._ask,
@@ -68,7 +71,7 @@ class StockView:
         )
         page.live(
             "stock.found",
-            [self.head, self.plot, self.table],
+            [self.head, self.plot, self.table, self.publish],
             lambda snapshot, wanted, own: (wanted, asking.version(asking.job_of(snapshot, "forecast", wanted, own))),
             self._draw,
             [picker, self.own],
@@ -91,9 +94,20 @@ class StockView:
     def _draw(self, view: View, snapshot: Snapshot, wanted: str | None, own: str | None) -> list[Any]:
         job = asking.job_of(snapshot, "forecast", wanted, own)
         if job is None or not asking.finished(job):
-            return [asking.waiting(view, job, "ui.stock.empty"), gr.update(visible=False), ""]
+            return [asking.waiting(view, job, "ui.stock.empty"), gr.update(visible=False), "", gr.update(visible=False)]
         found = job["result"]
-        return [stock_head(view, found), gr.update(value=charts.candles(found, view), visible=True), stock_table(view, found)]
+        figure = gr.update(value=charts.candles(found, view), visible=True)
+        return [stock_head(view, found), figure, stock_table(view, found), gr.update(visible=True)]
+
+    def _publish(self, view: View, wanted: str | None, own: str | None) -> dict[str, Any]:
+        """The forecast that is shown."""
+        from financial_model.serving.journal_publish import publish_forecast
+
+        services = self.page.services
+        job = asking.job_of(services.snapshot(), "forecast", wanted, own)
+        if job is None or not asking.finished(job):
+            raise ConfigError("ui.journal.nothing_shown")
+        return publish_forecast(services.workspace, job["result"], predictor=services.predictor)
 
 
 def stock_head(view: View, found: dict[str, Any]) -> str:
@@ -113,7 +127,8 @@ def stock_head(view: View, found: dict[str, Any]) -> str:
     odds = f'<p class="k-lead" style="margin-top:12px">{escape(view.word("ui.stock.odds", days=found["class_horizon"]))}</p>'
     return (
         f'<div class="k-card"><div class="k-head"><b class="k-title">{escape(title)}</b></div><div style="height:10px"></div>{figures}'
-        f"{odds}{components.odds(view, found['classes'])}{components.notes(view, found['notes'])}</div>"
+        f"{odds}{components.odds(view, found['classes'])}"
+        f"{components.aside(view, age_line(found['age']))}{components.notes(view, found['notes'])}</div>"
     )
 
 

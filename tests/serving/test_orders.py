@@ -10,7 +10,8 @@ from financial_model.market.packing import pack
 from financial_model.market.store import Store
 from financial_model.serving.export import csv_bytes
 from financial_model.serving.holdings import parse_holdings
-from financial_model.serving.orders import is_st, order_table, orders
+from financial_model.serving.orders import order_table, orders
+from financial_model.serving.plausibility import is_st
 from financial_model.serving.predictor import Predictor
 from tests.serving.builders import SYMBOLS, bars, trading_days
 

@@ -86,6 +86,7 @@ def forecast(days: int = 5, known: int = 2) -> dict[str, Any]:
         "class_line": {"up": 21, "flat": 25, "down": 54},
         "notes": [{"key": "serving.note_synthetic", "fields": {}}],
         "model": {},
+        "age": {"trained_to": "2023-01-05", "tested_to": "2024-01-31", "sessions": 20, "sessions_trained": 260, "state": "fresh"},
     }
 
 

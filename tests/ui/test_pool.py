@@ -36,9 +36,11 @@ def ranking():
             "suspended": [False] * count,
             "limit_up": [False, True, False, False, False, False],
             "limit_down": [False] * count,
+            "unusual": [False] * count,
+            "impossible": [False] * count,
         }
     )
-    table.attrs.update(as_of="2024-06-28", days=3, considered=count, notes=[])
+    table.attrs.update(as_of="2024-06-28", days=3, considered=count, notes=[], age=None)
     return table
 
 

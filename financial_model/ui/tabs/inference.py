@@ -14,7 +14,9 @@ from financial_model.ui.backtest import BacktestView
 from financial_model.ui.choosing import pick, run_choices, usable
 from financial_model.ui.custom import CustomView
 from financial_model.ui.industry import IndustryView
+from financial_model.ui.journal import JournalView
 from financial_model.ui.judgement import EvaluationView
+from financial_model.ui.orders import OrdersView
 from financial_model.ui.page import Page, Snapshot
 from financial_model.ui.pool import PoolView
 from financial_model.ui.stock import StockView
@@ -27,6 +29,8 @@ VIEWS = (
     ("industry", IndustryView),
     ("evaluation", EvaluationView),
     ("backtest", BacktestView),
+    ("orders", OrdersView),
+    ("journal", JournalView),
     ("custom", CustomView),
 )
 """Tabs below the picker: name (``ui.inference.<name>``) and what builds it from the page and the picker."""

@@ -1,0 +1,79 @@
+"""From forecast to action in a real browser: an order list from typed holdings, a published ranking, its record and its score, both languages."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from financial_model import config
+from financial_model.paths import Workspace
+from financial_model.serving.experiment import run_training
+from financial_model.serving.market import download
+from tests.e2e.browser import Watcher, server
+from tests.e2e.test_main_job import SLOW, Person
+
+pytestmark = pytest.mark.browser
+TINY = {"name": "tiny", "backbone": "gru", "hidden": 8, "layers": 1, "context_length": 8, "epochs": 1, "windows_per_epoch": 500, "horizon": 3,
+        "groups": "return", "device": "cpu", "precision": "fp32"}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A server on a small demo market with one finished run."""
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("action")
+    workspace = Workspace(data_dir=folder / "data", checkpoint_dir=folder / "checkpoints")
+    download(workspace, "demo", count=30, options={"years": 2})
+    run_training(workspace, config.build(TINY))
+    with server(folder) as url:
+        yield url, workspace
+
+
+def test_orders_and_journal(chromium, trained, tmp_path):
+    address, workspace = trained
+    context = chromium.new_context(locale="zh-CN", viewport={"width": 1360, "height": 900}, accept_downloads=True)
+    page = context.new_page()
+    watcher, person = Watcher(page, address), Person(page)
+    person.open(address)
+    person.tab("推理")
+    symbol = sorted(path.stem for path in (workspace.data_dir / "training_data").glob("*.csv"))[0]
+
+    # the order list: one holding uploaded, the money typed
+    person.tab("明日委托")
+    person.see("orders-card", "还没有委托清单")
+    held = tmp_path / "held.csv"
+    held.write_text(f"证券代码,数量\n{symbol},500\n", "utf-8")
+    page.locator("#orders-upload input[type=file]").set_input_files(str(held))
+    person.see("orders-holdings", symbol)
+    person.fill("orders-money", 500_000)
+    person.press("orders-ask")
+    person.see("orders-card", "买入金额")
+    person.see("orders-card", "排名第 1")
+    with page.expect_download(timeout=SLOW) as waiting:
+        page.locator("#orders-csv").click(timeout=SLOW)
+    assert waiting.value.path().read_bytes().startswith(b"\xef\xbb\xbf")
+
+    # publish, see the record, score it
+    person.tab("预测日志")
+    person.see("journal-list", "尚未发布任何预测")
+    person.press("journal-publish")
+    person.see("journal-list", "链条完整")
+    person.see("journal-list", "逾期")  # the demo market ends in the past, and that is said
+    person.press("journal-score")
+    person.see("journal-card", "尚无结果")
+
+    # the pool and the single stock have the same button
+    person.tab("股票池排名")
+    person.press("pool-ask")
+    page.locator("#pool-publish").click(timeout=SLOW)
+    page.get_by_text("该预测已是日志第 1 条").first.wait_for(timeout=SLOW)
+
+    # the other language, headers of the table included
+    page.locator("#k-language").get_by_text("English").click()
+    person.tab("Orders")
+    person.see("orders-holdings", "Symbol")
+    person.see("orders-holdings", symbol)
+    person.tab("Journal")
+    person.see("journal-list", "chain unbroken")
+    assert not watcher.errors and not watcher.strangers
+    context.close()
