@@ -188,6 +188,7 @@ def _forecast_commands(command: Any, words: _Words) -> None:
     parser.add_argument("--industry", default="", metavar="NAME", help=words("flag.industry"))
     parser.add_argument("--csv", default="", metavar="FILE", help=words("flag.csv"))
     parser.add_argument("--publish", action="store_true", help=words("flag.publish"))
+    parser.add_argument("--watch", type=float, default=None, metavar="SECONDS", help=words("flag.watch"))
 
 
 def _action_commands(command: Any, words: _Words) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +50,27 @@ def forecast_lines(found: dict[str, Any], output: Output) -> list[str]:
             *(output.word(note["key"], **note["fields"]) for note in (*age_line(found["age"]), *found["notes"]))]
 
 
-def rank(arguments: argparse.Namespace, output: Output) -> Answer:
-    """The pool, best expected return first."""
+def rank(arguments: argparse.Namespace, output: Output) -> Answer | None:
+    """The pool, best expected return first; with ``--watch`` again after every close, an answer each, until Ctrl-C."""
+    if arguments.watch is None:
+        with stopping(output) as stop:
+            return _ranked(arguments, output, stop)
+    from financial_model.errors import ConfigError
+    from financial_model.serving.watch import watch
+
+    if arguments.as_of:
+        raise ConfigError("watch.of_the_past", as_of=arguments.as_of)
+    with stopping(output) as stop:
+        watch(workspace_of(arguments), arguments.watch, lambda: output.answer(_ranked(arguments, output, stop)), stop=stop,
+              tell=lambda key, **fields: output.note(output.word(key, **fields)))
+    return None
+
+
+def _ranked(arguments: argparse.Namespace, output: Output, stop: threading.Event) -> Answer:
     from financial_model.serving.predictor import Predictor
 
     predictor = Predictor(workspace_of(arguments))
-    with stopping(output) as stop, ProgressBar(output) as progress:
+    with ProgressBar(output) as progress:
         found = predictor.rank(arguments.run, arguments.top, arguments.as_of or None, min_gain=arguments.min_gain,
                                industry=arguments.industry or None, progress=progress, stop=stop)
         entry = _publish(predictor, arguments, found, progress, stop) if arguments.publish else None

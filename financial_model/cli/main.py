@@ -51,14 +51,16 @@ def run(arguments: Sequence[str]) -> int:
     return _perform(_command(parsed.command), parsed, output)
 
 
-def _command(name: str) -> Callable[[argparse.Namespace, Output], Answer]:
+def _command(name: str) -> Callable[[argparse.Namespace, Output], Answer | None]:
     module, function = COMMANDS[name]
     return getattr(importlib.import_module(f"financial_model.cli.{module}"), function)
 
 
-def _perform(command: Callable[[argparse.Namespace, Output], Answer], parsed: argparse.Namespace, output: Output) -> int:
+def _perform(command: Callable[[argparse.Namespace, Output], Answer | None], parsed: argparse.Namespace, output: Output) -> int:
     try:
-        output.answer(command(parsed, output))
+        answer = command(parsed, output)
+        if answer is not None:  # a command that goes on for hours has answered on its way
+            output.answer(answer)
     except KairosError as error:
         output.problem(error.message(output.language))
         return 2
