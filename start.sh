@@ -4,6 +4,8 @@
 #   ./start.sh test [pytest options] install what the tests need and run them all
 #   ./start.sh demo                  the main job without a browser, offline, in about two minutes
 #   ./start.sh run COMMAND ...       any command of python -m financial_model
+#   ./start.sh soak [--minutes 30]   the app under eight clients and a browser: memory, lost points, answer times
+#   ./start.sh crash [--kills 20]    kill it again and again: what is left must be readable, every run must end
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -93,8 +95,15 @@ case "${1:-}" in
         install requirements.txt
         exec .venv/bin/python -m financial_model "$@"
         ;;
+    soak | crash)
+        what="$1"
+        shift
+        install requirements-dev.txt
+        [ "$what" = soak ] && install_browser
+        exec .venv/bin/python -m "benchmarks.$what" "$@"
+        ;;
     -h | --help | help)
-        sed -n '2,6s/^# \{0,1\}//p' "$0"
+        sed -n '2,8s/^# \{0,1\}//p' "$0"
         ;;
     *)
         install requirements.txt

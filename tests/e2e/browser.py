@@ -43,6 +43,13 @@ def free_port() -> int:
 @contextmanager
 def server(folder: Path, *arguments: str, seconds: float = 120) -> Iterator[str]:
     """``app.py`` as a child process with its data under ``folder``; yields its address."""
+    with serving(folder, *arguments, seconds=seconds) as (address, _):
+        yield address
+
+
+@contextmanager
+def serving(folder: Path, *arguments: str, seconds: float = 120) -> Iterator[tuple[str, int]]:
+    """The same, with the process id of the server."""
     port = free_port()
     command = [
         sys.executable,
@@ -63,7 +70,7 @@ def server(folder: Path, *arguments: str, seconds: float = 120) -> Iterator[str]
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError((folder / "server.log").read_text("utf-8", errors="replace")[-3000:])
             time.sleep(0.2)
-        yield address
+        yield address, process.pid
     finally:
         process.terminate()
         try:
