@@ -13,7 +13,7 @@ import sys
 import threading
 from pathlib import Path
 
-from financial_model.errors import ConfigError, KairosError
+from financial_model.errors import KairosError
 from financial_model.paths import Workspace
 from financial_model.text import LANGUAGES, translate
 
@@ -28,18 +28,9 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=7860)
     parser.add_argument("--data-dir", type=Path, default=defaults.data_dir)
     parser.add_argument("--checkpoint-dir", type=Path, default=defaults.checkpoint_dir)
-    parser.add_argument("--auth", metavar="USER:PASS")
+    parser.add_argument("--auth", metavar="USER:PASS", help="without it: the environment's KAIROS_USER and KAIROS_PASSWORD")
     parser.add_argument("--language", choices=LANGUAGES)
     return parser.parse_args(arguments)
-
-
-def credentials(text: str | None) -> tuple[str, str] | None:
-    if text is None:
-        return None
-    user, colon, password = text.partition(":")
-    if not (user and colon and password):
-        raise ConfigError("ui.launch.bad_auth")
-    return user, password
 
 
 def main(arguments: list[str]) -> int:
@@ -48,6 +39,7 @@ def main(arguments: list[str]) -> int:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     language = options.language or ("zh" if os.environ.get("LANG", "").startswith("zh") else "en")
     try:
+        from financial_model.serving.access import credentials
         from financial_model.ui.app import launch
 
         workspace = Workspace(data_dir=options.data_dir, checkpoint_dir=options.checkpoint_dir)

@@ -18,9 +18,10 @@ from financial_model.errors import ConfigError
 
 def serve(arguments: argparse.Namespace, output: Output) -> Answer:
     """Open the page and stay until Ctrl-C."""
+    from financial_model.serving.access import credentials
     from financial_model.ui.app import launch
 
-    auth = _credentials(arguments.auth)
+    auth = credentials(arguments.auth)
     if not 0 < arguments.port < 65536:
         raise ConfigError("cli.serve.bad_port", port=arguments.port)
     with contextlib.redirect_stdout(sys.stderr):  # gradio talks when it closes, and standard output holds our answer alone
@@ -36,13 +37,6 @@ def serve(arguments: argparse.Namespace, output: Output) -> Answer:
         finally:
             served.close()
     return Answer({"url": served.url, "port": served.port}, [output.word("cli.serve.closed")])
-
-
-def _credentials(text: str) -> tuple[str, str] | None:
-    user, separator, password = text.partition(":")
-    if text and not (separator and user and password):
-        raise ConfigError("cli.serve.bad_auth")
-    return (user, password) if text else None
 
 
 def mcp(arguments: argparse.Namespace, output: Output) -> Answer:

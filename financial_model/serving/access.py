@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+import os
 import re
 import secrets
 import threading
@@ -23,6 +24,7 @@ from starlette.requests import cookie_parser
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from financial_model.errors import ConfigError
 from financial_model.text import spoken, translate
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -39,7 +41,27 @@ BEFORE_LOGIN = frozenset({f"{GRADIO}{name}" for name in ("startup-events", "app_
 CLOSED = tuple(f"{GRADIO}{name}" for name in ("vibe-", "undo-vibe-", "proxy=", "process_recording", "dev/", "run-history", "runs", "profiling"))
 """Gradio's conveniences for developers and for hosted pages; nothing here uses them."""
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([\w.-]*?\w)\.?)(?::\d{1,5})?")
+USER, PASSWORD = "KAIROS_USER", "KAIROS_PASSWORD"
+"""Environment variables for the login: unlike an argument they do not stand in the list of processes."""
 HARDENING = {"X-Content-Type-Options": "nosniff", "X-Frame-Options": "SAMEORIGIN", "Referrer-Policy": "same-origin"}
+
+
+def credentials(text: str | None) -> tuple[str, str] | None:
+    """User and password from ``USER:PASS``, without it from the environment; ``None`` when neither names them.
+
+    Raises ``ConfigError`` when one half is missing, so that nobody believes in a password that is not there.
+    """
+    if text:
+        user, _, password = text.partition(":")
+        if not (user and password):
+            raise ConfigError("access.bad_auth")
+        return user, password
+    user, password = os.environ.get(USER, ""), os.environ.get(PASSWORD, "")
+    if not user and not password:
+        return None
+    if not user or not password or ":" in user:
+        raise ConfigError("access.bad_environment", user=USER, password=PASSWORD)
+    return user, password
 
 
 class Sessions(dict):
