@@ -8,6 +8,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from financial_model.errors import ConfigError
 from financial_model.serving import access
 from financial_model.serving.access import Counter, Guard, Rate, Sessions
 
@@ -190,3 +191,26 @@ def test_gradios_developer_doors_are_closed():
     client = guarded()
     for path in ("vibe-edit", "vibe-code", "undo-vibe-edit", "proxy=http://169.254.169.254/", "process_recording", "dev/reload", "run-history/x"):
         refused(client.post(f"/gradio_api/{path}"), 404, "access.closed")
+
+
+def test_user_and_password_come_from_the_argument_or_else_from_the_environment(monkeypatch):
+    monkeypatch.delenv(access.USER, raising=False)
+    monkeypatch.delenv(access.PASSWORD, raising=False)
+    assert access.credentials(None) is None and access.credentials("") is None
+    assert access.credentials("anna:geheim:mit") == ("anna", "geheim:mit")
+    monkeypatch.setenv(access.USER, "bert")
+    monkeypatch.setenv(access.PASSWORD, "still")
+    assert access.credentials("") == ("bert", "still") and access.credentials("anna:geheim") == ("anna", "geheim")
+
+
+@pytest.mark.parametrize("user, password", [("anna", ""), ("", "geheim"), ("an:na", "geheim")])
+def test_half_a_login_is_refused_instead_of_leaving_the_door_open(monkeypatch, user, password):
+    monkeypatch.setenv(access.USER, user)
+    monkeypatch.setenv(access.PASSWORD, password)
+    with pytest.raises(ConfigError) as caught:
+        access.credentials(None)
+    assert caught.value.key == "access.bad_environment"
+    for text in ("anna", "anna:", ":geheim"):
+        with pytest.raises(ConfigError) as caught:
+            access.credentials(text)
+        assert caught.value.key == "access.bad_auth"
