@@ -29,8 +29,8 @@ from tests.e2e.browser import ROOT, free_port
 STAGES = ("download", "panel", "training", "checkpoint")
 PATIENCE = 600.0
 """Seconds after which a process that neither works nor ends counts as hung."""
-GLANCE = 0.0005
-"""Seconds between two looks for the moment: a checkpoint is being written for some milliseconds only."""
+LOOK, GLANCE = 0.02, 0.0005
+"""Seconds between two looks for a moment; the second for a checkpoint, which is being written for some milliseconds only."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +77,7 @@ class Process:
             self.child = subprocess.Popen([sys.executable, "-W", "ignore", *arguments], cwd=ROOT, env=environment, start_new_session=True,
                                           stdin=subprocess.DEVNULL, stdout=stream, stderr=stream)
 
-    def until(self, reached: Callable[[], bool]) -> None:
+    def until(self, reached: Callable[[], bool], every: float = LOOK) -> None:
         """Wait for a moment; :class:`Ended` when the process was quicker."""
         deadline = time.monotonic() + PATIENCE
         while not reached():
@@ -85,7 +85,7 @@ class Process:
                 raise Ended
             if time.monotonic() > deadline:
                 raise RuntimeError(f"nothing happened for {PATIENCE:.0f} s: {self.log.read_text('utf-8', errors='replace')[-2000:]}")
-            time.sleep(GLANCE)
+            time.sleep(every)
 
     def wait(self) -> int:
         return self.child.wait(timeout=4 * PATIENCE)
@@ -254,7 +254,7 @@ class Crash:
             seen[:] = [path for place in places for path in _unfinished(place) if path not in old and ".safetensors." in path]
             return bool(seen)
 
-        process.until(moment)
+        process.until(moment, GLANCE)
         process.child.kill()
         process.child.wait()
         name = seen[0].lstrip(".").partition(".safetensors.")[0]
