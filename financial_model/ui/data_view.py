@@ -54,7 +54,7 @@ def integrity_findings(view: View, report: Report) -> str:
     chosen = sorted(findings, key=lambda entry: (often[entry["kind"]], entry["kind"], entry["symbol"], entry["date"]))[:SHOWN_FINDINGS]
     rows = [[escape(entry["symbol"]), escape(view.word(f"ui.integrity.kind.{entry['kind']}")), escape(entry["date"]),
              escape(_what(view, entry))] for entry in chosen]
-    headers = [view.word("cli.integrity.symbol"), *(view.word(f"ui.integrity.column_{name}") for name in ("kind", "date", "what"))]
+    headers = [view.word("cli.integrity.symbol"), *(view.word(f"ui.integrity.column.{name}") for name in ("kind", "date", "what"))]
     title = escape(view.word("ui.integrity.findings", count=count(len(findings))))
     return f'<details class="k-more"><summary>{title}</summary>{components.table(headers, rows)}</details>'
 
@@ -74,7 +74,7 @@ def download_plan(view: View, plan: Mapping[str, Any]) -> str:
 
 def import_plan(view: View, plan: Mapping[str, Any]) -> str:
     """Per file: symbols, rows, which column means what, units, and what would be refused. ``plan``: ``serving.market.plan_import``."""
-    headers = [view.word(f"ui.plan.column_{name}") for name in ("file", "symbols", "rows", "mapping", "unit", "prices")]
+    headers = [view.word(f"ui.plan.column.{name}") for name in ("file", "symbols", "rows", "mapping", "unit", "prices")]
     rows = [[escape(_short(entry["file"])), escape(_symbols(entry)), count(entry["rows"]), _mapping(view, entry),
              escape(_terms(view, "unit", entry["unit"])), escape(_terms(view, "prices", entry["prices"]))] for entry in plan["files"]]
     problems = [(entry["file"], problem) for entry in plan["files"] for problem in entry["problems"]]
