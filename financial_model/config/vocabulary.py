@@ -33,7 +33,8 @@ METHODS = ("full", "head", "lora", "distill", "preference", "pretrain")
 NEEDS_BASE = ("head", "lora", "distill", "preference")
 PATCH, PATCH_OVERLAP = 24, 8
 """Bars of a patch, and how many of them it shares with the next."""
-BASELINES = ("zero", "train_mean", "persistence", "reversal_5", "momentum_12_1", "moving_average", "ridge", "lightgbm")
+BASELINES = ("ridge", "lightgbm", "reversal_5", "momentum_12_1", "moving_average", "persistence", "train_mean", "zero")
+"""The hardest to beat first: a narrow screen shows these beside the model."""
 OBJECTIVES: dict[str, str] = {
     "mse": "point", "mae": "point", "huber": "point", "trend_aware": "point", "huber_trend": "point", "directional": "point",
     "ic": "point", "pairwise_rank": "point",
