@@ -46,6 +46,8 @@ def problems(config: RunConfig) -> list[Problem]:
     model, training, label, split = config.model, config.training, config.label, config.split
     found += _architecture_problems(model, config.features.context_length)
     found += _transfer_problems(config)
+    if training.mixup and (config.by_date() or config.transfer.method == "pretrain"):
+        error("mixup", "config.mixup_by_date" if config.by_date() else "config.mixup_pretrain")
     if model.head != "auto" and training.objective != "auto" and OBJECTIVES[training.objective] != model.head:
         error("objective", "config.objective_needs_head", objective=training.objective, needs=OBJECTIVES[training.objective], head=model.head)
     if label.unit == "rank" and config.head() != "point":

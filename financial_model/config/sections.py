@@ -169,6 +169,12 @@ class TrainConfig:
     """balanced: rare classes weigh more, by the class counts of each batch (cross_entropy and focal)."""
     cost_matrix: tuple[float, ...] = option((0.0, 0.5, 1.0, 0.5, 0.0, 0.5, 2.0, 0.5, 0.0), advanced=True)
     """What each mistake costs (cost_matrix): rows the true class up, flat, down; columns the predicted one."""
+    mixup: bool = option(False, advanced=True)
+    """Blend windows of a batch in pairs while training, their targets with them."""
+    mixup_alpha: float = option(0.2, low=0.01, high=10.0, step=0.1, advanced=True)
+    """Shape of the blend, Beta(alpha, alpha): small leaves one window nearly whole, 1 makes every share as likely."""
+    mixup_probability: float = option(0.5, low=0.0, high=1.0, step=0.05, advanced=True)
+    """Share of the batches that are blended."""
     epochs: int = option(5, low=1, high=1000, step=1)
     batch_size: int = option(256, low=1, high=65536, step=1)
     windows_per_epoch: int = option(0, low=0, high=100_000_000, step=1000)

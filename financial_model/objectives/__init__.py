@@ -28,7 +28,7 @@ def objective(name: str, config: RunConfig) -> Objective:
     """The objective ``name`` (config.OBJECTIVES); ``ConfigError`` for an unknown name.
 
     ``outputs`` is what the forecaster returned, ``z`` [B, H] = log return / Batch.unit (or places), ``label`` int64 [B] an index into
-    config.CLASSES, ``date`` int64 [B].
+    config.CLASSES, or [B, C] the chances of the classes, ``date`` int64 [B].
     """
     if name not in OBJECTIVES:
         raise ConfigError("models.unknown_objective", name=name, known=", ".join(OBJECTIVES))

@@ -1,6 +1,7 @@
 """Losses of the classes head.
 
-In: logits [B, C] and class numbers [B]. Out: a scalar. They know no model, no price and no threshold.
+In: logits [B, C], and the classes as numbers [B] or, where windows were blended, as chances [B, C]. Out: a scalar. They know no model, no price
+and no threshold.
 """
 
 from __future__ import annotations
@@ -12,18 +13,31 @@ from torch.nn import functional as F
 FOCAL_GAMMA = 2.0
 
 
+def chances(label: Tensor, classes: int) -> Tensor:
+    """[B, C], each row summing to one: class numbers as certainties, chances as they are."""
+    return label if label.is_floating_point() else F.one_hot(label, classes).float()
+
+
 def balanced_weights(label: Tensor, classes: int) -> Tensor:
     """Weights [C] that grow as a class gets rarer in this batch: n / (C x count), every count one larger so that an absent class stays finite.
 
     From the batch alone, so that nothing has to be remembered between steps or stored for a resume.
     """
-    counts = torch.zeros(classes, device=label.device).scatter_add_(0, label, torch.ones_like(label, dtype=torch.float32)) + 1
+    counts = chances(label, classes).sum(0) + 1
     return counts.sum() / (classes * counts)
 
 
 def smoothed(label: Tensor, classes: int, smoothing: float) -> Tensor:
     """Label distributions [B, C]: 1 - smoothing on the label, plus smoothing / C everywhere."""
-    return F.one_hot(label, classes).float() * (1 - smoothing) + smoothing / classes
+    return chances(label, classes) * (1 - smoothing) + smoothing / classes
+
+
+def _mean(per_window: Tensor, label: Tensor, classes: int, *, balanced: bool) -> Tensor:
+    """Mean over windows; with ``balanced`` each weighs what its classes weigh."""
+    if not balanced:
+        return per_window.mean()
+    weights = chances(label, classes) @ balanced_weights(label, classes)
+    return (weights * per_window).sum() / weights.sum()
 
 
 def cross_entropy(logits: Tensor, label: Tensor, *, smoothing: float = 0.0, balanced: bool = False) -> Tensor:
@@ -41,18 +55,11 @@ def focal(logits: Tensor, label: Tensor, *, gamma: float = FOCAL_GAMMA, smoothin
     terms = -smoothed(label, classes, smoothing) * log_probability
     if gamma:
         terms = terms * (-torch.expm1(log_probability)).clamp(min=1e-6) ** gamma
-    per_window = terms.sum(-1)
-    if not balanced:
-        return per_window.mean()
-    weights = balanced_weights(label, classes)[label]
-    return (weights * per_window).sum() / weights.sum()
+    return _mean(terms.sum(-1), label, classes, balanced=balanced)
 
 
 def expected_cost(logits: Tensor, label: Tensor, costs: Tensor, *, smoothing: float = 0.0, balanced: bool = False) -> Tensor:
     """What the forecast would cost on average if a class were drawn from its probabilities; ``costs`` [C, C]: rows true, columns predicted."""
     classes = logits.shape[-1]
     per_window = (smoothed(label, classes, smoothing) @ costs * F.softmax(logits, dim=-1)).sum(-1)
-    if not balanced:
-        return per_window.mean()
-    weights = balanced_weights(label, classes)[label]
-    return (weights * per_window).sum() / weights.sum()
+    return _mean(per_window, label, classes, balanced=balanced)

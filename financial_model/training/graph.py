@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from financial_model.training.progress import Meter
-from financial_model.training.step import TrainingStep, seed_batch
+from financial_model.training.step import TrainingStep
 
 if TYPE_CHECKING:
     from financial_model.datasets.batches import Batch
@@ -86,7 +86,7 @@ class GraphedStep:
         elif self._recorded or self._record():
             self._ends.copy_(ends)
             self.step.set_rate(learning_rate)
-            seed_batch(self.step.device, self.step.seed, number)  # a replay draws from the seed that stands now
+            self.step.begin(number)  # a replay draws from the seed that stands now
             self._recorder.replay()
             self.meter.count(len(ends), steps=1)
         else:

@@ -1,8 +1,8 @@
 """One optimisation step: forward, objective, backward, clipping, AdamW; in the chosen precision, eager or compiled.
 
 In: batches on the device, each with its share of the step. Out: the loss and the gradient's norm, as tensors that were not waited for.
-It knows no data set, no epochs, no files and no clock. The random numbers of a batch (dropout) depend on the seed and the batch's number
-alone, so a resumed run draws the same ones.
+It knows no data set, no epochs, no files and no clock. The random numbers of a batch (dropout, the share of a blend) depend on the seed and the
+batch's number alone, so a resumed run draws the same ones.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from financial_model import runtime
 from financial_model.config import TrainConfig
 from financial_model.errors import KairosError
 from financial_model.models.forecaster import AUXILIARY
+from financial_model.training.mixup import blended, share_of
 
 if TYPE_CHECKING:
     from financial_model.datasets.loader import Batch
@@ -39,7 +40,8 @@ class TrainingStep:
                  compiled: bool, notice: Notice, recordable: bool = False, guide: Guide | None = None) -> None:
         """``recordable``: the learning rate and the optimiser's counts live on the device, so that ``graph.py`` can record the step."""
         self.model, self.objective, self.device, self.precision, self.guide = model, objective, device, precision, guide
-        self._clip, self.seed, self._notice = config.clip_norm, config.seed, notice
+        self._config, self._notice = config, notice
+        self._share = torch.ones((), device=device) if config.mixup else None
         self.optimizer = adamw(model, config, device, recordable=recordable)
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
         self._compiled = torch.compile(self._losses) if compiled else None
@@ -61,7 +63,7 @@ class TrainingStep:
         """
         rows = len(batch.label)
         while True:
-            seed_batch(self.device, self.seed, number)
+            self.begin(number)
             try:
                 return self._backward(batch, share, min(self.rows or rows, rows))
             except Exception as error:  # sorted below; what is neither goes on its way
@@ -79,6 +81,12 @@ class TrainingStep:
             else:
                 self._compiled = None
                 self._notice("training.compile_failed", reason=reason)
+
+    def begin(self, number: int) -> None:
+        """Let what is drawn next be the random numbers of batch ``number``."""
+        seed_batch(self.device, self._config.seed, number)
+        if self._share is not None:
+            self._share.fill_(share_of(self._config, number))
 
     def update(self, learning_rate: float) -> torch.Tensor:
         """Clip, move the weights, clear the gradient; the gradient's norm before clipping []."""
@@ -101,7 +109,7 @@ class TrainingStep:
     def _move(self) -> torch.Tensor:
         if self.scaler.is_enabled():
             self.scaler.unscale_(self.optimizer)
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self._clip or float("inf"))
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self._config.clip_norm or float("inf"))
         if self.device.type == "cpu" and not self.scaler.is_enabled() and not torch.isfinite(norm):
             raise NotFiniteError("gradient")
         self.scaler.step(self.optimizer)
@@ -115,6 +123,8 @@ class TrainingStep:
 
     def _backward(self, batch: Batch, share: float, rows: int) -> torch.Tensor:
         total = torch.zeros((), device=self.device)
+        if self._share is not None:
+            batch = blended(batch, self._share)
         for part in _parts(batch, rows):
             weight = len(part["label"]) / len(batch.label)
             # compiled for full batches; a shorter one (the last of an epoch, a half one) goes the eager way instead of compiling anew
