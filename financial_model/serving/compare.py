@@ -1,8 +1,9 @@
 """Several models on one split and one panel, in one queue and one table.
 
-In: settings and names of models, or runs that exist. Out: a folder under ``comparisons`` of the checkpoint folder: what was asked, which run each
-member is, and the table once all of them are tested. A member is an ordinary run; a finished one is never trained again. Runs on other data, other
-dates or another question are refused: their figures would not be comparable. The table itself is made in ``evaluation/comparison.py``.
+In: settings and members (``members.py``: names of models, or fine-tunes), or runs that exist. Out: a folder under ``comparisons`` of the checkpoint
+folder: what was asked, which run each member is, and the table once all of them are tested. A member is an ordinary run; a finished one is never
+trained again. Runs on other data, other dates or another question are refused: their figures would not be comparable. The table itself is made in
+``evaluation/comparison.py``.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from financial_model.config import RunConfig
 from financial_model.errors import ConfigError, DataError, KairosError, NotFoundError, Stopped
 from financial_model.evaluation.comparison import RANKABLE, compare
 from financial_model.paths import Workspace, atomic_write, resolve_inside, safe_name
-from financial_model.serving import trials
+from financial_model.serving import members, trials
 from financial_model.serving.judging import stored
 from financial_model.serving.returns import returns_of
 from financial_model.serving.runs import RunInfo, RunStore
@@ -69,10 +70,10 @@ def begin(workspace: Workspace, config: RunConfig | None, models: Sequence[str] 
     chosen = tuple(dict.fromkeys(store.get(run).id for run in runs))
     if len(models) + len(chosen) < 2:
         raise ConfigError("compare.too_few", count=len(models) + len(chosen))
-    if models and config is None:
-        raise ConfigError("compare.no_settings")
     for model in models:
-        _check_model(config, model)  # type: ignore[arg-type]
+        if config is None:
+            raise ConfigError("compare.no_settings")
+        members.check(config, model, models, store)
     _same_basis([_entry(store.get(run)) for run in chosen])
     now, name = datetime.now(), config.name if config is not None else "compare"
     if len(safe_name(name)) > NAME_LENGTH:
@@ -87,18 +88,6 @@ def begin(workspace: Workspace, config: RunConfig | None, models: Sequence[str] 
 def check_metric(name: str) -> None:
     if name not in RANKABLE:
         raise ConfigError("config.not_a_choice", name="rank_by", value=name[:40], choices=", ".join(RANKABLE))
-
-
-def _check_model(config: RunConfig, model: str) -> None:
-    """``ConfigError`` that says which of the models cannot be built with these settings."""
-    try:
-        settings.check(_member_config(config, model))
-    except ConfigError as error:
-        raise ConfigError("compare.impossible", model=model[:40], reason=error) from error
-
-
-def _member_config(config: RunConfig, model: str) -> RunConfig:
-    return settings.build({"backbone": model, "name": f"{config.name}-{model}"}, base=config)
 
 
 def _new_folder(root: Path, base: str) -> Path:
@@ -171,7 +160,7 @@ def work(workspace: Workspace, name: str, *, rank_by: str = "", progress: Progre
     check_metric(rank_by or comparison.rank_by)
     store = RunStore(workspace.checkpoint_dir)
     _check_given(workspace, store, comparison, progress, stop)
-    for place, model in enumerate(comparison.models):
+    for place, model in enumerate(members.in_order(comparison.models)):
         if stop.is_set():
             raise Stopped
         watch = _Watch(progress, place, len(comparison.models))
@@ -191,8 +180,7 @@ def _check_given(workspace: Workspace, store: RunStore, comparison: Comparison, 
     if not (comparison.runs and comparison.models):
         return
     require_data(workspace)
-    config = _member_config(settings.from_dict(comparison.config), comparison.models[0])
-    panel = open_panel(build_panel(workspace, config, progress=progress, stop=stop))
+    panel = open_panel(build_panel(workspace, settings.from_dict(comparison.config), progress=progress, stop=stop))
     for run in map(store.get, comparison.runs):
         tested = _entry(run).found["fingerprint"]
         if tested != panel.fingerprint:
@@ -209,7 +197,7 @@ def _train(workspace: Workspace, store: RunStore, comparison: Comparison, model:
     begun = run is not None
     if run is None:
         require_data(workspace)
-        run = store.create(_member_config(settings.from_dict(comparison.config), model))
+        run = store.create(members.member_config(settings.from_dict(comparison.config), model, comparison.members, store))
         comparison = _remember(workspace, comparison, model, run.id)
     done = run_training(workspace, run.run_config(), run=run, stop=stop, progress=progress, resume=begun)
     if done.state == "stopped":
@@ -244,9 +232,9 @@ def _publish(workspace: Workspace, store: RunStore, comparison: Comparison, rank
     progress("compare")
     count = max(trials.count(store, run) for _, run in runs)
     earned = returns_of(workspace, [run for _, run in runs], trials_so_far=count, progress=progress, stop=stop)
-    members = [_member(name, run, entry, earned.get(run.id)) for (name, run), entry in zip(_distinct(runs), entries, strict=True)]
+    tested = [_member(name, run, entry, earned.get(run.id)) for (name, run), entry in zip(_distinct(runs), entries, strict=True)]
     first = entries[0]
-    table = {**compare(members, rank_by, count), "id": comparison.id, "created": datetime.now().isoformat(timespec="seconds"),
+    table = {**compare(tested, rank_by, count), "id": comparison.id, "created": datetime.now().isoformat(timespec="seconds"),
              "split": first.found["split"], "data": first.found["data"], "synthetic": first.found["synthetic"],
              "fingerprint": first.found["fingerprint"], "bar_seconds": earned.get("bar_seconds"), "failed": dict(failed)}
     table = plain(table)

@@ -14,6 +14,7 @@ from financial_model import config as settings
 from financial_model.config import BACKBONE_SHAPES, PRESETS
 from financial_model.errors import ConfigError
 from financial_model.evaluation.comparison import RANKABLE
+from financial_model.serving.members import METHODS
 from financial_model.serving.runs import RunInfo
 from financial_model.ui import asking, charts, components, downloads
 from financial_model.ui.choosing import run_choices
@@ -49,6 +50,15 @@ class ComparisonView:
                     multiselect=True,
                     filterable=False,
                     elem_id="compare-models",
+                )
+                self.tuned = words(
+                    gr.Dropdown,
+                    {"label": "ui.compare.tuned", "info": "ui.compare.tuned_info"},
+                    choices=[],
+                    value=[],
+                    multiselect=True,
+                    filterable=False,
+                    elem_id="compare-tuned",
                 )
             with gr.Row(equal_height=True):
                 self.like = words(
@@ -86,17 +96,22 @@ class ComparisonView:
     def _connect(self) -> None:
         page = self.page
         page.live("compare.choices", [self.runs, self.like], _choices_version, self._draw_choices, [self.runs, self.like])
+        page.live("compare.tuned", [self.tuned], _tuned_version, self._draw_tuned, [self.models, self.tuned])
+        page.refresh_on(self.models.change)
         page.live("compare.status", [self.status, self.stop], lambda snapshot: asking.version(_job(snapshot)), self._draw_status)
         page.live("compare.answer", [self.picker, self.resume, self.csv, self.html, self.card, self.plot], self._version, self._draw, [self.picker])
         page.refresh_on(self.picker.input)
-        page.on_and_refresh(self.start.click, self._start, [self.runs, self.models, self.like, self.rank_by], [self.picker], trigger_mode="once")
+        asked = [self.runs, self.models, self.tuned, self.like, self.rank_by]
+        page.on_and_refresh(self.start.click, self._start, asked, [self.picker], trigger_mode="once")
         page.on_and_refresh(self.stop.click, self._stop)
         page.on_and_refresh(self.resume.click, self._resume, [self.picker], trigger_mode="once")
 
     # ------------------------------------------------------------ acting
-    def _start(self, view: View, runs: Sequence[str] | None, models: Sequence[str] | None, like: str | None, rank_by: str | None) -> Any:
+    def _start(self, view: View, runs: Sequence[str] | None, models: Sequence[str] | None, tuned: Sequence[str] | None, like: str | None,
+               rank_by: str | None) -> Any:
         from financial_model.serving import compare
 
+        models = [*(models or ()), *(tuned or ())]
         services = self.page.services
         snapshot = services.snapshot(fresh=True)
         if models and not snapshot.market.get("stocks"):
@@ -104,7 +119,7 @@ class ComparisonView:
         if _busy(_job(snapshot)):
             raise ConfigError("ui.compare.busy")
         config = self._settings(like, models)
-        begun = compare.begin(services.workspace, config, models or (), runs=runs or (), rank_by=rank_by or "rank_ic")
+        begun = compare.begin(services.workspace, config, models, runs=runs or (), rank_by=rank_by or "rank_ic")
         services.jobs.submit(KIND, comparison=begun.id)
         gr.Info(view.word("ui.compare.queued", name=begun.id))
         return gr.update(choices=self._choices(), value=begun.id)
@@ -138,6 +153,13 @@ class ComparisonView:
             gr.update(choices=run_choices(tested, view), value=[run for run in runs or () if run in known]),
             gr.update(choices=[*_presets(view.language), *run_choices(tested, view)], value=kept),
         ]
+
+    def _draw_tuned(self, view: View, snapshot: Snapshot, models: Sequence[str] | None, tuned: Sequence[str] | None) -> list[Any]:
+        bases = [*((view.term("backbone", name), name) for name in models or ()), *run_choices(_tested(snapshot), view)]
+        choices = [(view.word("ui.compare.tuned_choice", method=view.term("method", method), base=label), f"{method}:{base}")
+                   for label, base in bases for method in METHODS]
+        known = {value for _, value in choices}
+        return [gr.update(choices=choices, value=[value for value in tuned or () if value in known])]
 
     def _draw_status(self, view: View, snapshot: Snapshot) -> list[Any]:
         job = _job(snapshot)
@@ -216,6 +238,10 @@ def _tested(snapshot: Snapshot) -> list[RunInfo]:
 
 def _choices_version(snapshot: Snapshot, runs: Sequence[str] | None, like: str | None) -> Any:
     return tuple(run.id for run in _tested(snapshot))
+
+
+def _tuned_version(snapshot: Snapshot, models: Sequence[str] | None, tuned: Sequence[str] | None) -> Any:
+    return tuple(models or ()), _choices_version(snapshot, None, None)
 
 
 def _job(snapshot: Snapshot) -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from financial_model.errors import ConfigError, DataError, NotFoundError, Stopped
+from financial_model.errors import ConfigError, DataError, KairosError, NotFoundError, Stopped
 from financial_model.serving import compare
 from financial_model.serving.experiment import run_training
 from financial_model.serving.jobs import JobService
@@ -69,6 +69,39 @@ def test_an_existing_run_may_stand_beside_the_trained_ones(finished, copied):
     table = compare.work(copied, asked.id)
     assert {row["name"] for row in table["rows"] if row["kind"] == "model"} == {"mlp", "finished"}
     assert RunStore(copied.checkpoint_dir).info(run.id).updated == run.updated, "the existing run is only read"
+
+
+def test_a_member_may_be_a_fine_tune_of_another_member_or_of_a_run(compared, tmp_path):
+    """Wherever its base stands in the list, it is trained after it, moves what its method moves, and is tested on the same rows."""
+    from financial_model.training.checkpoint import load_checkpoint
+
+    workspace = workspace_in(tmp_path)
+    shutil.copytree(compared[0].data_dir, workspace.data_dir)
+    shutil.copytree(compared[0].checkpoint_dir, workspace.checkpoint_dir)
+    store = RunStore(workspace.checkpoint_dir)
+    known = compare.find(workspace, "duel").members["mlp"]
+    asked = compare.begin(workspace, tiny("tuned", epochs=1), ("head:gru", "gru", f"head:{known}"))
+    table = compare.work(workspace, asked.id)
+    assert {row["name"] for row in table["rows"] if row["kind"] == "model"} == {"gru", "head:gru", f"head:{known}"} and not table["failed"]
+    runs = {text: store.get(run) for text, run in compare.find(workspace, asked.id).members.items()}
+    for text, base in (("head:gru", runs["gru"]), (f"head:{known}", store.get(known))):
+        before, after = (load_checkpoint(run.path / "final.safetensors")[0].state_dict() for run in (base, runs[text]))
+        moved = {name.partition(".")[0] for name in before if not before[name].equal(after[name])}
+        assert moved == {"head"} and runs[text].run_config().transfer.method == "head"
+
+
+@pytest.mark.parametrize(("text", "key"), [("shake:gru", "compare.not_a_member"), ("head:", "compare.not_a_member"),
+                                           ("head:nowhere", "runs.unknown"), ("lora:head:gru", "runs.unknown")])
+def test_a_fine_tune_of_nothing_is_refused_before_the_first_member_begins(filled, text, key):
+    with pytest.raises(KairosError) as caught:
+        compare.begin(filled, tiny(), ("gru", "mlp", text))
+    assert caught.value.key == key and not compare.listed(filled)
+
+
+def test_a_base_of_another_question_is_refused_at_once(copied, finished):
+    with pytest.raises(ConfigError) as caught:
+        compare.begin(copied, tiny(horizon=2, condition="concat"), ("gru", f"head:{finished[1].id}"))
+    assert caught.value.key == "compare.impossible" and "horizon" in str(caught.value)
 
 
 @pytest.mark.parametrize(("other", "key"), [({"up": 0.05}, "compare.other_question"), ({"train": 0.7}, "compare.other_split"),

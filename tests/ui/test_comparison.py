@@ -39,7 +39,7 @@ def shown(workspace):
         with page.building("runs", opened):
             view = ComparisonView(page)
     run = services.runs.list()[0].id
-    update = view._start(ENGLISH, [run], ["mlp"], run, "mae_percent")
+    update = view._start(ENGLISH, [run], ["mlp"], [], run, "mae_percent")
     job = services.snapshot(fresh=True).jobs[0]
     done = services.jobs.wait(job["id"], 120)
     assert done["state"] == "finished", done["message"]
@@ -84,10 +84,18 @@ def test_only_tested_runs_are_offered_and_a_vanished_choice_is_dropped(shown):
     assert len(runs["choices"]) == 2 and runs["value"] == [services.runs.list()[-1].id] and like["value"] == "quick"
 
 
+def test_fine_tunes_of_tested_runs_and_of_chosen_models_are_offered(shown):
+    view, services, _ = shown
+    run = services.runs.list()[-1].id
+    (update,) = view._draw_tuned(ENGLISH, services.snapshot(fresh=True), ["gru"], [f"head:{run}", "lora:mlp"])
+    offered = {value for _, value in update["choices"]}
+    assert {"head:gru", "lora:gru", f"head:{run}"} <= offered and update["value"] == [f"head:{run}"], "mlp is no longer chosen"
+
+
 def test_one_model_alone_is_no_comparison(shown):
     view, services, _ = shown
     with pytest.raises(ConfigError) as caught:
-        view._start(ENGLISH, [], ["gru"], "quick", "rank_ic")
+        view._start(ENGLISH, [], ["gru"], [], "quick", "rank_ic")
     assert caught.value.key == "compare.too_few" and len(services.snapshot(fresh=True).jobs) == 1
 
 
@@ -97,11 +105,11 @@ def test_in_the_served_page_the_section_is_there_and_a_start_without_data_is_ref
         with urllib.request.urlopen(f"{running.url}/config", timeout=20) as reply:
             config = json.loads(reply.read())
         named = {component["id"]: component["props"].get("elem_id") for component in config["components"]}
-        for name in ("runs", "models", "like", "rank", "start", "stop", "pick", "resume", "csv", "html"):
+        for name in ("runs", "models", "tuned", "like", "rank", "start", "stop", "pick", "resume", "csv", "html"):
             assert f"compare-{name}" in named.values()
         start = next(entry for entry in config["dependencies"] if any(named[target] == "compare-start" for target, _ in entry["targets"]))
         with pytest.raises(Exception, match="no market data"):
-            Client(running.url, verbose=False).predict({}, [], ["gru", "mlp"], "quick", "rank_ic", fn_index=start["id"])
+            Client(running.url, verbose=False).predict({}, [], ["gru", "mlp"], [], "quick", "rank_ic", fn_index=start["id"])
         assert running.services.runs.list() == [], "a refused start leaves nothing behind"
     finally:
         running.close()
