@@ -22,7 +22,7 @@ from financial_model.errors import ConfigError  # noqa: E402
 from financial_model.paths import Workspace  # noqa: E402
 from financial_model.serving import doors  # noqa: E402
 from financial_model.serving.access import LOOPBACK  # noqa: E402
-from financial_model.ui import components, endpoints, machine, theme, uploads  # noqa: E402
+from financial_model.ui import components, endpoints, machine, sessions, theme, uploads  # noqa: E402
 from financial_model.ui.page import STRAIGHT, Page, Preferences, Services, Snapshot  # noqa: E402
 from financial_model.ui.tabs import basic, conditional, data, inference, runs, universe  # noqa: E402
 from financial_model.ui.text import View, Words, escape  # noqa: E402
@@ -32,6 +32,8 @@ logger = logging.getLogger(__name__)
 TICK_SECONDS = 2.0
 PORTS = 20
 """How many ports from the wished one on are tried."""
+SESSIONS = 1000
+"""Pages, open or closed within the last hour, whose states are kept; of more, the one unused for longest is forgotten."""
 CACHE = (3600, 86_400)
 """Every hour, prepared downloads and uploads older than a day are deleted."""
 STORAGE_KEY, STORAGE_SECRET = "kairos-preferences", "kairos-preferences-v1"
@@ -169,7 +171,9 @@ def launch(
         "enable_monitoring": False,
         "run_history": False,
         "mcp_server": False,  # our own is beside the page
-        "app_kwargs": {"lifespan": lambda app: doors.opened(app, services.abilities, auth, language or "en")},
+        "state_session_capacity": SESSIONS,
+        "_frontend": False,  # no second look at the page: one that is not drawn within three seconds on a busy machine would end the start
+        "app_kwargs": {"lifespan": lambda app: doors.opened(sessions.lightened(app), services.abilities, auth, language or "en")},
     }
     for candidate in range(port, port + PORTS):
         if not _free(host, candidate):

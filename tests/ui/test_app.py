@@ -107,3 +107,33 @@ def test_a_start_without_data_is_refused_with_the_way_out(served):
     with pytest.raises(Exception, match="no market data"):
         client.predict({}, *values, fn_index=start["id"])
     assert served[0].services.runs.list() == [], "a refused start leaves nothing behind"
+
+
+def test_a_start_is_not_given_up_because_the_page_takes_long(tmp_path, monkeypatch):
+    """On a very busy machine Gradio's own look at the finished page runs out of its three seconds and says so."""
+    from gradio import networking
+
+    from financial_model.paths import Workspace
+
+    monkeypatch.setattr(networking, "url_ok", lambda url: False)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        free = probe.getsockname()[1]
+    running = app.launch("127.0.0.1", free, workspace=Workspace(data_dir=tmp_path / "data", checkpoint_dir=tmp_path / "runs"))
+    try:
+        assert get(running.url)[0] == 200
+    finally:
+        running.close()
+
+
+def test_a_visitor_costs_the_server_his_states_and_no_copy_of_the_page(served):
+    running = served[0]
+    client = Client(running.url, verbose=False)
+    tick = next(entry for entry in client.config["dependencies"] if "tick" in {event for _, event in entry["targets"]})
+    named = {component["id"]: component["props"] for component in client.config["components"]}
+    body = {"fn_index": tick["id"], "session_hash": "visitor", "data": [named[component].get("value") for component in tick["inputs"]]}
+    request = urllib.request.Request(f"{running.url}/gradio_api/run/predict", json.dumps(body).encode(), {"Content-Type": "application/json"})
+    assert "k-status" in urllib.request.urlopen(request, timeout=20).read().decode()
+    session = running.app.state_holder.session_data["visitor"]
+    assert any("status" in (seen or {}) for seen in session.state_data.values()), "what he has seen is remembered"
+    assert not session.config_values
