@@ -84,11 +84,11 @@ def build(workspace: Workspace, services: Services | None = None, *, language: s
                 elem_id="k-colours",
                 elem_classes=["k-switch"],
             )
-            scheme = gr.Button("◐", elem_id="k-theme", size="sm")
+            scheme = words(gr.Button, {"value": "ui.theme"}, elem_id="k-theme", size="sm")
         status = gr.HTML(elem_id="k-status")
         page.live("status", [status], lambda snapshot: _status_version(page, snapshot), lambda view, snapshot: [_status(page, view, snapshot)])
         page.trouble.render()
-        with gr.Tabs(elem_id="k-tabs"):
+        with gr.Tabs(elem_id="k-tabs", overflow_behavior="wrap"):
             for tab in TABS:
                 tab.build(page)
         endpoints.offer(services.abilities, language or "en")
@@ -162,6 +162,7 @@ def launch(
         "share": False,
         "inbrowser": False,
         "theme": theme.theme(),
+        "css": theme.sentences(),
         "css_paths": [theme.ASSETS / "kairos.css"],
         "head": theme.head(language or "en", language),
         "favicon_path": theme.ASSETS / "kairos.svg",

@@ -54,11 +54,18 @@ def empty(view: View, key: str) -> str:
     return f'<div class="k-empty">{CHART_ICON}<b>{escape(view.word(f"{key}.title"))}</b><p>{escape(view.word(f"{key}.next"))}</p></div>'
 
 
+ONE_LINE = 9
+"""Characters of a figure that fit a tile in one line even where they are several words."""
+
+
 def tiles(figures: Iterable[tuple[str, str, str]]) -> str:
     """Key figures side by side: (label, figure, small print)."""
+
+    def kind(figure: str) -> str:
+        return "words" if " " in figure and len(figure) > ONE_LINE else "whole"
+
     cells = "".join(
-        f'<div class="k-tile"><span>{escape(label)}</span><b class="{"words" if " " in figure else "whole"}">{escape(figure)}</b>'
-        f"<small>{escape(small)}</small></div>"
+        f'<div class="k-tile"><span>{escape(label)}</span><b class="{kind(figure)}">{escape(figure)}</b><small>{escape(small)}</small></div>'
         for label, figure, small in figures
     )
     return f'<div class="k-tiles">{cells}</div>'

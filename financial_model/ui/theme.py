@@ -11,6 +11,8 @@ from pathlib import Path
 import gradio as gr
 from gradio.themes.utils import colors, sizes
 
+from financial_model.text import LANGUAGES, translate
+
 ASSETS = Path(__file__).with_name("assets")
 FONTS = ["Inter", "system-ui", "Segoe UI", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", "Noto Sans SC", "sans-serif"]
 MONO = ["ui-monospace", "Cascadia Mono", "Menlo", "Consolas", "Noto Sans Mono CJK SC", "monospace"]
@@ -117,6 +119,12 @@ def head(built: str, forced: str | None) -> str:
     history.replaceState(null, "", url);
   }}
 }})();</script>"""
+
+
+def sentences() -> str:
+    """Style that says what an upload asks for, in the language of the page: Gradio's own words there follow the browser."""
+    said = {language: json.dumps(translate("ui.drop", language), ensure_ascii=False) for language in LANGUAGES}
+    return "\n".join(f"html[lang={language}] [data-testid=upload-text]::after {{ content: {text}; }}" for language, text in said.items())
 
 
 READY = "() => { document.documentElement.classList.remove('k-wait'); }"

@@ -11,6 +11,8 @@ from typing import Any
 from financial_model.ui.text import View, count, escape
 
 PARTS = ("train", "validation", "test")
+LETTER = 0.02
+"""Share of the bar that a Latin letter takes. A name that does not fit its part is left out: its colour stands beside the name below."""
 
 
 def timeline(view: View, split: Mapping[str, Any], windows: Mapping[str, int] | None = None) -> str:
@@ -19,11 +21,14 @@ def timeline(view: View, split: Mapping[str, Any], windows: Mapping[str, int] | 
         return ""
     purge, embargo = int(split.get("purge", 0)), int(split.get("embargo", 0))
     bars, lines = [], []
+    whole = sum(int(split[part]["sessions"]) for part in PARTS)
     for part in PARTS:
         found = split[part]
         sessions = int(found["sessions"])
         name = view.word(f"ui.split.{part}")
-        bars.append(f'<span class="{part}" style="flex-grow:{max(sessions - purge, 1)}">{escape(name)}</span>')
+        letters = sum(1 + (letter > "\u2e80") for letter in name)
+        label = escape(name) if sessions >= LETTER * letters * whole else ""
+        bars.append(f'<span class="{part}" style="flex-grow:{max(sessions - purge, 1)}">{label}</span>')
         if part != "test":
             gap = view.word("ui.split.purge", sessions=purge + embargo)
             bars.append(f'<span class="purge" style="flex-grow:{max(purge + embargo, 1)}" title="{escape(gap)}"></span>')

@@ -48,6 +48,7 @@ def test_what_is_not_measured_yet_says_so_and_what_cannot_be_says_why():
 def test_the_timeline_is_as_long_as_its_parts_and_leaves_room_for_the_purges():
     html = timeline(CHINESE, SPLIT)
     assert html.count('class="purge"') == 2 and "flex-grow:1161" in html and "flex-grow:141" in html and "训练" in html
+    assert ">验证</span>" in html and ">Validation</span>" not in timeline(ENGLISH, SPLIT), "no name is cut in half"
     assert timeline(CHINESE, {}) == "", "a split that is not known is not drawn"
 
 

@@ -31,6 +31,13 @@ def test_candles_leave_no_hole_on_weekends_and_the_fan_begins_at_the_last_price(
     assert names(figure).index("95 %") < names(figure).index("50 %"), "the widest band is drawn first, beneath the others"
 
 
+def test_a_candle_under_the_pointer_speaks_the_readers_language_on_a_ground_that_suits_light_and_dark():
+    figure = charts.candles(forecast(), CHINESE)
+    assert figure.data[0].hovertemplate.startswith("开盘") and "成交量" in figure.data[1].hovertemplate
+    assert figure.layout.hoverlabel.bgcolor and figure.layout.hoverlabel.font.color, "else the browser's white on a dark page"
+    assert len(figure.layout.xaxis.tickvals) <= 6, "a phone has no room for more dates"
+
+
 def test_later_truth_is_drawn_only_where_it_is_known():
     assert "What happened" in names(charts.candles(forecast(known=2), ENGLISH))
     assert "What happened" not in names(charts.candles(forecast(known=0), ENGLISH))

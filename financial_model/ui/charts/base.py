@@ -18,12 +18,16 @@ if TYPE_CHECKING:
 INK = "#7c8696"
 """Text of figures: readable on white and on the dark background alike."""
 GRID = "rgba(124, 134, 150, 0.16)"
+CLEAR, DEEP, PALE = "rgba(0,0,0,0)", "#262c39", "#eef0f4"
+"""No ground at all; ground and text of what appears under the pointer, on light and dark pages alike."""
 ACCENT = "#4c5fd7"
 GOLD = "#c8922a"
 RED, GREEN, GREY = "#d9434e", "#14976b", "#8b94a5"
 PALETTE = (ACCENT, "#1795a8", GOLD, "#8f5cb8", "#d1713f", "#5b8c3e", "#b8527f", "#3f7fc1", "#8a7a3d", "#5f6b80", GREY)
 FONT = 'Inter, "Segoe UI", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", sans-serif'
 MAX_POINTS = 1500
+MODES_WE_SPARE = ("select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d")
+"""Buttons of a figure that do what dragging and a double click do."""
 
 
 def rise_and_fall(view: View) -> tuple[str, str]:
@@ -42,10 +46,11 @@ def figure_of(height: int, **layout: Any) -> go.Figure:
     figure.update_layout(
         height=height,
         margin={"l": 52, "r": 18, "t": 26, "b": 40},
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
+        paper_bgcolor=CLEAR,
+        plot_bgcolor=CLEAR,
         font={"family": FONT, "size": 12, "color": INK},
-        hoverlabel={"font": {"family": FONT}},
+        hoverlabel={"font": {"family": FONT, "color": PALE}, "bgcolor": DEEP, "bordercolor": DEEP},
+        modebar={"bgcolor": CLEAR, "color": INK, "activecolor": ACCENT, "remove": MODES_WE_SPARE},
         uirevision="kept",
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
         colorway=list(PALETTE),

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 FAN = (("95", 0.13), ("80", 0.17), ("50", 0.24))
 """Bands of the fan, widest first: percent, opacity."""
+LABELS = 4
+"""Dates below an axis: as many as a phone has room for."""
 
 
 def candles(found: Mapping[str, Any], view: View) -> go.Figure:
@@ -47,7 +49,9 @@ def _without_holes(figure: go.Figure, axis: Sequence[str]) -> go.Figure:
         type="category",
         categoryorder="array",
         categoryarray=axis,
-        tickvals=axis[:: max(1, len(axis) // 9)],
+        tickvals=axis[len(axis) // 10 :: max(1, len(axis) // LABELS)],
+        tickangle=0,
+        showspikes=False,
         gridcolor=GRID,
         rangeslider={"visible": False},
         linecolor=GRID,
@@ -69,6 +73,7 @@ def _add_candles(figure: go.Figure, bars: Mapping[str, Sequence[Any]], view: Vie
 
     up, down = rise_and_fall(view)
     rising = np.asarray(bars["close"]) >= np.asarray(bars["open"])
+    template = "<br>".join(f"{view.word(f'ui.chart.{name}')} %{{{name}:.2f}}" for name in ("open", "high", "low", "close"))
     shades = np.where(rising, tint(up, 0.5), tint(down, 0.5))
     figure.add_trace(
         go.Candlestick(
@@ -78,6 +83,7 @@ def _add_candles(figure: go.Figure, bars: Mapping[str, Sequence[Any]], view: Vie
             low=bars["low"],
             close=bars["close"],
             name=view.word("ui.chart.bars"),
+            hovertemplate=template + "<extra></extra>",
             increasing={"line": {"color": up, "width": 1}, "fillcolor": up},
             decreasing={"line": {"color": down, "width": 1}, "fillcolor": down},
         )
@@ -90,7 +96,7 @@ def _add_candles(figure: go.Figure, bars: Mapping[str, Sequence[Any]], view: Vie
             name=view.word("ui.chart.volume"),
             showlegend=False,
             yaxis="y2",
-            hovertemplate="%{y:.3s}<extra></extra>",
+            hovertemplate=f"{view.word('ui.chart.volume')} %{{y:.3s}}<extra></extra>",
         )
     )
 

@@ -198,6 +198,6 @@ def heatmap(columns: Sequence[str], rows: Sequence[str], values: Sequence[Sequen
         )
     )
     figure.update_yaxes(autorange="reversed", showgrid=False)
-    figure.update_xaxes(showgrid=False)
-    figure.update_layout(margin={"l": 92, "r": 10, "t": 12, "b": 60})
+    figure.update_xaxes(showgrid=False, automargin=True)
+    figure.update_layout(margin={"l": 92, "r": 10, "t": 12, "b": 36})
     return figure

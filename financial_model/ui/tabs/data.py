@@ -26,7 +26,7 @@ COLUMNS = ("symbol", "name", "board", "industry", "rows", "first", "last", "sour
 def build(page: Page) -> None:
     with frame.tab(page, "data"):
         with gr.Row():
-            with gr.Column(scale=5, min_width=360), gr.Tabs():
+            with gr.Column(scale=5, min_width=360), gr.Tabs(overflow_behavior="wrap"):
                 with page.words(gr.Tab, {"label": "ui.data.demo"}):
                     _demo(page)
                 with page.words(gr.Tab, {"label": "ui.download.tab"}):

@@ -43,7 +43,7 @@ def build(page: Page) -> None:
             picker = page.words(gr.Dropdown, {"label": "ui.inference.run"}, choices=[], value=None, filterable=False, elem_id="inference-run")
             page.live("inference.runs", [empty, whole, picker], _version, _draw, [picker])
             page.refresh_on(picker.input)
-            with gr.Tabs():
+            with gr.Tabs(overflow_behavior="wrap"):
                 for name, view in VIEWS:
                     with page.words(gr.Tab, {"label": f"ui.inference.{name}"}, elem_id=f"inference-{name}"):
                         view(page, picker)
