@@ -6,6 +6,7 @@ In: parsed arguments. Out: an :class:`Answer`. What is done is done by ``serving
 from __future__ import annotations
 
 import argparse
+import logging
 import signal
 import threading
 from collections.abc import Iterator, Mapping
@@ -18,41 +19,62 @@ from financial_model.cli.output import Answer, Output, ProgressBar, figure, perc
 from financial_model.errors import ConfigError
 from financial_model.paths import Workspace
 from financial_model.serving.runs import RunInfo, RunStore
+from financial_model.training.processes import ALONE, Processes
 
 PERCENTAGES = frozenset({"direction", "direction_base_rate", "balanced_accuracy", "coverage_80", "recovery"})
 SHOWN = ("ic", "rank_ic", "direction", "direction_base_rate", "balanced_accuracy", "mae_percent", "coverage_80", "pinball")
 """Figures of the short table, in order."""
 
 
-def train(arguments: argparse.Namespace, output: Output) -> Answer:
-    """A new run from presets and flags, or an old one resumed; Ctrl-C stops it so that it can be resumed."""
+def train(arguments: argparse.Namespace, output: Output) -> Answer | None:
+    """A new run from presets and flags, or an old one resumed; Ctrl-C stops it so that it can be resumed. Under torchrun one of several."""
     return _train(arguments, output, settings_of(arguments))
 
 
-def pretrain(arguments: argparse.Namespace, output: Output) -> Answer:
+def pretrain(arguments: argparse.Namespace, output: Output) -> Answer | None:
     """A new run that learns without labels, on a model that reads patches unless another is named."""
     return _train(arguments, output, {"name": "pretrain", "backbone": "transformer", "patches": True, **settings_of(arguments), "method": "pretrain"})
 
 
-def _train(arguments: argparse.Namespace, output: Output, given: dict[str, Any]) -> Answer:
-    from financial_model.serving import bases
+def _train(arguments: argparse.Namespace, output: Output, given: dict[str, Any]) -> Answer | None:
+    from financial_model.training.launcher import launch
+
+    with launch() as mine:
+        if mine is None:
+            return _lead(arguments, output, given, ALONE, "")
+        processes = mine.join()
+        if processes.leads:
+            return _lead(arguments, output, given, processes, mine.remembered())
+        from financial_model.serving.together import follow
+
+        logging.getLogger("financial_model").setLevel(logging.ERROR)  # its warnings reach the events of the first process
+        with stopping(None) as stop:
+            follow(workspace_of(arguments), processes, stop)
+    return None
+
+
+def _lead(arguments: argparse.Namespace, output: Output, given: dict[str, Any], processes: Processes, begun: str) -> Answer:
+    """``begun``: the run that this very command had begun before it was started once more."""
+    from financial_model.serving import bases, together
     from financial_model.serving.experiment import run_training
 
     workspace, file = workspace_of(arguments), None
     runs = RunStore(workspace.checkpoint_dir)
-    if arguments.resume:
-        if given or arguments.preset != "standard":
-            raise ConfigError("cli.resume_takes_no_settings", run=arguments.resume)
-        run: RunInfo | None = runs.get(arguments.resume)
-        config = run.run_config()  # type: ignore[union-attr]
+    if arguments.resume and (given or arguments.preset != "standard"):
+        raise ConfigError("cli.resume_takes_no_settings", run=arguments.resume)
+    run = together.unfinished(runs, begun) or (runs.get(arguments.resume) if arguments.resume else None)
+    if run is not None:
+        config = run.run_config()
     else:
         file = bases.find_typed(runs, given["init_from"]) if given.get("init_from") else None
-        run, config = None, bases.begin_with(given, runs, preset=arguments.preset, file=file)
+        config = bases.begin_with(given, runs, preset=arguments.preset, file=file)
         bases.check(config, runs, file)
         for problem in bases.problems(config, runs, file):
             output.note(output.word("cli.warning", sentence=output.word(problem.key, **problem.values)))
     with stopping(output) as stop, ProgressBar(output) as progress:
-        done = run_training(workspace, config, run=run, stop=stop, progress=progress, resume=bool(arguments.resume), base=file)
+        done = run if begun and run is not None and run.state == "finished" else run_training(
+            workspace, config, run=run, stop=stop, progress=progress, resume=run is not None, base=file, processes=processes)
+        together.dismiss(processes, done)
     return describe(done, output)
 
 
@@ -162,8 +184,8 @@ def export(arguments: argparse.Namespace, output: Output) -> Answer:
 
 
 @contextmanager
-def stopping(output: Output) -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C sets: the work stops in good order. The second one aborts at once."""
+def stopping(output: Output | None) -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C sets: the work stops in good order. The second one aborts at once. Without ``output`` nothing is said."""
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():  # signals belong to the main thread
         yield stop
@@ -173,7 +195,8 @@ def stopping(output: Output) -> Iterator[threading.Event]:
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()
-        output.note(output.word("cli.stopping"))
+        if output is not None:
+            output.note(output.word("cli.stopping"))
 
     before = signal.signal(signal.SIGINT, interrupt)
     try:

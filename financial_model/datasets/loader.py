@@ -28,12 +28,13 @@ class WindowLoader:
 
     def __init__(self, panel: Panel, ends: NDArray[np.int64], config: RunConfig, table: Table | None = None, *, batch_size: int, shuffle: bool,
                  seed: int, labelled: bool = True, device: str | torch.device = "cpu", limit: int = 0, drop_last: bool = False,
-                 label_scale: NDArray[np.float32] | None = None, threads: int = 0, by_date: bool = False):
+                 label_scale: NDArray[np.float32] | None = None, threads: int = 0, by_date: bool = False, share: tuple[int, int] = (0, 1)):
         """``ends`` int64 rows from ``window_ends``; ``table`` (center, scale) for the fitted normalisations.
 
         ``limit``: so many windows drawn at random per epoch (0: all). ``drop_last``: leave a smaller last batch out, unless it is the only one.
         ``label_scale [horizon]`` for ``config.label.unit`` return. ``by_date``: batches hold dates (``dates.py``); without shuffle they are whole
-        and in order, and a batch may be larger than ``batch_size``. ``DataError`` when there is no window at all.
+        and in order, and a batch may be larger than ``batch_size``. ``share`` (rank, count): hand out only this process's part of every batch,
+        which for all of them together is the batch. ``DataError`` when there is no window at all.
         """
         if len(ends) == 0:
             raise DataError("loader.no_windows", context_length=config.features.context_length, horizon=config.label.horizon)
@@ -41,7 +42,7 @@ class WindowLoader:
         self.batch_size, self.shuffle, self.seed, self.epoch = batch_size, shuffle, seed, 0
         self.windows = min(limit, len(ends)) if limit else len(ends)
         """Windows per epoch."""
-        self._skip = 0
+        self._skip, self._share = 0, share
         self._steps = self.windows // batch_size if drop_last and self.windows >= batch_size else -(-self.windows // batch_size)
         spec, place = recipe(panel, config, table, label_scale, labelled, self.ends), torch.device(device)
         size = min(batch_size, self.windows)
@@ -51,6 +52,7 @@ class WindowLoader:
             self._dates = DateBatches(np.asarray(panel.time)[self.ends], batch_size, shuffle=shuffle, seed=seed, limit=limit)
             self._steps, size = self._dates.batches, self._dates.largest
             self.windows = len(self.order())
+        size = -(-size // share[1])
         self._source: DeviceBatches | HostBatches = (
             DeviceBatches(panel, spec, size, place, self.ends) if fits(panel, place) else HostBatches(panel, spec, size, place, threads))
 
@@ -71,7 +73,7 @@ class WindowLoader:
         edges = self._edges()
         batch = self._source.begin(self._order())
         for step in range(first, self._steps):
-            yield batch(int(edges[step]), int(edges[step + 1]))
+            yield batch(*self._part(int(edges[step]), int(edges[step + 1])))
 
     @property
     def source(self) -> DeviceBatches | HostBatches:
@@ -85,7 +87,7 @@ class WindowLoader:
         first, self._skip = self._skip, 0
         edges, order = self._edges(), self._source.place(self._order())
         for step in range(first, self._steps):
-            yield order[int(edges[step]):int(edges[step + 1])]
+            yield order[slice(*self._part(int(edges[step]), int(edges[step + 1])))]
 
     def order(self) -> NDArray[np.int64]:
         """End rows of this epoch in the order of its batches."""
@@ -102,6 +104,18 @@ class WindowLoader:
         """Windows in the batches ``first`` up to but not including ``last`` of this epoch; batches that do not exist hold none."""
         edges = self._edges()
         return int(edges[min(last, self._steps)] - edges[min(first, self._steps)])
+
+    def own(self, number: int) -> int:
+        """Windows of batch ``number`` that are this process's to count; 0 where it only repeats one of another's, because there are too few."""
+        edges, (rank, count) = self._edges(), self._share
+        windows = int(edges[number + 1] - edges[number])
+        return windows * (rank + 1) // count - windows * rank // count
+
+    def _part(self, start: int, stop: int) -> tuple[int, int]:
+        """This process's positions among ``start`` .. ``stop``, at least one."""
+        (rank, count), windows = self._share, stop - start
+        first, last = start + windows * rank // count, start + windows * (rank + 1) // count
+        return (first, last) if first < last else (min(first, stop - 1), min(first, stop - 1) + 1)
 
     def _edges(self) -> NDArray[np.int64]:
         """Where the batches of this epoch begin and end [batches + 1]."""

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 from financial_model.config import RunConfig, check, resolve
 from financial_model.errors import DataError, JobError, KairosError, Stopped
 from financial_model.paths import Workspace, atomic_write
-from financial_model.serving import bases
+from financial_model.serving import bases, together
 from financial_model.serving.failures import error_id
 from financial_model.serving.runs import RunInfo, RunStore
 from financial_model.training.events import EventLog, read_events
+from financial_model.training.processes import ALONE, Processes, refuse
 
 if TYPE_CHECKING:
     from financial_model.datasets.panel import Panel
@@ -34,24 +35,29 @@ ProgressCallback = Callable[..., None]
 
 
 def run_training(workspace: Workspace, config: RunConfig, *, run: RunInfo | None = None, stop: threading.Event | None = None,
-                 progress: ProgressCallback | None = None, resume: bool = False, base: Path | None = None) -> RunInfo:
+                 progress: ProgressCallback | None = None, resume: bool = False, base: Path | None = None,
+                 processes: Processes = ALONE) -> RunInfo:
     """Train from beginning to end and return the run as it then stands: finished, or stopped when ``stop`` was set.
 
     ``run``: a run that was created or is to be resumed (``resume``); without it a new one is made, once the store is known to hold data.
     ``base``: the file of the checkpoint to start from, where ``config.transfer.init_from`` names no run of the store.
+    ``processes``: this one leads others, which are in ``together.follow`` meanwhile.
     Raises the ``KairosError`` that is also written into the run's state; a run that someone else works on is refused.
     """
     check(config)
     check_features(config)
+    if processes.several:
+        refuse(config)
     runs = RunStore(workspace.checkpoint_dir)
     if run is None:
         bases.check(config, runs, base)
         require_data(workspace)
         run = runs.create(config)
+    processes.remember(run.id)
     runs.claim(run.id, "preparing")
     progress = progress or _silent
     with _log_file(run.path / "log.txt"), _outcome(runs, run.id), WatchedEvents(run.path / "events.jsonl", progress) as events:
-        Experiment(workspace, runs, run, config, events, stop or threading.Event(), progress, base).perform(resume)
+        Experiment(workspace, runs, run, config, events, stop or threading.Event(), progress, base, processes).perform(resume)
     return runs.info(run.id)
 
 
@@ -98,8 +104,8 @@ class Experiment:
     """One pass through the stages of a run."""
 
     def __init__(self, workspace: Workspace, runs: RunStore, run: RunInfo, config: RunConfig, events: EventLog, stop: threading.Event,
-                 progress: ProgressCallback, base: Path | None = None) -> None:
-        self.given_base = base
+                 progress: ProgressCallback, base: Path | None = None, processes: Processes = ALONE) -> None:
+        self.given_base, self.processes = base, processes
         self.workspace, self.runs, self.run, self.config = workspace, runs, run, config
         self.events, self.stop, self.progress = events, stop, progress
 
@@ -125,7 +131,9 @@ class Experiment:
 
         if wanted(self.config):
             return train_folds(self.config, panel, self.run.path, stop=self.stop, events=self.events, score=self._score, resume=resume, base=base)
-        result = train(self.config, panel, self.run.path, stop=self.stop, events=self.events, score=self._score, resume=resume, base=base)
+        together.call(self.processes, self.config, panel, self.run.path, resume=resume, base=base)
+        result = train(self.config, panel, self.run.path, stop=self.stop, events=self.events, score=self._score, resume=resume, base=base,
+                       processes=self.processes)
         if result.state == "stopped":
             raise Stopped
         return result.checkpoint

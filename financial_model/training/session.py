@@ -32,6 +32,7 @@ from financial_model.training.events import EventLog
 from financial_model.training.finetune import open_start, prepared_from, training_objective
 from financial_model.training.plain import plain
 from financial_model.training.preparation import compared_dates, targets
+from financial_model.training.processes import ALONE, Processes, Whispered
 from financial_model.training.progress import Meter, Progress
 from financial_model.training.reporter import Reporter
 from financial_model.training.resume import ResumePoint, identity, save_resume
@@ -53,15 +54,19 @@ class Session:
     """Everything a run holds in memory while it trains."""
 
     def __init__(self, config: RunConfig, panel: Panel, run_dir: Path, *, stop: threading.Event | None, events: EventLog,
-                 score: Score | None, point: ResumePoint | None = None, base: Path | None = None) -> None:
-        """``point``: where the run goes on; :meth:`restore` goes there. ``base``: the checkpoint the run starts from."""
+                 score: Score | None, point: ResumePoint | None = None, base: Path | None = None, processes: Processes = ALONE) -> None:
+        """``point``: where the run goes on; :meth:`restore` goes there. ``base``: the checkpoint the run starts from. ``processes``: who
+        trains along."""
         training = config.training
         self.config, self.panel, self.run_dir, self.stop, self.score, self.point = config, panel, run_dir, stop, score, point
-        self.device = runtime.device(training.device)
-        self.precision = self._precision()
+        self.processes = processes
+        self.device = runtime.device(processes.device(training.device))
+        self.precision = processes.lead(self._precision)
         self.start = open_start(config, base)
         self.prepared = prepared_from(self.start, config, panel)
         self.loader = self._loader()
+        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else self.device.type
+        processes.check_alike(torch=torch.__version__, device=name, windows=type(self.loader.source).__name__)  # each kind shuffles its own way
         self.validation = validation_loader(config, panel, self.prepared, self.device)
         self.steps_per_epoch = math.ceil(len(self.loader) / training.accumulation)
         self.schedule = Schedule(training, self.steps_per_epoch * training.epochs)
@@ -72,8 +77,9 @@ class Session:
         self._line: np.ndarray | None = None
         start, table = self._start()
         learned = self.start is not None and self.start.gives_weights  # a line that came with the weights belongs to them
-        if start is not None and table is not None and point is None and not learned:
+        if start is not None and table is not None and point is None and not learned and processes.leads:
             start.fit(panel, self.prepared.train, config, table)
+        processes.share_weights(self.model)
         self.objective = self.truth()
         compiled, self.compile_reason = choose_compile(training.compile, self.device)
         source = self.loader.source
@@ -81,14 +87,19 @@ class Session:
                                           panel_on_device=isinstance(source, DeviceBatches))
         if not self.graph_reason and (self.start is not None or config.transfer.method == "pretrain"):
             self.graph_reason = "training.graph_transfer"
+        if not self.graph_reason and processes.several:
+            self.graph_reason = "training.graph_processes"
         recorded = not self.graph_reason
         self.step = TrainingStep(
             self.model, training_objective(config, self.objective), training, device=self.device, precision=self.precision, compiled=compiled,
-            notice=self.reporter.warning, recordable=recorded, guide=None if self.start is None else self.start.guide(self.device))
+            notice=self.reporter.warning, recordable=recorded, guide=None if self.start is None else self.start.guide(self.device),
+            full=self.loader.own(0) if processes.several else 0, summed=processes.several)
         self.graphed: graph.GraphedStep | None = None
         if recorded and isinstance(source, DeviceBatches):
             self.graphed = graph.GraphedStep(self.step, source.gather, self.meter, min(training.batch_size, self.loader.windows),
                                              graph.CudaRecorder(self.device), self.reporter.warning)
+        self._losses = torch.zeros((), device=self.device)
+        """Sum of the losses of this process's windows in the present step, where there are several processes."""
         self._known = identity(config, panel.fingerprint)
         self._saved = self._counted = time.monotonic()
 
@@ -130,7 +141,8 @@ class Session:
         training = self.config.training
         return WindowLoader(
             self.panel, self.prepared.train, self.config, self.prepared.table, batch_size=training.batch_size, shuffle=True, seed=training.seed,
-            device=self.device, limit=training.windows_per_epoch, label_scale=self.prepared.label_scale, by_date=self.config.by_date())
+            device=self.device, limit=training.windows_per_epoch, label_scale=self.prepared.label_scale, by_date=self.config.by_date(),
+            share=(self.processes.rank, self.processes.count))
 
     # ------------------------------------------------------------ before the first step
     def announce(self) -> None:
@@ -178,12 +190,18 @@ class Session:
             return self._learn_recorded(batch)
         progress, accumulation = self.progress, self.config.training.accumulation
         first = progress.batch // accumulation * accumulation
-        windows = self.loader.count(first, first + accumulation)
-        loss = self.step.backward(batch, len(batch) / windows, progress.epoch * len(self.loader) + progress.batch)
-        self.meter.add_batch(loss, len(batch))
+        windows, own = self.loader.count(first, first + accumulation), self.loader.own(progress.batch)
+        loss = self.step.backward(batch, own / windows, self._draw())
+        if self.processes.several:
+            self._losses += loss * own
+        else:
+            self.meter.add_batch(loss, own)
         progress.batch += 1
         if progress.batch % accumulation and progress.batch < len(self.loader):
             return False
+        if self.processes.several:
+            self.meter.add_batch(self.processes.sum_gradients(self.model.parameters(), self._losses) / windows, windows)
+            self._losses.zero_()
         self.meter.add_step(self.step.update(self.schedule.learning_rate(progress.step)))
         progress.step += 1
         return True
@@ -193,10 +211,22 @@ class Session:
         if self.graphed is None:
             raise ValueError("there is no recorded step")
         progress = self.progress
-        self.graphed(ends, self.schedule.learning_rate(progress.step), progress.epoch * len(self.loader) + progress.batch)
+        self.graphed(ends, self.schedule.learning_rate(progress.step), self._draw())
         progress.batch += 1
         progress.step += 1
         return True
+
+    def _draw(self) -> int:
+        """Number of the present batch, from which its dropout is drawn: in each process another one."""
+        number = self.progress.epoch * len(self.loader) + self.progress.batch
+        return number * self.processes.count + self.processes.rank
+
+    def due(self) -> tuple[bool, ...]:
+        """(stop, point of the curve, resume point, warnings of other processes) that are due; the first process's clock counts for all."""
+        first, whispered = self.processes.leads, self.reporter.events
+        return self.processes.agree(
+            self.stop is not None and self.stop.is_set(), first and self.point_due(),
+            first and self.seconds_since_save() >= self.config.training.resume_every, isinstance(whispered, Whispered) and bool(whispered.waiting))
 
     def point_due(self) -> bool:
         self._count_time()
@@ -216,7 +246,7 @@ class Session:
     def evaluate(self) -> None:
         """Score the validation part, remember the best, write best and last. When it is stopped, nothing has changed yet."""
         self.write_point()
-        loss, figures, extras = self.validate()
+        loss, figures, extras = self.processes.lead(self.validate)
         if not math.isfinite(loss):
             raise NotFiniteError("validation")
         progress = self.progress
@@ -239,6 +269,8 @@ class Session:
     def save(self, name: str) -> Path:
         """Write ``<name>.safetensors`` with the present weights."""
         path = self.run_dir / f"{name}.safetensors"
+        if not self.processes.leads:
+            return path
         save_checkpoint(path, self.product(), self.header())
         self.reporter.checkpoint(self.progress.step, path.name)
         return path
@@ -258,6 +290,8 @@ class Session:
         """Of a finished run only that it is finished; the weights are in its checkpoints. Bad weights never replace good ones."""
         if not self.weights_are_finite():  # on a GPU nobody looked at the last losses yet
             raise NotFiniteError("weights")
+        if not self.processes.leads:
+            return
         self._count_time()
         self.progress.rows = self.step.rows
         facts = {"progress": self.progress.state(), "meter": self.meter.state(), "schedule": self.schedule.state(),

@@ -37,15 +37,18 @@ class TrainingStep:
     """The model, its optimiser and what it takes to move it once."""
 
     def __init__(self, model: torch.nn.Module, objective: Objective, config: TrainConfig, *, device: torch.device, precision: str,
-                 compiled: bool, notice: Notice, recordable: bool = False, guide: Guide | None = None) -> None:
-        """``recordable``: the learning rate and the optimiser's counts live on the device, so that ``graph.py`` can record the step."""
+                 compiled: bool, notice: Notice, recordable: bool = False, guide: Guide | None = None, full: int = 0,
+                 summed: bool = False) -> None:
+        """``recordable``: the learning rate and the optimiser's counts live on the device, so that ``graph.py`` can record the step.
+        ``full``: windows of a full batch here, where it is not the whole one. ``summed``: gradients of several processes are summed between
+        backward and update, so what is not a number is told then, by all of them at once."""
         self.model, self.objective, self.device, self.precision, self.guide = model, objective, device, precision, guide
         self._config, self._notice = config, notice
         self._share = torch.ones((), device=device) if config.mixup else None
         self.optimizer = adamw(model, config, device, recordable=recordable)
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
         self._compiled = torch.compile(self._losses) if compiled else None
-        self._compiled_rows, self._afresh = config.batch_size, False
+        self._compiled_rows, self._afresh, self._summed = full or config.batch_size, False, summed
         self.rows = 0
         """Most windows of a batch that go through the model at once; 0: all. Halved when memory runs out."""
 
@@ -130,7 +133,7 @@ class TrainingStep:
             # compiled for full batches; a shorter one (the last of an epoch, a half one) goes the eager way instead of compiling anew
             losses = self._losses if self._compiled is None or len(part["label"]) != self._compiled_rows else self._compiled
             whole, loss = losses(*part.values())
-            if self.device.type == "cpu" and not torch.isfinite(loss):
+            if self.device.type == "cpu" and not self._summed and not torch.isfinite(loss):
                 raise NotFiniteError("loss")
             self.scaler.scale(whole * (share * weight)).backward()
             total += loss.detach() * weight

@@ -22,6 +22,7 @@ from financial_model.training.checkpoint import read_header
 from financial_model.training.determinism import deterministic
 from financial_model.training.events import EventLog
 from financial_model.training.pretrain import PretrainSession
+from financial_model.training.processes import ALONE, Processes, pass_on, refuse
 from financial_model.training.resume import identity, load_resume
 from financial_model.training.session import Score, Session
 from financial_model.training.step import NotFiniteError, is_out_of_memory
@@ -53,17 +54,20 @@ class TrainResult:
 
 
 def train(config: RunConfig, panel: Panel, run_dir: Path, *, stop: threading.Event | None = None, events: EventLog,
-          score: Score | None = None, resume: bool = False, base: Path | None = None) -> TrainResult:
+          score: Score | None = None, resume: bool = False, base: Path | None = None, processes: Processes = ALONE) -> TrainResult:
     """Train a forecaster; on a CPU equal arguments give equal weights, bit for bit, also across kills and resumes.
 
     ``stop`` is looked at in every step. ``score(prediction, panel)`` gives validation metrics for the curve. ``resume`` goes on from the
     run's resume point, or from the beginning where there is none yet. ``base``: the checkpoint to start from (``config.transfer``). Writes
     best, last, epoch<N>, final or stopped ``.safetensors`` and ``resume/``. Raises ``ConfigError``, ``DataError``, ``StorageError``,
     ``CheckpointError`` (a resume point that does not belong here, a base that does not fit), and ``KairosError`` when the loss is not a number or
-    memory runs out. With ``seeds`` above one the result is an ensemble (``ensemble.py``).
+    memory runs out. With ``seeds`` above one the result is an ensemble (``ensemble.py``). ``processes``: the others that call this at the same
+    time with the same arguments (``distributed.py``); only the first one writes.
     """
     check(config)
     run_dir = Path(run_dir)
+    if processes.several:
+        refuse(config)
     if config.training.seeds > 1:
         from financial_model.training.ensemble import train_ensemble
 
@@ -71,9 +75,10 @@ def train(config: RunConfig, panel: Panel, run_dir: Path, *, stop: threading.Eve
     events.append("stage", stage="split")
     session = point = None
     try:
-        point = load_resume(run_dir, identity(config, panel.fingerprint)) if resume else None
+        point = load_resume(run_dir, identity(config, panel.fingerprint)) if resume and processes.leads else None
+        point = processes.share_point(point)
         kind = PretrainSession if config.transfer.method == "pretrain" else Session
-        session = kind(config, panel, run_dir, stop=stop, events=events, score=score, point=point, base=base)
+        session = kind(config, panel, run_dir, stop=stop, events=events, score=score, point=point, base=base, processes=processes)
         if resume:
             events.append("resume", step=-1 if point is None else point.facts["progress"]["step"])
         with deterministic(session.device):
@@ -91,7 +96,7 @@ def _run(session: Session) -> TrainResult:
         session.restore()
     else:
         session.announce()
-        session.measure_constants()
+        session.processes.lead(session.measure_constants)
     session.reporter.stage("train")
     try:
         state = _loop(session)
@@ -102,7 +107,7 @@ def _run(session: Session) -> TrainResult:
         if is_out_of_memory(error):  # outside a batch: halving would not help
             raise KairosError("training.out_of_memory") from error
         raise
-    path = _finish(session) if state == "finished" else session.save("stopped")
+    path = Path(session.processes.lead(lambda: str(_finish(session)))) if state == "finished" else session.save("stopped")
     progress = session.progress
     return TrainResult(
         state=state, checkpoint=path, step=progress.step, best_step=progress.best_step, best_epoch=progress.best_epoch,
@@ -142,13 +147,16 @@ def _epoch(session: Session) -> None:
 
 def _turn(session: Session) -> None:
     """What may be due between two steps: a stop, an evaluation, a point of the curve, a resume point."""
-    if session.stop is not None and session.stop.is_set():
+    stop, point, save, warnings = session.due()
+    if warnings:
+        pass_on(session.processes, session.reporter.events)
+    if stop:
         raise Stopped
     if session.evaluation_due():
         session.evaluate()
-    elif session.point_due():
+    elif point:
         session.write_point()
-    if session.seconds_since_save() >= session.config.training.resume_every:
+    if save:
         session.save_resume_point()
 
 

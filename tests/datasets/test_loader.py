@@ -47,6 +47,18 @@ def assert_same(left, right):
             assert torch.equal(one[name].nan_to_num(7), two[name].nan_to_num(7)), name
 
 
+class TestShares:
+    @pytest.mark.parametrize("count, limit", [(2, 0), (3, 35), (4, 18)])  # 35 and 18: last batches of 3 and of 2 windows
+    def test_the_shares_of_all_processes_are_the_batch(self, panel, ends, count, limit):
+        whole = loader(panel, ends, limit=limit)
+        shares = [loader(panel, ends, limit=limit, share=(rank, count)) for rank in range(count)]
+        for number, (batch, *parts) in enumerate(zip(whole, *shares, strict=True)):
+            own = [share.own(number) for share in shares]
+            assert sum(own) == len(batch) and max(own) - min(own) <= 1
+            assert torch.cat([part.end[:windows] for part, windows in zip(parts, own, strict=True)]).tolist() == batch.end.tolist()
+            assert all(len(part) == max(1, windows) for part, windows in zip(parts, own, strict=True)), "nobody is without work"
+
+
 class TestContents:
     def test_every_window_once_with_its_own_rows(self, panel, ends):
         seen = []
