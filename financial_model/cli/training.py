@@ -80,16 +80,22 @@ def _lead(arguments: argparse.Namespace, output: Output, given: dict[str, Any], 
 
 def describe(run: RunInfo, output: Output) -> Answer:
     """A run that has just ended."""
+    from financial_model.evaluation.memory import sentences
+    from financial_model.serving.deciding import context_of
+
     lines = [output.word(f"cli.train.{run.state}", run=run.id)]
     if run.metrics:
         lines += ["", *metric_table(run.metrics, output)]
-    lines += ["", *(str(run.path / f"{kind}.safetensors") for kind in run.checkpoints[:1])]
-    return Answer({"run": run.id, "state": run.state, "folder": str(run.path), "checkpoints": list(run.checkpoints), "metrics": run.metrics}, lines)
+    context = context_of(run)
+    lines += ["", *(sentences(context, output.language) if context else ()), *(str(run.path / f"{kind}.safetensors") for kind in run.checkpoints[:1])]
+    return Answer({"run": run.id, "state": run.state, "folder": str(run.path), "checkpoints": list(run.checkpoints), "metrics": run.metrics,
+                   **({"context": context} if context else {})}, lines)
 
 
 def evaluate(arguments: argparse.Namespace, output: Output) -> Answer:
     """The test result beside the baselines; ``--html`` also writes the report there."""
     from financial_model.evaluation.verdict import sentences
+    from financial_model.serving.deciding import context_of
     from financial_model.serving.experiment import evaluate_run
     from financial_model.serving.importance import importance_run
     from financial_model.serving.judging import report
@@ -106,7 +112,7 @@ def evaluate(arguments: argparse.Namespace, output: Output) -> Answer:
             "synthetic": found["synthetic"], **found["metrics"], "verdict": sentences(found["result"]["verdict"], "en"), "notes": notes,
             "tear_sheet": found["result"]["tear_sheet"], **({"folds": found["folds"]} if "folds" in found else {}),
             **({"members": found["members"]} if "members" in found else {}), **({"importance": importance} if importance else {}),
-            **({"html": str(html)} if html else {})}
+            **({"html": str(html)} if html else {}), **({"context": context} if (context := context_of(run)) else {})}
     folds = [output.word("cli.evaluate.fold", number=number, first=fold["split"]["test"]["first"], last=fold["split"]["test"]["last"],
                          trained=fold["split"]["train"]["last"], rank_ic=figure(fold["metrics"].get("rank_ic")))
              for number, fold in enumerate(found.get("folds", ()), start=1)]

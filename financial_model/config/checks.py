@@ -17,9 +17,15 @@ RANK_NAMES = 20
 """Stocks a date needs, in the middle of the dates, for places among them to mean something."""
 
 
-def resolve(config: RunConfig, names_per_date: float) -> RunConfig:
+def resolve(config: RunConfig, names_per_date: float, automatic: int = 0) -> RunConfig:
     """What ``auto`` means once the data are known: a run that leaves head, objective and unit open learns each stock's place among the stocks
-    of its date where there are enough of them (the market's own move is then no noise), and quantiles of the return otherwise."""
+    of its date where there are enough of them (the market's own move is then no noise), and quantiles of the return otherwise.
+
+    The context length becomes the longest a random context may have, or the ``automatic`` one that was estimated.
+    """
+    length = {"random": config.features.context_high, "auto": automatic or config.features.context_length}.get(config.features.context)
+    if length is not None:
+        config = build({"context_length": length}, base=config)
     open_ = config.model.head == config.training.objective == config.label.unit == "auto"
     if open_ and names_per_date >= RANK_NAMES:
         return build({"head": "point", "objective": "mse", "unit": "rank"}, base=config)
@@ -44,7 +50,8 @@ def problems(config: RunConfig) -> list[Problem]:
         found.append(Problem(field=name, key=key, values=values))
 
     model, training, label, split = config.model, config.training, config.label, config.split
-    found += _architecture_problems(model, config.features.context_length)
+    found += _context_problems(config)
+    found += _architecture_problems(model, config.features.span()[0])
     found += _transfer_problems(config)
     if training.mixup and (config.by_date() or config.transfer.method == "pretrain"):
         error("mixup", "config.mixup_by_date" if config.by_date() else "config.mixup_pretrain")
@@ -77,6 +84,19 @@ def problems(config: RunConfig) -> list[Problem]:
     if model.cross_section and config.universe.symbols and len(config.universe.symbols) < RANK_NAMES:
         found.append(Problem(field="cross_section", key="config.cross_section_few_symbols", values={"count": len(config.universe.symbols)},
                              warning=True))
+    return found
+
+
+def _context_problems(config: RunConfig) -> list[Problem]:
+    """Bounds that leave no length, and what needs windows of one length."""
+    features, transfer = config.features, config.transfer
+    found: list[Problem] = []
+    if features.context != "fixed" and features.context_low > features.context_high:
+        found.append(Problem(field="context_low", key="config.context_bounds", values={"low": features.context_low, "high": features.context_high}))
+    if features.context == "random" and transfer.method == "pretrain":
+        found.append(Problem(field="context", key="config.context_pretrain"))
+    if features.context == "auto" and transfer.init_from:
+        found.append(Problem(field="context", key="config.context_of_base"))
     return found
 
 
@@ -120,8 +140,9 @@ def _transfer_problems(config: RunConfig) -> list[Problem]:
         error("backbone", "pretrain_needs_attention", backbone=model.backbone, good=", ".join(ATTENTION_BACKBONES))
     elif not model.patches:
         error("patches", "pretrain_needs_patches")
-    if config.features.context_length <= PATCH:
-        error("context_length", "pretrain_needs_two_patches", context_length=config.features.context_length, least=PATCH + 1)
+    if config.features.span()[0] <= PATCH:
+        field = "context_length" if config.features.context == "fixed" else "context_low"
+        error(field, "pretrain_needs_two_patches", context_length=config.features.span()[0], least=PATCH + 1)
     if config.split.walk_forward != "none":
         error("walk_forward", "pretrain_has_no_folds")
     if config.training.seeds > 1:

@@ -13,6 +13,7 @@ from financial_model.config.vocabulary import (
     ATTENTIONS,
     BACKBONE_SHAPES,
     CONDITION_MODES,
+    CONTEXTS,
     DATE_OBJECTIVES,
     DEFAULT_OBJECTIVE,
     FEATURE_GROUPS,
@@ -58,11 +59,22 @@ class FeatureConfig:
     groups: tuple[str, ...] = option(("price", "return", "volatility", "volume", "time", "rank", "market"), choices=FEATURE_GROUPS)
     formulas: tuple[str, ...] = option(())
     """Features of one's own in the formula language (features/formula.py), as "rank(mean(close, 5) / close - 1)"."""
+    context: str = option("fixed", choices=CONTEXTS)
+    """fixed: windows of context_length bars. random: of context_high bars, and each training batch sees its last context_low to context_high,
+    drawn anew (a regulariser; evaluations and forecasts see all). auto: of as many as returns remember, context_low to context_high."""
     context_length: int = option(60, low=1, high=2000, step=1)
-    """Bars a window holds."""
+    """Bars a window holds; under random and auto it is decided by :func:`resolve`."""
+    context_low: int = option(20, low=1, high=2000, step=1, advanced=True)
+    context_high: int = option(100, low=1, high=2000, step=1, advanced=True)
     normalisation: str = option("robust", choices=NORMALISATIONS)
     clip: float = option(5.0, low=0.0, high=100.0, step=0.5, advanced=True)
     """Normalised inputs are limited to plus or minus this; 0: no limit."""
+
+    def span(self) -> tuple[int, int]:
+        """Fewest and most bars a model of this run may be given."""
+        if self.context == "fixed":
+            return self.context_length, self.context_length
+        return self.context_low, self.context_high
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -48,6 +48,8 @@ SCHEDULES = ("constant", "plateau", "cosine", "onecycle")
 WALKS = ("none", "expanding", "rolling")
 NORMALISATIONS = ("robust", "standard", "minmax", "zscore", "last_close")
 """robust, standard, minmax: tables fitted on training rows. zscore, last_close: from each window alone."""
+CONTEXTS = ("fixed", "random", "auto")
+"""How many bars a window holds: as set; as set while training sees a random part of it; from the autocorrelation of returns."""
 MAX_HORIZON = 30
 
 BACKBONE_SHAPES: dict[str, dict[str, int]] = {

@@ -8,7 +8,8 @@ It knows no epoch and no order: that is ``loader.py``.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -103,6 +104,17 @@ def recipe(panel: Panel, config: RunConfig, table: Table | None, label_scale: ND
         places=targets.label_places(panel, ends, config.label) if labelled and config.label.unit == "rank" else None)
 
 
+class Fill(Protocol):
+    """The batch of positions start..stop of an epoch, its windows ``length`` bars long (0: as long as they can be)."""
+
+    def __call__(self, start: int, stop: int, length: int = 0) -> Batch: ...
+
+
+def packed(buffer: Tensor, count: int, length: int) -> Tensor:
+    """[count, length, F]: the beginning of a buffer [B, T, F], contiguous whatever the length."""
+    return buffer.view(-1)[:count * length * buffer.shape[2]].view(count, length, buffer.shape[2])
+
+
 class HostBatches:
     """Fills reused buffers on the CPU. For another device two pinned sets alternate, so that a copy may still be under way."""
 
@@ -112,18 +124,20 @@ class HostBatches:
         self._sets = [_HostSet(panel, spec, batch_size, pinned) for _ in range(2 if pinned else 1)]
         self._turn = 0
 
-    def begin(self, order: NDArray[np.int64] | Tensor) -> Callable[[int, int], Batch]:
+    def begin(self, order: NDArray[np.int64] | Tensor) -> Fill:
         """``order``: end rows of an epoch. Returns a function that gives the batch of positions start..stop."""
         rows = np.asarray(order)
-        return lambda start, stop: self._batch(rows[start:stop])
+        return lambda start, stop, length=0: self._batch(rows[start:stop], length or self.spec.context_length)
 
-    def _batch(self, ends: NDArray[np.int64]) -> Batch:
+    def _batch(self, ends: NDArray[np.int64], length: int) -> Batch:
         current = self._sets[self._turn]
         self._turn = (self._turn + 1) % len(self._sets)
         current.wait()
-        current.fill(self.panel, self.spec, ends, self.threads)
+        current.fill(self.panel, self.spec, ends, length, self.threads)
         count = len(ends)
         batch = current.batch if count == len(current.batch) else current.batch.map(lambda tensor: tensor[:count])
+        if length < self.spec.context_length:
+            batch = replace(batch, x=packed(current.batch.x, count, length))
         if self.device.type == "cpu":
             return batch
         pinned = current.copied is not None  # only then may a copy go on behind our back
@@ -154,11 +168,11 @@ class _HostSet:
         self.roots = targets.root_days(spec.horizon)
         self.copied = torch.cuda.Event() if pinned else None
 
-    def fill(self, panel: Panel, spec: Recipe, ends: NDArray[np.int64], threads: int) -> None:
+    def fill(self, panel: Panel, spec: Recipe, ends: NDArray[np.int64], length: int, threads: int) -> None:
         n, a = len(ends), self.arrays
         windows_cpu.gather_windows(
-            panel.values, ends, spec.context_length, spec.mode, center=spec.center, scale=spec.scale, clip=spec.clip, close=spec.close,
-            out=(a["x"][:n], self.statistics[0][:n], self.statistics[1][:n]), threads=threads or torch.get_num_threads())
+            panel.values, ends, length, spec.mode, center=spec.center, scale=spec.scale, clip=spec.clip, close=spec.close,
+            out=(packed(self.batch.x, n, length).numpy(), self.statistics[0][:n], self.statistics[1][:n]), threads=threads or torch.get_num_threads())
         a["end"][:n] = ends
         targets.fill_facts(ends, panel.time, panel.conditions, panel.ranks, panel.volatility, self.roots,
                            a["date"], a["condition"], a["ranks"], a["spread"])
@@ -196,10 +210,10 @@ class DeviceBatches:
         self._unit, self._places = (None if part is None else torch.tensor(part, device=device) for part in (spec.fixed_unit, spec.places))
         self._ahead = torch.arange(1, spec.horizon + 1, device=device) + spec.wait
 
-    def begin(self, order: NDArray[np.int64] | Tensor) -> Callable[[int, int], Batch]:
+    def begin(self, order: NDArray[np.int64] | Tensor) -> Fill:
         """``order``: end rows of an epoch. Returns a function that gives the batch of positions start..stop."""
         rows = self.place(order)
-        return lambda start, stop: self.gather(rows[start:stop])
+        return lambda start, stop, length=0: self.gather(rows[start:stop], length)
 
     def place(self, order: NDArray[np.int64] | Tensor) -> Tensor:
         """Rows on the device: one transfer an epoch, none when they are there."""
@@ -211,12 +225,13 @@ class DeviceBatches:
         generator = torch.Generator(self.device).manual_seed(mixed)
         return self._ends[torch.randperm(len(self._ends), generator=generator, device=self.device)[:count]]
 
-    def gather(self, ends: Tensor) -> Batch:
-        """The batch of these end rows [B], B up to the batch size, in buffers that are used again."""
+    def gather(self, ends: Tensor, length: int = 0) -> Batch:
+        """The batch of these end rows [B], B up to the batch size, in buffers that are used again; ``length`` bars a window, 0: all."""
         spec, a, n = self.spec, self._arrays, len(ends)
+        length = length or spec.context_length
         x, _, _ = windows.gather_windows(
-            a["values"], ends, spec.context_length, spec.mode, center=self._center, scale=self._scale, clip=spec.clip, close=spec.close,
-            out=(self._out[0][:n], self._out[1][:n], self._out[2][:n]))
+            a["values"], ends, length, spec.mode, center=self._center, scale=self._scale, clip=spec.clip, close=spec.close,
+            out=(packed(self._out[0], n, length), self._out[1][:n], self._out[2][:n]))
         spread = a["volatility"][ends][:, None] * self._roots
         unit = spread if self._unit is None else self._unit.expand(n, -1)
         y, label = self._labels(ends) if spec.labelled else (x.new_full((n, spec.horizon), torch.nan), ends.new_full((n,), UNKNOWN_LABEL))

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from financial_model.config import RunConfig
 from financial_model.datasets.batches import Batch, DeviceBatches, HostBatches, Table, recipe
+from financial_model.datasets.context import random_lengths
 from financial_model.datasets.dates import DateBatches, Plan
 from financial_model.datasets.panel import Panel
 from financial_model.errors import DataError
@@ -28,12 +29,14 @@ class WindowLoader:
 
     def __init__(self, panel: Panel, ends: NDArray[np.int64], config: RunConfig, table: Table | None = None, *, batch_size: int, shuffle: bool,
                  seed: int, labelled: bool = True, device: str | torch.device = "cpu", limit: int = 0, drop_last: bool = False,
-                 label_scale: NDArray[np.float32] | None = None, threads: int = 0, by_date: bool = False, share: tuple[int, int] = (0, 1)):
+                 label_scale: NDArray[np.float32] | None = None, threads: int = 0, by_date: bool = False, vary: bool = False,
+                 share: tuple[int, int] = (0, 1)):
         """``ends`` int64 rows from ``window_ends``; ``table`` (center, scale) for the fitted normalisations.
 
         ``limit``: so many windows drawn at random per epoch (0: all). ``drop_last``: leave a smaller last batch out, unless it is the only one.
         ``label_scale [horizon]`` for ``config.label.unit`` return. ``by_date``: batches hold dates (``dates.py``); without shuffle they are whole
-        and in order, and a batch may be larger than ``batch_size``. ``share`` (rank, count): hand out only this process's part of every batch,
+        and in order, and a batch may be larger than ``batch_size``. ``vary``: under ``config.features.context`` random, each batch has windows of
+        a length of its own, drawn by (seed, epoch, number). ``share`` (rank, count): hand out only this process's part of every batch,
         which for all of them together is the batch. ``DataError`` when there is no window at all.
         """
         if len(ends) == 0:
@@ -42,6 +45,7 @@ class WindowLoader:
         self.batch_size, self.shuffle, self.seed, self.epoch = batch_size, shuffle, seed, 0
         self.windows = min(limit, len(ends)) if limit else len(ends)
         """Windows per epoch."""
+        self._lengths = random_lengths(config.features) if vary and config.features.context == "random" else ()
         self._skip, self._share = 0, share
         self._steps = self.windows // batch_size if drop_last and self.windows >= batch_size else -(-self.windows // batch_size)
         spec, place = recipe(panel, config, table, label_scale, labelled, self.ends), torch.device(device)
@@ -73,7 +77,11 @@ class WindowLoader:
         edges = self._edges()
         batch = self._source.begin(self._order())
         for step in range(first, self._steps):
-            yield batch(*self._part(int(edges[step]), int(edges[step + 1])))
+            yield batch(*self._part(int(edges[step]), int(edges[step + 1])), self.length(step))
+
+    def length(self, step: int) -> int:
+        """Bars of the windows of batch ``step`` of this epoch, in every process the same; 0: all there are."""
+        return int(np.random.default_rng([self.seed, self.epoch, step]).choice(self._lengths)) if self._lengths else 0
 
     @property
     def source(self) -> DeviceBatches | HostBatches:

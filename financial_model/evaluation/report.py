@@ -15,6 +15,7 @@ from typing import Any
 from financial_model.config import CLASSES, FieldSpec, RunConfig, fields, flatten
 from financial_model.datasets.splits import PARTS, iso, seconds
 from financial_model.evaluation.evaluate import HEADLINE
+from financial_model.evaluation.memory import memory_section
 from financial_model.evaluation.report_factor import importance_section, tear_section
 from financial_model.evaluation.svg import Level, Line, chart, date, percent, timeline, whiskers
 from financial_model.evaluation.verdict import sentences
@@ -40,10 +41,12 @@ def write_report(path: Path, result: Mapping[str, Any], *, name: str, language: 
                  split: Mapping[str, Any] | None = None, curves: Mapping[str, Any] | None = None, data: Mapping[str, Any] | None = None,
                  backtest: Mapping[str, Any] | None = None, null: Mapping[str, Any] | None = None, recalibration: Mapping[str, Any] | None = None,
                  folds: Sequence[Mapping[str, Any]] = (), members: Mapping[str, Any] | None = None,
-                 importance: Mapping[str, Any] | None = None, notes: Iterable[Mapping[str, Any]] = (), created: str = "") -> Path:
+                 importance: Mapping[str, Any] | None = None, context: Mapping[str, Any] | None = None,
+                 notes: Iterable[Mapping[str, Any]] = (), created: str = "") -> Path:
     """Write :func:`render_report` to ``path``, atomically. ``StorageError`` when the disk is full."""
     text = render_report(result, name=name, language=language, config=config, split=split, curves=curves, data=data, backtest=backtest, null=null,
-                         recalibration=recalibration, folds=folds, members=members, importance=importance, notes=notes, created=created)
+                         recalibration=recalibration, folds=folds, members=members, importance=importance, context=context, notes=notes,
+                         created=created)
     atomic_write(path, text)
     return path
 
@@ -52,7 +55,7 @@ def render_report(result: Mapping[str, Any], *, name: str, language: str = "en",
                   split: Mapping[str, Any] | None = None, curves: Mapping[str, Any] | None = None, data: Mapping[str, Any] | None = None,
                   backtest: Mapping[str, Any] | None = None, null: Mapping[str, Any] | None = None,
                   recalibration: Mapping[str, Any] | None = None, folds: Sequence[Mapping[str, Any]] = (),
-                  members: Mapping[str, Any] | None = None, importance: Mapping[str, Any] | None = None,
+                  members: Mapping[str, Any] | None = None, importance: Mapping[str, Any] | None = None, context: Mapping[str, Any] | None = None,
                   notes: Iterable[Mapping[str, Any]] = (), created: str = "") -> str:
     """The page as text.
 
@@ -61,7 +64,7 @@ def render_report(result: Mapping[str, Any], *, name: str, language: str = "en",
     ``evaluate`` result of the same configuration on the null market. ``recalibration``: of ``calibration.compare``.
     ``folds``: of a walk-forward run, ``{"split": Split.describe(), "metrics": figures of quick_score}`` each; ``result`` is then of all together.
     ``members``: of an ensemble, ``{"alone": [seed and validation figures], "together": validation figures}``.
-    ``importance``: of ``importance.group_importance``.
+    ``importance``: of ``importance.group_importance``. ``context``: the estimate behind an automatic context length.
     """
     words = Words(language)
     sections = {
@@ -70,6 +73,7 @@ def render_report(result: Mapping[str, Any], *, name: str, language: str = "en",
         "horizons": _horizons(result, words), "groups": _groups(result, words), "calibration": _calibration(result, recalibration, words),
         "classes": _classes(result, words), "backtest": _backtest(backtest, words), "curves": _curves(curves, words),
         "tear": tear_section(result.get("tear_sheet"), words), "importance": importance_section(importance, words),
+        "memory": memory_section(context, language),
         "null": _null(null, words), "data": _data(result, split, data, words), "settings": _settings(config, words),
     }
     return template("report.html").render(name=name, language=language, created=created, synthetic=result["sample"]["synthetic"], t=words, **sections)

@@ -14,10 +14,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from financial_model.config import RunConfig, check, resolve
+from financial_model.config import RunConfig, check
 from financial_model.errors import DataError, JobError, KairosError, Stopped
 from financial_model.paths import Workspace, atomic_write
 from financial_model.serving import bases, together
+from financial_model.serving.deciding import decide
 from financial_model.serving.failures import error_id
 from financial_model.serving.runs import RunInfo, RunStore
 from financial_model.training.events import EventLog, read_events
@@ -68,13 +69,6 @@ def check_features(config: RunConfig) -> None:
     registry.names(config.features.groups, config.features.formulas)
 
 
-def names_per_date(panel: Panel) -> float:
-    """Stocks that share a date, in the middle of the dates."""
-    import numpy as np
-
-    return float(np.median(np.unique(panel.time, return_counts=True)[1]))
-
-
 def require_data(workspace: Workspace) -> None:
     """``DataError`` when there is nothing to learn from."""
     from financial_model.market.store import Store
@@ -113,7 +107,7 @@ class Experiment:
         base = bases.adopt(self.config, self.runs, self.run, self.given_base)
         self._stage("panel")
         panel = self._panel(resume)
-        self.config = resolve(self.config, names_per_date(panel))
+        self.config = decide(self.config, panel, self.run.path)
         self.run = self.runs.set_config(self.run.id, self.config)
         self.runs.set_state(self.run.id, "running")
         self._stage("train")

@@ -178,6 +178,7 @@ def publish(run: RunInfo, runs: RunStore, result: Mapping[str, Any]) -> None:
 def report(run: RunInfo, runs: RunStore, result: Mapping[str, Any], path: Path, *, language: str = "en") -> Path:
     """One self-contained HTML page about a run, with its backtest and the null market's result where they exist. ``StorageError`` on a full disk."""
     from financial_model.evaluation.report import write_report
+    from financial_model.serving.deciding import context_of
     from financial_model.serving.importance import importance_of
     from financial_model.serving.recovery import null_of
 
@@ -186,7 +187,7 @@ def report(run: RunInfo, runs: RunStore, result: Mapping[str, Any], path: Path, 
         path, result["result"], name=run.id, language=language, config=run.run_config(), split=result["split"], curves=runs.curves(run.id),
         data=result["data"], folds=result.get("folds", ()), members=result.get("members"),
         recalibration=result.get("recalibration"), null=null_of(run),
-        importance=importance_of(run),
+        importance=importance_of(run), context=context_of(run),
         backtest=made if made is not None and made["test"] == result["split"]["test"] else None,
         notes=[*result.get("notes", ()), *result.get("missing", ())], created=result["evaluated"])
 

@@ -51,6 +51,8 @@ class Outline:
     """[windows, bars, features]"""
     evaluations: int
     panel_bytes: int
+    context: dict[str, Any] | None = None
+    """The estimate behind an automatic context length, ``ContextEstimate.to_dict``."""
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -61,6 +63,7 @@ def outline(store: Store, config: RunConfig) -> Outline:
     from financial_model.datasets.selection import select
     from financial_model.datasets.splits import PARTS, date_split
     from financial_model.features import registry
+    from financial_model.serving.deciding import context_of_store
 
     inputs = len(registry.names(config.features.groups, config.features.formulas))
     table = store.symbols("stock")
@@ -69,16 +72,18 @@ def outline(store: Store, config: RunConfig) -> Outline:
     table = table[table["symbol"].isin(chosen)]
     times = sessions(store, table, config)
     split = date_split(times, config.split, config.label.horizon, config.label.entry)
-    counts = {name: _windows(table, times, split.part(name), split.purge, config.features.context_length, first=name == "train") for name in PARTS}
+    estimate = context_of_store(store, chosen, config, split.train).to_dict() if config.features.context == "auto" else None
+    length = estimate["context_length"] if estimate else config.features.span()[1]
+    counts = {name: _windows(table, times, split.part(name), split.purge, length, first=name == "train") for name in PARTS}
     training = config.training
     epoch = min(counts["train"], training.windows_per_epoch or counts["train"])
     limit = max(training.windows_per_epoch // 2, LEAST_VALIDATION) if training.windows_per_epoch else counts["validation"]
     steps = max(1, math.ceil(math.ceil(epoch / training.batch_size) / training.accumulation))
     return Outline(
         stocks=len(table), inputs=inputs, split=split.describe(), windows=counts, per_epoch=epoch, evaluation=min(limit, counts["validation"]),
-        steps=steps * training.epochs * training.seeds, batch=(min(training.batch_size, max(epoch, 1)), config.features.context_length, inputs),
+        steps=steps * training.epochs * training.seeds, batch=(min(training.batch_size, max(epoch, 1)), length, inputs),
         evaluations=training.epochs * training.evaluations_per_epoch * training.seeds,
-        panel_bytes=int(table["rows"].sum()) * (4 * inputs + ROW_BYTES))
+        panel_bytes=int(table["rows"].sum()) * (4 * inputs + ROW_BYTES), context=estimate)
 
 
 def sessions(store: Store, table: pd.DataFrame, config: RunConfig) -> NDArray[np.int64]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from financial_model.config import RunConfig, SplitConfig, UniverseConfig, build, check, flatten, resolve
+from financial_model.config import RunConfig, SplitConfig, UniverseConfig, build, check, flatten
 from financial_model.errors import ConfigError, Stopped
 from financial_model.paths import Workspace, atomic_write
 
@@ -110,7 +110,8 @@ def trained(config: RunConfig, variant: str, size: Size, seed: int, folder: Path
     from financial_model.datasets.windows import window_ends
     from financial_model.market.sources.demo import write_demo
     from financial_model.market.store import Store
-    from financial_model.serving.experiment import WatchedEvents, names_per_date
+    from financial_model.serving.deciding import decide
+    from financial_model.serving.experiment import WatchedEvents
     from financial_model.serving.forecaster import load
     from financial_model.serving.pieces import fitted
     from financial_model.training.trainer import train
@@ -118,7 +119,7 @@ def trained(config: RunConfig, variant: str, size: Size, seed: int, folder: Path
     workspace, run = Workspace(data_dir=folder / "data", checkpoint_dir=folder), folder / "run"
     write_demo(Store(workspace.data_dir), variant=variant, stocks=size.stocks, years=size.years, seed=seed, stop=stop)
     panel = open_panel(build_panel(workspace, config, progress=progress, stop=stop))
-    config = resolve(config, names_per_date(panel))
+    config = decide(config, panel)
     with WatchedEvents(run / "events.jsonl", progress) as events:
         result = train(config, panel, run, stop=stop, events=events)
     if result.state == "stopped":

@@ -59,7 +59,7 @@ def bar_seconds(panel: Panel) -> int:
 
 
 def _names(panel: Panel) -> float:
-    from financial_model.serving.experiment import names_per_date
+    from financial_model.serving.deciding import names_per_date
 
     return names_per_date(panel)
 

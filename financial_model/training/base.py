@@ -18,6 +18,8 @@ ENCODER = "encoder"
 """``kind`` in the header of a pre-trained checkpoint: weights of a backbone, without a head."""
 _FREE = frozenset({"dropout", "head_dropout", "balance"})
 """Settings of a model that shape no weight."""
+_LENGTHS = frozenset({"context", "context_low", "context_high"})
+"""How the context length was decided; what a model depends on is the length itself."""
 _AROUND = frozenset({"head", "condition", "skip", "cross_section", "linear_start", "industry_size", "style_size", "regime_size", "quantile_levels"})
 """Settings of a model that lie outside its backbone."""
 _LABEL = ("horizon", "entry", "unit")
@@ -36,7 +38,7 @@ def fixed_names(method: str, header: Header) -> tuple[str, ...]:
     A teacher only has to read and mean the same; a pre-trained backbone has no target yet.
     """
     sections = {entry.name: entry.section for entry in fields()}
-    read = tuple(name for name, section in sections.items() if section == "features")
+    read = tuple(name for name, section in sections.items() if section == "features" and name not in _LENGTHS)
     model = tuple(name for name, section in sections.items() if section == "model" and name not in _FREE)
     if is_encoder(header):
         return read + tuple(name for name in model if name not in _AROUND)
@@ -84,7 +86,7 @@ def _differences(config: RunConfig, header: Header) -> Iterator[tuple[str, str, 
     """(name, value here, value of the base) of every setting that must be equal and is not."""
     base_config = from_dict(header["config"])
     here, there = flatten(config), flatten(base_config)
-    here |= {"head": config.head(), **_shape(config.model)}
+    here |= {"head": config.head(), "context_length": config.features.span()[1], **_shape(config.model)}
     there |= {"head": header["head"], **_shape(base_config.model)}
     for name in fixed_names(config.transfer.method, header):
         if here[name] != there[name]:

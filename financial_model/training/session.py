@@ -89,6 +89,8 @@ class Session:
             self.graph_reason = "training.graph_transfer"
         if not self.graph_reason and processes.several:
             self.graph_reason = "training.graph_processes"
+        if not self.graph_reason and config.features.context == "random":
+            self.graph_reason = "training.graph_context"
         recorded = not self.graph_reason
         self.step = TrainingStep(
             self.model, training_objective(config, self.objective), training, device=self.device, precision=self.precision, compiled=compiled,
@@ -141,7 +143,7 @@ class Session:
         training = self.config.training
         return WindowLoader(
             self.panel, self.prepared.train, self.config, self.prepared.table, batch_size=training.batch_size, shuffle=True, seed=training.seed,
-            device=self.device, limit=training.windows_per_epoch, label_scale=self.prepared.label_scale, by_date=self.config.by_date(),
+            device=self.device, limit=training.windows_per_epoch, label_scale=self.prepared.label_scale, by_date=self.config.by_date(), vary=True,
             share=(self.processes.rank, self.processes.count))
 
     # ------------------------------------------------------------ before the first step

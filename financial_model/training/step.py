@@ -47,7 +47,8 @@ class TrainingStep:
         self._share = torch.ones((), device=device) if config.mixup else None
         self.optimizer = adamw(model, config, device, recordable=recordable)
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
-        self._compiled = torch.compile(self._losses) if compiled else None
+        # not dynamic: a random context has a few lengths, and a program for each is faster than one for all
+        self._compiled = torch.compile(self._losses, dynamic=False) if compiled else None
         self._compiled_rows, self._afresh, self._summed = full or config.batch_size, False, summed
         self.rows = 0
         """Most windows of a batch that go through the model at once; 0: all. Halved when memory runs out."""
@@ -154,7 +155,7 @@ class TrainingStep:
         """Compile without what earlier compilations left on disk: by another torch, for another processor, or written half."""
         self._afresh = True
         torch.compiler.reset()
-        self._compiled = torch.compile(self._losses, options={"force_disable_caches": True})
+        self._compiled = torch.compile(self._losses, dynamic=False, options={"force_disable_caches": True})
 
     def _halve(self, rows: int) -> None:
         if rows < 2:

@@ -6,9 +6,12 @@ In: an outline of the run, what is known of its shape, a view. Out: HTML. It mea
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 from financial_model.config import PRESETS, Problem
 from financial_model.errors import KairosError
+from financial_model.evaluation.memory import memory_section
 from financial_model.serving.outline import Outline
 from financial_model.serving.probe import Probe
 from financial_model.ui import components
@@ -35,7 +38,17 @@ def card(view: View, found: Outline, probe: Probe | KairosError | None) -> str:
         ]
     )
     title = f'<b class="k-title">{escape(view.word("ui.before.title"))}</b>'
-    return f'<div class="k-card">{title}<div style="height:8px"></div>{figures}{failed}{timeline(view, found.split, found.windows)}</div>'
+    below = timeline(view, found.split, found.windows) + lags(view, found.context)
+    return f'<div class="k-card">{title}<div style="height:8px"></div>{figures}{failed}{below}</div>'
+
+
+def lags(view: View, found: Mapping[str, Any] | None) -> str:
+    """How long returns remember, and the context length that follows; nothing for a length that was set."""
+    section = memory_section(found, view.language)
+    if not section:
+        return ""
+    said = "".join(f"<p>{escape(sentence)}</p>" for sentence in section["sentences"])
+    return f'<div class="k-plot"><b>{escape(section["title"])}</b>{section["svg"]}{said}</div>'
 
 
 def seconds(found: Outline, probe: Probe) -> float:

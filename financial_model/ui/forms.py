@@ -19,7 +19,7 @@ from financial_model.ui.text import View, Words, escape, problem_text
 
 SECTIONS = (
     ("universe", ("symbols", "max_symbols", "start", "end")),
-    ("inputs", ("groups", "context_length", "normalisation")),
+    ("inputs", ("groups", "normalisation", "context", "context_length", "context_low", "context_high")),
     ("label", ("horizon", "entry", "up", "down", "class_horizon")),
     ("split", ("train", "validation", "train_end", "validation_end")),
     ("model", ("head", "hidden", "layers", "heads", "dropout")),

@@ -108,7 +108,7 @@ class TrainingForm:
             found = outline(services.store, config)
         except KairosError as error:
             return note(error.message(view.language), "bad"), None
-        config = settings.resolve(config, found.stocks)
+        config = settings.resolve(config, found.stocks, found.batch[1])
         key = services.prober.want(config, found.inputs)
         return before.card(view, found, services.prober.known(key)), {"flat": flat, "key": key}
 

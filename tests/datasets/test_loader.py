@@ -213,3 +213,35 @@ class TestByDate:
             sizes = [len(batch) for batch in each]
             assert [each.count(step, step + 1) for step in range(len(each))] == sizes
             assert each.count(0, 10**6) == sum(sizes) == each.windows and each.count(len(each), len(each) + 3) == 0
+
+
+class TestRandomContext:
+    CONFIG = settings.build({"context": "random", "context_low": 4}, base=CONFIG)
+
+    @pytest.fixture(params=["host", "device"])
+    def varied(self, request, panel, ends, monkeypatch):
+        if request.param == "device":
+            monkeypatch.setattr("financial_model.datasets.loader.fits", lambda *_: True)
+        return lambda **options: loader(panel, ends, self.CONFIG, vary=True, **options)
+
+    def test_a_batch_holds_the_newest_bars_normalised_by_themselves(self, varied, panel):
+        seen = set()
+        for batch in varied(batch_size=7):
+            seen.add(batch.x.shape[1])
+            expected, _, _ = reference.gather_windows(torch.from_numpy(panel.values.copy()).double(), batch.end, batch.x.shape[1], "zscore", clip=2.0)
+            torch.testing.assert_close(batch.x.double(), expected, rtol=0, atol=5e-6)
+            assert batch.x.is_contiguous()
+        assert seen <= {4, 6, 7, 8, 10} and len(seen) >= 4
+
+    def test_lengths_depend_on_seed_epoch_and_number_alone(self, varied):
+        whole = [varied().length(step) for step in range(8)]
+        again = varied()
+        assert [again.length(step) for step in range(8)] == whole
+        again.set_epoch(1)
+        assert [again.length(step) for step in range(8)] != whole
+        again.set_epoch(0)
+        again.skip(3)
+        assert [batch.x.shape[1] for batch in again] == [varied().length(step) for step in range(3, len(again))]
+
+    def test_an_evaluation_sees_whole_windows(self, panel, ends):
+        assert {batch.x.shape[1] for batch in loader(panel, ends, self.CONFIG, shuffle=False)} == {10}

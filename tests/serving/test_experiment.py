@@ -13,9 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from financial_model.cli.main import run as command
 from financial_model.config import BASELINES
 from financial_model.errors import ConfigError, DataError, JobError, NotFoundError
+from financial_model.paths import Workspace
 from financial_model.serving import experiment
+from financial_model.serving.deciding import context_of
 from financial_model.serving.experiment import evaluate_run, run_training
 from financial_model.serving.runs import RunStore
 from financial_model.training.checkpoint import read_header
@@ -51,6 +54,19 @@ def test_the_same_figures_stand_in_the_checkpoint_the_list_and_the_result(finish
     assert header["metrics"] == run.metrics == json.loads((run.path / "evaluation.json").read_text())["metrics"]
     assert header["test_opened"] == 1
     assert read_header(run.path / "best.safetensors")["metrics"] == {}
+
+
+def test_an_automatic_context_is_decided_by_the_training_dates_and_told(market, tmp_path, capsys):
+    workspace = Workspace(data_dir=market.data_dir, checkpoint_dir=tmp_path)
+    config = tiny("memory", context="auto", context_low=3, context_high=8, epochs=1)
+    run = run_training(workspace, config)
+    found, used = context_of(run), run.run_config()
+    assert used.features.context == "auto" and used.features.context_length == found["context_length"] and 3 <= found["context_length"] <= 8
+    assert read_header(run.path / "final.safetensors")["context_length"] == found["context_length"]
+    assert "1.96/√" in (run.path / "report.html").read_text("utf-8")
+    folders = ["--data-dir", str(workspace.data_dir), "--checkpoint-dir", str(workspace.checkpoint_dir)]
+    assert command(["evaluate", run.id, "--json", *folders]) == 0
+    assert json.loads(capsys.readouterr().out)["context"] == found
 
 
 def test_the_curves_are_there(finished):

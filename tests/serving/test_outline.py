@@ -6,11 +6,13 @@ import sys
 
 import pytest
 
+from financial_model.datasets.context import of_panel
 from financial_model.datasets.panel import build_panel, open_panel
 from financial_model.datasets.splits import date_split
 from financial_model.datasets.windows import window_ends
 from financial_model.errors import DataError, NotFoundError
 from financial_model.market.store import Store
+from financial_model.serving.deciding import decide
 from financial_model.serving.outline import outline
 from tests.serving.builders import tiny
 
@@ -34,6 +36,16 @@ def test_the_windows_are_counted_nearly(market, panel):
     for name in ("validation", "test"):
         real = len(window_ends(panel, *split.part(name), config.features.context_length, config.label.horizon))
         assert found.windows[name] == pytest.approx(real, rel=0.02)
+
+
+def test_the_length_of_a_window_is_told_however_it_is_decided(market, panel):
+    """Beside the form the very estimate that the run will make: the same stocks, the same dates."""
+    store, auto = Store(market.data_dir), tiny(context="auto", context_low=2, context_high=30)
+    found = outline(store, auto)
+    assert found.context == of_panel(panel, auto).to_dict()
+    assert found.batch[1] == found.context["context_length"] == decide(auto, panel).features.context_length
+    assert outline(store, tiny(context="random", context_high=35)).batch[1] == 35
+    assert outline(store, tiny()).context is None
 
 
 def test_steps_follow_from_windows_batches_and_epochs(market):

@@ -1,5 +1,7 @@
 """Before a start: what will be trained, what is still measured, the split as a picture, and each problem at its field."""
 
+from dataclasses import replace
+
 from financial_model import config as settings
 from financial_model.config import Problem
 from financial_model.errors import KairosError
@@ -61,3 +63,15 @@ def test_a_problem_stands_at_its_field_and_cannot_leave_the_style_sheet():
 def test_every_preset_says_what_it_sets():
     assert "3" in before.preset_line(ENGLISH, "quick") and "40" in before.preset_line(CHINESE, "thorough")
     assert all(before.preset_line(view, name) for view in (ENGLISH, CHINESE) for name in settings.PRESETS)
+
+
+def test_an_automatic_context_shows_what_it_follows_from():
+    echo = [0.0] * 6 + [0.4] + [0.01] * 13
+    found = {"context_length": 20, "last": 7, "band": 0.05, "bars": 1536, "stocks": 3, "returns": echo, "absolute": [0.02] * 20, "outside": 1,
+             "low": 20, "high": 100}
+    html = before.card(ENGLISH, replace(OUTLINE, context=found), None)
+    assert "<svg" in html and "Lag 7 is the last" in html and "a context of 20" in html
+    assert "of noise alone about 2 would" in html, "one of forty is what chance gives"
+    assert "滞后 7 阶" in before.card(CHINESE, replace(OUTLINE, context=found), None)
+    certain = before.card(ENGLISH, replace(OUTLINE, context={**found, "outside": 20}), None)
+    assert "noise" not in certain and "<svg" not in before.card(ENGLISH, OUTLINE, None)
