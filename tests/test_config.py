@@ -112,6 +112,21 @@ def test_an_option_the_model_does_not_have_is_a_warning():
     c.check(c.build({"backbone": "lstm", "stem": "mscnn"}))
 
 
+@pytest.mark.parametrize(("values", "fields"), [
+    ({"backbone": "gru", "norm": "dyt", "causal": True, "experts": 4, "attention_window": 5}, {"norm", "causal", "experts", "attention_window"}),
+    ({"backbone": "transformer", "norm": "dyt", "attention": "gqa", "balance": 0.1, "head_dropout": 0.3}, {"attention", "balance", "head_dropout"}),
+    ({"backbone": "tsf", "kv_heads": 2}, {"kv_heads"}), ({"backbone": "tsf", "attention": "gqa", "kv_heads": 2, "experts": 4}, set()),
+    ({"backbone": "moe_transformer", "experts": 4, "attention_window": 5, "kv_heads": 2}, {"kv_heads"})])
+def test_every_option_that_would_be_ignored_is_a_warning_at_its_field(values, fields):
+    found = c.problems(c.build(values))
+    assert {problem.field for problem in found} == fields and all(problem.warning for problem in found)
+
+
+def test_errors_and_warnings_come_in_one_list():
+    found = c.problems(c.build({"backbone": "transformer", "heads": 7, "experts": 4, "method": "lora", "mixup": True, "objective": "ic"}))
+    assert {(problem.field, problem.warning) for problem in found} == {("heads", False), ("experts", True), ("init_from", False), ("mixup", False)}
+
+
 def test_widths_follow_the_hidden_size_and_norms_their_model():
     assert c.build({"backbone": "tsf-27m"}).model.shape()["expert_size"] == c.BACKBONE_SHAPES["tsf-27m"]["expert_size"]
     assert "expert_size" not in c.build({"backbone": "lstm"}).model.shape()

@@ -10,7 +10,7 @@ from typing import Any
 
 from financial_model.config.flat import build
 from financial_model.config.sections import ModelConfig, RunConfig
-from financial_model.config.vocabulary import ATTENTION_BACKBONES, CLASSES, NEEDS_BASE, OBJECTIVES, PATCH
+from financial_model.config.vocabulary import ATTENTION_BACKBONES, BACKBONES, CLASSES, HEEDED_BY, NEEDS_BASE, OBJECTIVES, PATCH
 from financial_model.errors import ConfigError
 
 RANK_NAMES = 20
@@ -102,10 +102,9 @@ def _context_problems(config: RunConfig) -> list[Problem]:
 
 def _architecture_problems(model: ModelConfig, context_length: int) -> list[Problem]:
     """Heads, groups and patches that cannot be built, and options the backbone does not have."""
-    found: list[Problem] = []
+    found = _ignored(model)
     if model.backbone not in ATTENTION_BACKBONES:
-        unused = [name for name, on in (("stem", model.stem != "linear"), ("patches", model.patches)) if on]
-        return [Problem(field=name, key="config.attention_only", values={"backbone": model.backbone}, warning=True) for name in unused]
+        return found
     shape, rotary = model.shape(), model.backbone.startswith("tsf")
     size, heads = shape["hidden"], shape["heads"]
     good = [n for n in range(1, 33) if size % n == 0 and not (rotary and size // n % 2)]
@@ -117,6 +116,17 @@ def _architecture_problems(model: ModelConfig, context_length: int) -> list[Prob
         found.append(Problem(field="kv_heads", key="config.kv_heads_divide", values={"kv_heads": model.kv_heads, "heads": heads, "good": groups}))
     if model.patches and context_length < PATCH:
         found.append(Problem(field="patches", key="config.shorter_than_patch", values={"context_length": context_length, "patch": PATCH}))
+    return found
+
+
+def _ignored(model: ModelConfig) -> list[Problem]:
+    """Settings that were changed and that this backbone never reads; of a user's own backbone nothing is known."""
+    usual = ModelConfig()
+    found = [Problem(field=name, key="config.ignored", values={"backbone": model.backbone, "good": ", ".join(good)}, warning=True)
+             for name, good in HEEDED_BY.items()
+             if model.backbone in BACKBONES and model.backbone not in good and getattr(model, name) != getattr(usual, name)]
+    if model.backbone in HEEDED_BY["kv_heads"] and model.kv_heads and model.attention != "gqa":
+        found.append(Problem(field="kv_heads", key="config.kv_heads_gqa", values={"attention": model.attention}, warning=True))
     return found
 
 

@@ -23,6 +23,14 @@ FEATURE_GROUPS = (
 BACKBONES = ("mlp", "lstm", "gru", "lstm_tutorial", "transformer", "cnn_lstm", "tsf", "tsf-5m", "tsf-27m", "moe_transformer", "multiscale")
 ATTENTION_BACKBONES = ("transformer", "tsf", "tsf-5m", "tsf-27m", "moe_transformer", "multiscale")
 """Backbones for which heads, norm, stem, patches and causal mean something."""
+TSF_BACKBONES = ("tsf", "tsf-5m", "tsf-27m")
+HEEDED_BY: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("norm", "stem", "patches", "causal"), ATTENTION_BACKBONES),
+    **dict.fromkeys(("attention", "kv_heads"), TSF_BACKBONES),
+    **dict.fromkeys(("experts", "expert_size", "balance"), (*TSF_BACKBONES, "moe_transformer")),
+    **dict.fromkeys(("attention_window", "head_dropout"), ("moe_transformer",)),
+}
+"""Settings of a model that only some of the built-in backbones know."""
 CONDITION_MODES = ("none", "concat", "film")
 HEADS = ("auto", "point", "quantile", "classes")
 NORMS = ("auto", "layernorm", "rmsnorm", "batchnorm", "dyt")

@@ -14,7 +14,7 @@ from financial_model.config import Problem, RunConfig
 from financial_model.errors import CheckpointError, KairosError, NotFoundError
 from financial_model.paths import atomic_write
 from financial_model.serving.runs import RunInfo, RunStore
-from financial_model.training.base import base_problems, check_features, inherited
+from financial_model.training.base import Header, base_problems, check_features, inherited
 from financial_model.training.container import read_header
 
 FILE = "base.safetensors"
@@ -48,18 +48,29 @@ def _misfits(config: RunConfig, runs: RunStore, file: Path | None) -> list[Probl
     if not config.transfer.init_from or config.transfer.method == "pretrain":
         return []
     try:
-        return base_problems(config, read_header(file or find(runs, config.transfer.init_from)))
+        header = read_header(file or find(runs, config.transfer.init_from))
     except KairosError as error:
         return [Problem(field="init_from", key=error.key, values=error.fields)]
+    found = base_problems(config, header)
+    return found if any(problem.field in ("groups", "formulas") for problem in found) else found + _other_features(config, header)
+
+
+def _other_features(config: RunConfig, header: Header) -> list[Problem]:
+    """The same groups may mean other features: one was added here, or belongs to an extension that is missing."""
+    from financial_model.features import registry
+
+    try:
+        check_features(registry.names(config.features.groups, config.features.formulas), header)
+    except CheckpointError as error:
+        return [Problem(field="groups", key=error.key, values=error.fields)]
+    except KairosError:
+        return []  # a formula that cannot be read is told where features are checked
+    return []
 
 
 def check(config: RunConfig, runs: RunStore, file: Path | None = None) -> None:
-    """``ConfigError`` with every error of :func:`problems`, ``CheckpointError`` when the base reads other features."""
+    """``ConfigError`` with every error of :func:`problems`."""
     settings.check(config, _misfits(config, runs, file))
-    if config.transfer.init_from:
-        from financial_model.features import registry
-
-        check_features(registry.names(config.features.groups, config.features.formulas), read_header(file or find(runs, config.transfer.init_from)))
 
 
 def adopt(config: RunConfig, runs: RunStore, run: RunInfo, file: Path | None = None) -> Path | None:

@@ -36,6 +36,18 @@ def test_what_does_not_fit_stands_at_its_field_beside_the_other_problems(store):
     assert {"context_length", "groups", "learning_rate"} <= {problem.field for problem in found}
 
 
+def test_other_features_under_the_same_groups_are_a_problem_of_their_field(store, copied):
+    """As where a feature of one's own was added since."""
+    runs = RunStore(copied.checkpoint_dir)
+    path = runs.checkpoint("finished")
+    update_header(path, {"features": ["gone", *read_header(path)["features"][1:]]})
+    found = bases.problems(following(runs, learning_rate=0), runs)
+    assert {(problem.field, problem.key) for problem in found} == {
+        ("groups", "transfer.other_features"), ("learning_rate", "config.learning_rate_zero")}
+    with pytest.raises(ConfigError, match="gone"):
+        bases.check(following(runs), runs)
+
+
 def test_no_such_run_is_a_problem_of_its_field(store):
     (problem,) = bases.problems(tiny(init_from="nothing"), store)
     assert (problem.field, problem.key) == ("init_from", "runs.unknown")
