@@ -130,8 +130,8 @@ class ModelConfig:
     cross_section: bool = option(False, advanced=True)
     """Attention across the stocks of a date after the backbone; batches then hold dates."""
     linear_start: bool = option(True, advanced=True)
-    """A point forecast begins at a ridge regression on the last row, and the network learns what that misses. Needs ``skip``, a fitted
-    normalisation and an objective that is not a comparison within dates."""
+    """A point forecast begins at a ridge regression on the last row and at significant products of its inputs, and the network learns what
+    these miss. Needs ``skip``, a fitted normalisation and an objective that is not a comparison within dates."""
     norm: str = option("auto", choices=NORMS, advanced=True)
     """Normalisation inside attention models; auto: rmsnorm in tsf, layernorm elsewhere."""
     stem: str = option("linear", choices=STEMS, advanced=True)

@@ -88,7 +88,7 @@ class Forecaster(nn.Module):
             state = self.cross_section(state, condition, date)
         outputs = self.head(self.condition(state, condition, ranks))
         if self.start is not None:
-            outputs["point"] = self.start(last, ranks, outputs["point"])
+            outputs["point"] = self.start(last, ranks, condition, outputs["point"])
         if balance is not None and self.training:
             outputs[AUXILIARY] = self.balance * balance
         return outputs

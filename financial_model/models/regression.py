@@ -8,7 +8,7 @@ in between. They never see validation or test windows.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,12 +93,12 @@ class Ridge(Regression):
     """Linear regression with a penalty on all weights but the intercept, from its normal equations in float64."""
 
     @classmethod
-    def weights_on(cls, panel: Panel, ends: Ends, config: RunConfig, table: tuple[NDArray, NDArray]) -> NDArray[np.float32]:
-        """Weights [F + 5, H] in units (features, style ranks, intercept) on inputs normalised with ``table``, from labelled training windows."""
+    def on(cls, panel: Panel, ends: Ends, config: RunConfig, table: tuple[NDArray, NDArray]) -> Self:
+        """Learned from labelled training windows, on inputs normalised with ``table``."""
         ridge = cls()
         ridge.config, ridge.table, ridge.label_scale = config, table, fit_label_scale(panel, thin(ends), config)
         ridge.learn(panel, ends)
-        return ridge.weights.astype(np.float32)
+        return ridge
 
     def learn(self, panel: Panel, ends: Ends) -> None:
         self.prepare(panel, ends)
@@ -107,18 +107,21 @@ class Ridge(Regression):
         between = self._moments(panel, ends[~(masks[0] | masks[1])])
         self.penalty = min(PENALTIES, key=lambda penalty: late.error(early.solve(penalty))) if early.windows else max(PENALTIES)
         self.weights = early.add(late).add(between).solve(self.penalty)
+        """[F + 5, H] in units: features, style ranks, intercept."""
+        self.early_weights = early.solve(self.penalty) if early.windows else self.weights
+        """The same without the held-out dates."""
 
     def expect(self, panel: Panel, ends: Ends) -> NDArray[np.float64]:
         result = np.empty((len(ends), self.config.label.horizon))
-        for rows in _chunks(len(ends)):
-            result[rows] = _with_one(self.inputs(panel, ends[rows])) @ self.weights * self.unit(panel, ends[rows])
+        for rows in chunks(len(ends)):
+            result[rows] = with_one(self.inputs(panel, ends[rows])) @ self.weights * self.unit(panel, ends[rows])
         return result
 
     def _moments(self, panel: Panel, ends: Ends) -> Moments:
         size, horizon = panel.values.shape[1] + panel.ranks.shape[1] + 1, self.config.label.horizon
         gram, cross = np.zeros((size, size)), np.zeros((size, horizon))
-        for rows in _chunks(len(ends)):
-            x, z = _with_one(self.inputs(panel, ends[rows])), self.targets(panel, ends[rows])
+        for rows in chunks(len(ends)):
+            x, z = with_one(self.inputs(panel, ends[rows])), self.targets(panel, ends[rows])
             gram += x.T @ x
             cross += x.T @ z
         return Moments(len(ends), gram, cross)
@@ -150,7 +153,7 @@ class Boosting(Regression):
 
     def expect(self, panel: Panel, ends: Ends) -> NDArray[np.float64]:
         result = np.empty((len(ends), self.config.label.horizon))
-        for rows in _chunks(len(ends)):
+        for rows in chunks(len(ends)):
             x = self.inputs(panel, ends[rows])
             for column, trees in enumerate(self.trees):
                 result[rows, column] = trees.predict(x, num_threads=TREE_SETTINGS["num_threads"])
@@ -158,11 +161,12 @@ class Boosting(Regression):
         return result
 
 
-def _chunks(count: int) -> Iterator[slice]:
+def chunks(count: int) -> Iterator[slice]:
+    """Slices of at most ``CHUNK`` windows."""
     return (slice(start, min(start + CHUNK, count)) for start in range(0, count, CHUNK))
 
 
-def _with_one(x: NDArray[np.float32]) -> NDArray[np.float64]:
+def with_one(x: NDArray[np.float32]) -> NDArray[np.float64]:
     """[n, k] -> float64 [n, k + 1] with the intercept's column."""
     return np.concatenate((x, np.ones((len(x), 1))), axis=1, dtype=np.float64)
 

@@ -154,7 +154,7 @@ class Session:
             "run", parameters=parameters(self.model), trainable=parameters(self.model, learning=True), device=str(self.device),
             precision=self.precision, compile_key=self.compile_reason, compile=self._how(),
             split_dates=prepared.split.describe(), steps=self.schedule.total_steps, steps_per_epoch=self.steps_per_epoch,
-            windows={"train": len(prepared.train), "validation": len(prepared.validation), "epoch": self.loader.windows,
+            products=self._products(), windows={"train": len(prepared.train), "validation": len(prepared.validation), "epoch": self.loader.windows,
                      "evaluation": self.validation.windows})
 
     def _how(self) -> str:
@@ -173,8 +173,9 @@ class Session:
         forecasts = constant_forecasts(config.head(), *known, config.model.quantile_levels)
         self.progress.baselines = constant_losses(self.objective, forecasts, *asked, config.training.batch_size,
                                                   date=compared_dates(config, self.panel, self.validation.order()))
-        line = self.line()
-        if line is not None:
+        start, table = self._start()
+        if start is not None and table is not None:
+            line = start.line(self.panel, self.validation.order(), config, table, products=False)
             self.progress.baselines["ridge"] = mean_loss(self.objective, {"point": line}, *asked, config.training.batch_size)
         base = None if self.start is None else self.start.forecaster(self.device)
         if base is not None:
@@ -282,7 +283,12 @@ class Session:
         return self.model
 
     def header(self) -> dict[str, Any]:
-        return describe(self.config, self.panel, self.prepared, self.progress, start=self.start)
+        return {**describe(self.config, self.panel, self.prepared, self.progress, start=self.start), "products": self._products()}
+
+    def _products(self) -> list[tuple[str, str]]:
+        """Pairs of inputs whose products the forecast begins with, besides the line."""
+        start, _ = self._start()
+        return [] if start is None else start.products.named(self.panel.feature_names)
 
     def seconds_since_save(self) -> float:
         """Since the last resume point, or the beginning of the session."""

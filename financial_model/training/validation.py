@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from financial_model.config import CLASSES, DATE_OBJECTIVES, RunConfig
 from financial_model.datasets.loader import WindowLoader
+from financial_model.datasets.splits import label_bars
 from financial_model.datasets.targets import label_returns, label_spread, label_unit
 from financial_model.models.decode import expected_from_classes
 from financial_model.models.forecaster import Forecaster, Prediction, predict
@@ -66,7 +67,8 @@ def evaluate(model: Forecaster | Ensemble, loader: WindowLoader, objective: Call
     outputs = in_units(config.head(), prediction, unit)
     share = None
     if line is not None:
-        share = supported_share(outputs["point"] - line, z - line)
+        session = np.unique(loader.panel.time[prediction.end], return_inverse=True)[1]
+        share = supported_share(outputs["point"] - line, z - line, session // (2 * label_bars(config.label.horizon, config.label.entry)))
         model.start.share.fill_(share)  # type: ignore[union-attr, operator]
         outputs = {"point": line + share * (outputs["point"] - line)}
         prediction = replace(prediction, expected=(outputs["point"] * unit).astype(np.float32))

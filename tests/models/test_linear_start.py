@@ -36,11 +36,12 @@ def test_the_line_is_the_ridge_baseline(fitted):
 def test_training_sees_the_whole_correction_and_a_forecast_its_share(fitted):
     *_, start = fitted
     row, ranks, correction = torch.randn(7, start.weight.shape[0] - 4), torch.rand(7, 4) - 0.5, torch.randn(7, 2)
+    condition = torch.zeros(7, 6, dtype=torch.int64)
     line = torch.cat((row, ranks), 1) @ start.weight + start.bias
     start.share.fill_(0.25)
     try:
-        torch.testing.assert_close(start.train()(row, ranks, correction), line + correction)
-        torch.testing.assert_close(start.eval()(row, ranks, correction), line + 0.25 * correction)
+        torch.testing.assert_close(start.train()(row, ranks, condition, correction), line + correction)
+        torch.testing.assert_close(start.eval()(row, ranks, condition, correction), line + 0.25 * correction)
     finally:
         start.share.fill_(1.0)
 
@@ -61,9 +62,18 @@ def test_other_heads_and_networks_without_a_path_from_the_last_row_have_no_line(
 
 def test_the_share_is_the_least_squares_one_between_none_and_all():
     random = np.random.default_rng(0)
-    correction = random.standard_normal((4000, 2)).astype(np.float32)
-    assert supported_share(correction, 0.4 * correction) == pytest.approx(0.4, abs=1e-6)
-    assert supported_share(correction, -correction) == 0.0
-    assert supported_share(correction, 3 * correction) == 1.0
-    assert supported_share(np.zeros((5, 2), np.float32), correction[:5]) == 0.0
-    assert supported_share(correction, random.standard_normal((4000, 2))) < 0.05
+    correction, block = random.standard_normal((4000, 2)).astype(np.float32), np.arange(4000) // 10
+    assert supported_share(correction, 0.4 * correction, block) == pytest.approx(0.4, abs=1e-6)
+    assert supported_share(correction, -correction, block) == 0.0
+    assert supported_share(correction, 3 * correction, block) == 1.0
+    assert supported_share(np.zeros((5, 2), np.float32), correction[:5], block[:5]) == 0.0
+
+
+def test_a_share_that_few_blocks_support_loses_a_standard_error():
+    random = np.random.default_rng(1)
+    correction = random.standard_normal((4000, 1)).astype(np.float32)
+    missed = 0.5 * correction + 3 * np.repeat(random.standard_normal((20, 1)), 200, axis=0) * correction  # right on the mean of many dates
+    many, few = np.arange(4000) // 2, np.arange(4000) // 200
+    assert supported_share(correction, missed, few) < supported_share(correction, missed, many)
+    noise = [supported_share(correction, random.standard_normal((4000, 1)), many) for _ in range(50)]
+    assert np.mean(np.array(noise) == 0.0) > 0.7  # without the standard error: a half
