@@ -2,11 +2,15 @@
 
 In: the thinned series of :meth:`RunStore.curves` and the visitor's view. Out: a DataFrame ``epoch, loss, series`` and a colour per series.
 Baselines are level lines on the same chart, so that nobody needs a second look to see whether the model beats them.
+
+``gr.LinePlot`` takes new rows in place, but whatever else of it changes (a range, a colour) makes it build a new chart beside the old one, which the
+browser keeps: 1.5 MB every time. So ranges move in steps, and the colours change only when a series comes in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from financial_model.ui.charts import ACCENT, GOLD, GREY
@@ -81,11 +85,13 @@ def detail_rows(curves: Mapping[str, Any], view: View, which: str) -> tuple[pd.D
     return pd.DataFrame(rows, columns=["epoch", "value", "series"]).astype({"epoch": float, "value": float, "series": str}), colours
 
 
-def series_colours(curves: Mapping[str, Any], view: View) -> dict[str, str]:
+def series_colours(curves: Mapping[str, Any], view: View, shown: Collection[str] | None = None) -> dict[str, str]:
+    """A colour per series: of those in ``shown``, without it of all that can be."""
     colours = {view.word("ui.curve.train"): TEAL, view.word("ui.curve.validation"): ACCENT, view.word("ui.curve.best"): "#a9b0bd"}
     for place, name in enumerate(curves.get("baselines", {})):
         colours[view.term("baseline", name)] = BASELINE_COLOURS[place % len(BASELINE_COLOURS)]
-    return colours | {_member(view, number): EARLIER for number in _earlier(curves)} | {view.word("ui.curve.together"): TOGETHER}
+    colours |= {_member(view, number): EARLIER for number in _earlier(curves)} | {view.word("ui.curve.together"): TOGETHER}
+    return {name: colour for name, colour in colours.items() if shown is None or name in shown}
 
 
 def _earlier(curves: Mapping[str, Any]) -> dict[int, Mapping[str, Any]]:
@@ -108,12 +114,16 @@ def smoothed(values: list[float], weight: float) -> list[float]:
 
 
 def limits(rows: pd.DataFrame) -> list[float] | None:
-    """The range of the loss axis: everything but the wild first steps, with a little air."""
+    """The range of the loss axis: everything but the wild first steps, with a little air, out to the next eighth or so of it."""
+    import numpy as np
+
     if rows.empty:
         return None
-    low, high = float(rows["loss"].min()), float(rows["loss"].quantile(0.98))
+    values = rows["loss"].to_numpy()
+    low, high = float(values.min()), float(np.quantile(values, 0.98))
     air = 0.06 * (high - low) or 0.05
-    return [low - air, high + air]
+    step = 2.0 ** math.floor(math.log2((high - low + 2 * air) / 4))
+    return [math.floor((low - air) / step) * step, math.ceil((high + air) / step) * step]
 
 
 def epoch_reached(curves: Mapping[str, Any]) -> float | None:
@@ -122,8 +132,8 @@ def epoch_reached(curves: Mapping[str, Any]) -> float | None:
 
 
 def axis_end(curves: Mapping[str, Any], epochs: int) -> float:
-    """How far the axis reaches while a run goes on: room for as much again, but not beyond the last epoch planned."""
-    return float(min(epochs, max(1.0, 2 * (epoch_reached(curves) or 0.0))))
+    """How far the axis reaches while a run goes on: to the next power of two, but not beyond the last epoch planned."""
+    return float(min(epochs, 2 ** math.ceil(math.log2(max(1.0, epoch_reached(curves) or 0.0)))))
 
 
 def latest(curves: Mapping[str, Any], name: str) -> float | None:

@@ -158,7 +158,7 @@ class TrainingPanel:
         plot = gr.update(
             visible=shown,
             value=rows,
-            color_map=curves.series_colours(series, view),
+            color_map=curves.series_colours(series, view, set(rows["series"])),
             x_lim=[0, end] if end else None,
             y_lim=curves.limits(rows),
             x_title=view.word("ui.curve.epoch"),

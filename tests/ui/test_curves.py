@@ -17,7 +17,7 @@ def test_the_chart_speaks_chinese():
 
 
 def test_the_axis_leaves_room_but_never_beyond_the_plan():
-    assert [axis_end(curves(), epochs) for epochs in (3, 5, 100)] == [3.0, 5.0, 6.0] and axis_end({}, 100) == 1.0
+    assert [axis_end(curves(), epochs) for epochs in (3, 5, 100)] == [3.0, 4.0, 4.0] and axis_end({}, 100) == 1.0
 
 
 def test_baselines_are_level_and_reach_across_the_axis():
@@ -77,3 +77,23 @@ def test_the_second_chart_shows_what_was_asked_for_and_is_empty_without_it():
     rows, colours = detail_rows(curves(), ENGLISH, "learning_rate")
     assert list(rows["value"]) == [1e-3, 5e-4] and set(rows["series"]) == set(colours)
     assert detail_rows(curves(), ENGLISH, "skill")[0].empty
+
+
+def test_the_frame_of_the_chart_hardly_ever_changes_while_the_curve_grows():
+    """Every other frame is a whole new chart in the browser, and the old one stays in its memory."""
+    frames = set()
+    for count in range(20, 2000, 5):
+        epochs = [(place + 1) / 50 for place in range(count)]
+        given = {"series": {"train/loss": {"step": list(range(count)), "epoch": epochs, "value": [0.7 + 0.3 / (1 + x) for x in epochs]}}}
+        rows = loss_rows(given, ENGLISH)
+        (low, high), reached = limits(rows), rows["loss"].quantile(0.98)
+        assert low < rows["loss"].min() < reached < high and high - low < 2.5 * (reached - rows["loss"].min())
+        assert epochs[-1] <= axis_end(given, 1000) <= max(1.0, 2 * epochs[-1])
+        frames.add((axis_end(given, 1000), low, high, *series_colours(given, ENGLISH, set(rows["series"]))))
+    assert len(frames) <= 20, "of 396 refreshes"
+
+
+def test_only_series_with_points_have_a_colour_on_the_chart():
+    given = curves(3, validation=False)
+    shown = set(loss_rows(given, ENGLISH)["series"])
+    assert set(series_colours(given, ENGLISH, shown)) == shown and "validation" not in shown
