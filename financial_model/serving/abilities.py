@@ -17,7 +17,7 @@ from financial_model import __version__
 from financial_model import config as settings
 from financial_model.errors import BusyError, ConfigError, JobError, KairosError, NotFoundError
 from financial_model.market.store import Store
-from financial_model.serving import bases
+from financial_model.serving import bases, watch
 from financial_model.serving.days import parse_date
 from financial_model.serving.experiment import require_data
 from financial_model.serving.jobs import DONE, JobService
@@ -38,7 +38,7 @@ AT_ONCE, WAITING = 2, 8
 RETRY_SECONDS = 5
 ANALYSIS_SECONDS = 60.0
 """How long a caller waits for a look at the universe before he gets the job instead."""
-SUBMITTABLE = ("train", "resume", "evaluate", "backtest", "download", "analyze", "integrity")
+SUBMITTABLE = ("train", "resume", "evaluate", "backtest", "download", "analyze", "integrity", "watch")
 """Kinds of jobs that can be started from outside: all that take no path."""
 _BULKY = ("table", "missing", "correlation", "coverage", "regimes")
 """Parts of an analysis that grow with the market; left out of its digest."""
@@ -219,6 +219,8 @@ class Abilities:
             raise ConfigError("config.not_a_choice", name="kind", value=kind[:40], choices=", ".join(SUBMITTABLE))
         if kind == "download":
             self.store.check_source(parameters["source"])
+        elif kind == "watch":
+            watch.check(self.workspace, parameters.get("seconds", watch.EVERY))
         return self.job_status(self.jobs.submit(kind, **parameters).id, language)
 
     def list_jobs(self, language: str = "en") -> list[dict[str, Any]]:
@@ -230,7 +232,7 @@ class Abilities:
         try:
             found = self.jobs.snapshot(job, language)
         except NotFoundError:
-            of_run = [entry for entry in self.jobs.list(language) if entry["run"] == job]
+            of_run = [entry for entry in self.jobs.list(language) if _belongs(entry, job)]
             if not of_run:
                 return self._status_on_disk(job, language)
             found = of_run[0]
@@ -255,7 +257,7 @@ class Abilities:
     def stop_job(self, job: str, language: str = "en") -> dict[str, Any]:
         """Ask a job (or the job of a run) to stop; what it has is kept and can be resumed."""
         known = {entry["id"] for entry in self.jobs.list()}
-        chosen = job if job in known else next((entry["id"] for entry in self.jobs.list() if entry["run"] == job), job)
+        chosen = job if job in known else next((entry["id"] for entry in self.jobs.list() if _belongs(entry, job)), job)
         self.jobs.stop(chosen)
         try:
             return self.job_status(chosen, language)
@@ -266,6 +268,11 @@ class Abilities:
 def _within(name: str, value: int, low: int, high: int) -> None:
     if not low <= value <= high:
         raise ConfigError("config.out_of_range", name=name, value=value, low=low, high=high)
+
+
+def _belongs(job: Mapping[str, Any], run: str) -> bool:
+    """Whether the id of a run means this job: not one that merely keeps its ranking current."""
+    return job["run"] == run and job["kind"] != "watch"
 
 
 def _said(notes: list[dict[str, Any]], language: str) -> list[str]:

@@ -21,23 +21,24 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from financial_model.errors import BusyError, JobError, KairosError, NotFoundError, Stopped
+from financial_model.errors import BusyError, JobError, KairosError, NotFoundError, Phrase, Stopped
 from financial_model.paths import Workspace
 from financial_model.serving.failures import error_id
 from financial_model.serving.runs import RunInfo, RunStore
 from financial_model.serving.tasks import TASKS, JobContext, Task
-from financial_model.text import translate
 
 logger = logging.getLogger(__name__)
 
 LANES = {"train": "device", "resume": "device", "compare": "device", "evaluate": "forecast", "backtest": "forecast", "rank": "forecast",
          "forecast": "ask", "export": "forecast", "custom": "ask", "orders": "forecast", "publish": "forecast", "score": "ask",
-         "download": "data", "import": "data", "analyze": "data", "integrity": "data"}
-"""Which queue a kind waits in; a training on a second GPU waits in that one's own."""
+         "download": "data", "import": "data", "analyze": "data", "integrity": "data", "watch": "watch"}
+"""Which queue a kind waits in; a training on a second GPU waits in that one's own, and so does every watch."""
 _FURTHER_GPU = re.compile(r"cuda:[1-9]\d*")
 DONE = frozenset({"finished", "stopped", "failed"})
 QUEUED, RETRY_SECONDS = 100, 60
 """Jobs that may wait, whoever asks for them; and when it is worth asking again."""
+ASK_SECONDS = 0.5
+"""How soon a job that waits for another one notices that it shall stop."""
 KEEP = 50
 """Finished jobs remembered; runs and data are on disk anyway."""
 
@@ -62,6 +63,8 @@ class Job:
     first: float = 0.0
     """``done`` at that time."""
     ended: str = ""
+    until: str = ""
+    """Of a job that rests: when there is something to do again (ISO)."""
     message_key: str = ""
     message_fields: dict[str, Any] = field(default_factory=dict)
     error_id: str = ""
@@ -103,6 +106,10 @@ class JobService:
                 job.run_id = self.runs.create(parameters["config"]).id
             elif "run" in parameters:
                 job.run_id = self.runs.get(parameters["run"]).id
+            if kind == "watch":
+                job.lane = f"watch {job.run_id}"
+                if any(other.lane == job.lane and other.state not in DONE for other in self._jobs.values()):
+                    raise JobError("jobs.watched", run=job.run_id)
             if job.lane == "device" and job.run_id:
                 device = self.runs.info(job.run_id).run_config().training.device
                 job.lane = device if _FURTHER_GPU.fullmatch(device) else job.lane
@@ -151,9 +158,9 @@ class JobService:
             return {
                 "id": job.id, "kind": job.kind, "run": job.run_id, "state": job.state, "stage": job.stage, "done": job.done, "total": job.total,
                 "rate": rate, "eta": (job.total - job.done) / rate if rate > 0 and job.total else None,
-                "position": len(ahead) + 1 if job.state == "queued" else 0, "created": job.created, "ended": job.ended,
+                "position": len(ahead) + 1 if job.state == "queued" else 0, "created": job.created, "ended": job.ended, "until": job.until,
                 "message_key": job.message_key, "message_fields": dict(job.message_fields),
-                "message": translate(job.message_key, language, **job.message_fields) if job.message_key else "",
+                "message": Phrase(job.message_key, **job.message_fields).message(language) if job.message_key else "",
                 "error_id": job.error_id, "result": job.result,
             }
 
@@ -202,7 +209,9 @@ class JobService:
 
     def _perform(self, job: Job) -> None:
         context = JobContext(workspace=self.workspace, runs=self.runs, run_id=job.run_id, stop=job.stop,
-                             progress=lambda stage, done=0, total=0: self._progress(job, stage, done, total))
+                             progress=lambda stage, done=0, total=0: self._progress(job, stage, done, total),
+                             ask=lambda kind, **parameters: self._ask(job, kind, parameters),
+                             tell=lambda key, **fields: self._tell(job, key, fields), rest=lambda until: self._rest(job, until))
         try:
             result = self._tasks[job.kind](context, **job.parameters)
         except Stopped:
@@ -226,8 +235,28 @@ class JobService:
             if stage != job.stage or not job.total:  # the rate counts from the first figure: a resumed run does not begin at 0
                 job.stage, job.began, job.first = stage, time.monotonic(), float(done)
             job.done, job.total = float(done), float(total)
-            if job.state == "preparing" and stage == "train":
+            if job.state == "preparing" and stage in ("train", "watch"):
                 job.state = "running"
+
+    def _ask(self, job: Job, kind: str, parameters: dict[str, Any]) -> Any:
+        """The result of another job that ``job`` needs."""
+        asked = self.submit(kind, **parameters).id
+        while (found := self.wait(asked, ASK_SECONDS))["state"] not in DONE:
+            if job.stop.is_set():
+                self.stop(asked)
+        if job.stop.is_set():
+            raise Stopped
+        if found["state"] != "finished":
+            raise JobError(found["message_key"], **found["message_fields"])
+        return found["result"]
+
+    def _tell(self, job: Job, key: str, fields: Mapping[str, Any]) -> None:
+        with self._changed:
+            job.message_key, job.message_fields = key, dict(fields)
+
+    def _rest(self, job: Job, until: str) -> None:
+        with self._changed:
+            job.until = until
 
     def _finish(self, job: Job, state: str, key: str = "", fields: Mapping[str, Any] | None = None, *, number: str = "") -> None:
         with self._changed:
@@ -236,6 +265,7 @@ class JobService:
 
     def _end(self, job: Job, state: str, key: str = "", fields: Mapping[str, Any] | None = None) -> None:
         job.state, job.message_key, job.message_fields = state, key, dict(fields or {})
+        job.until = ""
         job.ended = datetime.now().isoformat(timespec="seconds")
         done = sorted((other for other in self._jobs.values() if other.state in DONE), key=lambda other: other.number)
         for old in done[:-KEEP]:

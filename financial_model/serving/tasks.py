@@ -28,6 +28,12 @@ class JobContext:
     stop: threading.Event
     progress: Callable[..., None]
     """``progress(stage, done=0, total=0)``."""
+    ask: Callable[..., Any]
+    """``ask(kind, **parameters)``: the result of another job, queued for this one and stopped with it. ``JobError`` when it failed or was stopped."""
+    tell: Callable[..., None]
+    """``tell(key, **fields)``: what happened last, while the job goes on."""
+    rest: Callable[[str], None]
+    """``rest(until)``: nothing to do before this time (ISO)."""
 
 
 Task = Callable[..., Any]
@@ -99,6 +105,13 @@ def backtest(context: JobContext, run: str, **settings: Any) -> dict[str, Any]:
     return backtest_run(context.workspace, context.run_id, settings=chosen, progress=context.progress, stop=context.stop)["metrics"]
 
 
+def watch(context: JobContext, run: str, **how: Any) -> None:
+    """The ranking of a run, kept current after every close until it is stopped."""
+    from financial_model.serving.watch import keep_ranked
+
+    keep_ranked(context, **how)
+
+
 def orders(context: JobContext, run: str, *, settings: Mapping[str, Any] | None = None, **question: Any) -> dict[str, Any]:
     """The orders for the next session; ``settings`` by flat names, the rest as in ``serving.orders.orders``."""
     from financial_model.serving.backtesting import settings_from
@@ -153,6 +166,6 @@ def integrity(context: JobContext, symbols: Sequence[str] = ()) -> dict[str, Any
 
 TASKS: Mapping[str, Task] = {
     "train": train, "resume": resume, "compare": compare, "evaluate": evaluate, "backtest": backtest, "rank": rank, "forecast": forecast,
-    "custom": custom, "export": export, "orders": orders, "publish": publish, "score": score,
+    "watch": watch, "custom": custom, "export": export, "orders": orders, "publish": publish, "score": score,
     "download": download, "import": import_files, "analyze": analyze, "integrity": integrity,
 }

@@ -16,6 +16,7 @@ from financial_model.ui.text import DASH, View, count, duration, escape, interva
 
 TONES = {
     "running": "run",
+    "watching": "good",
     "preparing": "run",
     "stopping": "warn",
     "queued": "accent",

@@ -51,7 +51,8 @@ class Snapshot:
         return [job for job in self.jobs if job["state"] in ("preparing", "running", "stopping", "queued")]
 
     def job_of(self, run_id: str) -> dict[str, Any] | None:
-        return next((job for job in self.jobs if job["run"] == run_id), None)
+        """The training of a run that is going on or was the last; questions to it are other people's."""
+        return next((job for job in self.jobs if job["run"] == run_id and job["kind"] in ("train", "resume")), None)
 
     @property
     def analysis(self) -> dict[str, Any] | None:

@@ -21,6 +21,7 @@ from financial_model.ui.choosing import asked
 from financial_model.ui.journal import publish_button
 from financial_model.ui.page import Page, Snapshot
 from financial_model.ui.text import View, number, percent
+from financial_model.ui.watching import WatchSwitch
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,7 +120,10 @@ class PoolView:
             elem_id="pool-as-of",
             elem_classes=["k-narrow"],
         )
-        self.ask = words(gr.Button, {"value": "ui.pool.ask"}, variant="primary", elem_id="pool-ask", elem_classes=["k-act"])
+        with gr.Row():
+            self.ask = words(gr.Button, {"value": "ui.pool.ask"}, variant="primary", elem_id="pool-ask", elem_classes=["k-act"])
+            switch = WatchSwitch(page, picker)
+        switch.line.render()
         self.status = gr.HTML(elem_id="pool-status")
         with gr.Column(visible=False) as self.whole:
             filters = self._build_filters()

@@ -241,6 +241,8 @@ def test_kinds_that_take_paths_or_do_not_exist_cannot_be_started(asked, kind):
     ("/jobs", {"kind": "train", "settings": {"name": "../../up"}}, 400, "paths.unsafe_name"),
     ("/jobs", {"kind": "download", "source": "nowhere"}, 422, "api.invalid"),
     ("/jobs", {"kind": "download", "source": "demo"}, 422, "store.real_here"),
+    ("/jobs", {"kind": "watch", "run": "finished"}, 400, "watch.nothing_to_ask"),
+    ("/jobs", {"kind": "watch", "run": "finished", "seconds": 5}, 422, "api.invalid"),
     ("/jobs/nothing/stop", {}, 404, "jobs.unknown"),
 ])
 def test_every_refusal_is_a_key_and_a_sentence(asked, path, body, status, key):

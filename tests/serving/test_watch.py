@@ -6,11 +6,13 @@ from datetime import datetime
 import numpy as np
 import pytest
 
-from financial_model.errors import ConfigError, SourceError
+from financial_model.errors import ConfigError, JobError, SourceError
 from financial_model.market.store import Store
 from financial_model.serving import watch as module
-from financial_model.serving.watch import last_closed, watch
-from tests.serving.builders import bars, trading_days, workspace_in
+from financial_model.serving.jobs import JobService
+from financial_model.serving.tasks import TASKS
+from financial_model.serving.watch import last_closed, next_closed, watch
+from tests.serving.builders import bars, tiny, trading_days, workspace_in
 
 
 @pytest.mark.parametrize(("name", "now", "session"), [
@@ -82,3 +84,49 @@ def test_a_minute_is_the_shortest_time_and_files_do_not_grow(workspace, tmp_path
         watch(other, 3600, list, stop=threading.Event(), tell=print)
 
 
+def test_the_next_close_is_the_first_after_the_last_in_the_exchanges_time():
+    moment = next_closed("XSHG", datetime.fromisoformat("2024-06-07T09:00+00:00"))  # a Friday evening before a holiday
+    assert moment.isoformat(timespec="minutes") == "2024-06-11T15:30+08:00"
+
+
+def test_as_a_job_it_works_through_other_jobs_says_what_came_last_and_is_one_for_a_run(workspace, monkeypatch):
+    monkeypatch.setattr(module, "SHORTEST", 0.01)
+    done, answers = [], [SourceError("tdx.unreachable", host="x", reason="y"), {"stored": ["600519.SH"]}]
+    updated = threading.Event()
+
+    def download(context, source, symbols):
+        done.append(f"{source} {','.join(symbols)}")
+        answer = answers.pop(0) if answers else {"stored": []}
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def rank(context, run, **_):
+        done.append("rank")
+        if done.count("rank") == 2:
+            updated.set()
+
+    jobs = JobService(workspace, {"watch": TASKS["watch"], "download": download, "rank": rank})
+    run = jobs.runs.create(tiny())
+    job = jobs.submit("watch", run=run.id, seconds=0.02)
+    with pytest.raises(JobError, match="already"):
+        jobs.submit("watch", run=run.id)
+    assert updated.wait(20)
+    found = jobs.snapshot(job.id, "zh")
+    assert found["state"] == "running" and found["until"], "it says when it will look again"
+    assert done[:4] == ["rank", "tdx 600519.SH", "tdx 600519.SH", "rank"], "a download that failed is tried again, a ranking follows new bars"
+    jobs.stop(job.id)
+    assert jobs.wait(job.id, 20)["state"] == "stopped"
+    assert jobs.submit("watch", run=run.id).id, "after the stop it may begin again"
+    jobs.close()
+
+
+def test_a_first_ranking_that_fails_ends_the_job_with_its_reason(workspace):
+    def rank(context, run, **_):
+        raise ConfigError("watch.of_the_past", as_of="2020-01-01")
+
+    jobs = JobService(workspace, {"watch": TASKS["watch"], "rank": rank})
+    job = jobs.submit("watch", run=jobs.runs.create(tiny()).id)
+    ended = jobs.wait(job.id, 20)
+    jobs.close()
+    assert (ended["state"], ended["message_key"]) == ("failed", "watch.of_the_past")

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from financial_model.errors import ConfigError
-from financial_model.ui import pool
+from financial_model.errors import ConfigError, Phrase
+from financial_model.ui import pool, watching
 from tests.ui.builders import CHINESE
 
 ALL = {"top": 0, "gain": None, "industry": "all", "styles": (), "tradable": False}
@@ -79,3 +79,14 @@ def test_a_gain_is_written_as_people_write_percent(text, share):
 def test_a_gain_that_is_no_number_is_refused(text):
     with pytest.raises(ConfigError):
         pool.least_gain(text)
+
+
+def test_a_watch_says_what_came_last_and_what_is_next_and_why_it_ended():
+    job = {"state": "running", "until": "2024-06-11T15:30+08:00", "message_key": "watch.updated",
+           "message_fields": {"session": "2024-06-07", "stocks": 9}}
+    going = watching.line(CHINESE, job)
+    assert "2024-06-11 15:30（UTC+08:00）" in going and "已更新 9 只股票" in going
+    reason = Phrase("tdx.unreachable", host="<b>", reason="x")
+    ended = watching.line(CHINESE, {**job, "state": "failed", "message_key": "watch.not_ranked", "message_fields": {"reason": reason}})
+    assert "已停止自动排名" in ended and "<b>" not in ended
+    assert watching.line(CHINESE, {**job, "state": "stopped"}) == "", "who stopped it knows"

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_mod
 
 from financial_model import config
 from financial_model.market.sources import base
+from financial_model.serving.watch import EVERY, SHORTEST
 from financial_model.text import has, translate
 
 MOST_ITEMS = 10_000
@@ -100,6 +101,14 @@ class Download(_Strict):
     seed: Annotated[int, Field(ge=0, le=2**31)] | None = None
 
 
+class Watch(_Strict):
+    """After each close the new bars, then the ranking of this run again, until it is stopped. One at a time for a run."""
+
+    kind: Literal["watch"]
+    run: Short
+    seconds: Annotated[float, Field(ge=SHORTEST, le=86_400, description="between two looks")] = EVERY
+
+
 class Analyze(_Strict):
     """A look at the universe."""
 
@@ -113,7 +122,7 @@ class Integrity(_Strict):
     symbols: Annotated[list[Short], Field(max_length=MOST_ITEMS)] = []
 
 
-Work = Annotated[Train | Resume | Evaluate | Backtest | Download | Analyze | Integrity, Field(discriminator="kind")]
+Work = Annotated[Train | Resume | Evaluate | Backtest | Download | Analyze | Integrity | Watch, Field(discriminator="kind")]
 
 
 class Predict(_Strict):

@@ -12,7 +12,8 @@ router = APIRouter(tags=["jobs"])
 
 @router.post("/jobs", status_code=status.HTTP_202_ACCEPTED)
 def start(able: Able, language: Language, work: Work) -> Answer:
-    """Queue a training, a resumption, an evaluation, a download, a look at the universe or at the bars; ``id`` is what to ask for."""
+    """Queue a training, a resumption, an evaluation, a download, a look at the universe or at the bars, a ranking
+    that keeps itself current; ``id`` is what to ask for."""
     if isinstance(work, Train):
         return able.start_training(work.settings.model_dump(exclude_unset=True), work.preset, language)
     return able.submit(work.kind, language, **work.model_dump(exclude={"kind"}, exclude_unset=True, exclude_none=True))
