@@ -15,7 +15,7 @@ from financial_model.cli.arguments import build_parser, language_of
 from financial_model.cli.failures import record
 from financial_model.cli.output import Answer, Output, logs_to_stderr
 from financial_model.errors import KairosError, Stopped
-from financial_model.serving.failures import error_id
+from financial_model.serving.failures import error_id, memory_failure
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "download": ("market", "download"), "import": ("market", "import_files"), "analyze": ("market", "analyze"), "sources": ("market", "sources"),
@@ -72,6 +72,10 @@ def _perform(command: Callable[[argparse.Namespace, Output], Answer | None], par
         return 0
     except Exception as error:
         # The outermost place: whatever reaches it is a bug, and a person gets its number instead of a traceback.
+        failure = memory_failure(error)
+        if failure is not None:
+            output.problem(failure.message(output.language))
+            return 2
         number = error_id(error)
         output.problem(output.word("cli.unexpected", id=number, where=record(number, parsed)), error_id=number)
         return 1

@@ -19,7 +19,7 @@ from financial_model.errors import DataError, JobError, KairosError, Stopped
 from financial_model.paths import Workspace, atomic_write
 from financial_model.serving import bases, together
 from financial_model.serving.deciding import decide
-from financial_model.serving.failures import error_id
+from financial_model.serving.failures import error_id, memory_failure
 from financial_model.serving.runs import RunInfo, RunStore
 from financial_model.training.events import EventLog, read_events
 from financial_model.training.processes import ALONE, Processes, refuse
@@ -253,14 +253,14 @@ def _outcome(runs: RunStore, run_id: str) -> Iterator[None]:
         logger.warning("%s", error)
         runs.set_state(run_id, "failed", error.key, error.fields)
         raise
-    except MemoryError as error:
-        failure = JobError("serving.out_of_memory", device="cpu")
-        runs.set_state(run_id, "failed", failure.key, failure.fields)
-        raise failure from error
     except KeyboardInterrupt:
         runs.set_state(run_id, "interrupted", "runs.interrupted")
         raise
     except Exception as error:
+        failure = memory_failure(error)
+        if failure is not None:
+            runs.set_state(run_id, "failed", failure.key, failure.fields)
+            raise failure from error
         logger.exception("the run %s failed unexpectedly (error %s)", run_id, error_id(error))
         runs.set_state(run_id, "failed", "runs.failed_unexpectedly", {"id": error_id(error)})
         raise

@@ -23,7 +23,7 @@ from typing import Any
 
 from financial_model.errors import BusyError, JobError, KairosError, NotFoundError, Phrase, Stopped
 from financial_model.paths import Workspace
-from financial_model.serving.failures import error_id
+from financial_model.serving.failures import error_id, memory_failure
 from financial_model.serving.runs import RunInfo, RunStore
 from financial_model.serving.tasks import TASKS, JobContext, Task
 
@@ -221,6 +221,10 @@ class JobService:
             self._finish(job, "failed", error.key, error.fields)
         except Exception as error:
             # The one place where a bug must not take the worker, and every job behind it, along.
+            failure = memory_failure(error)
+            if failure is not None:
+                self._finish(job, "failed", failure.key, failure.fields)
+                return
             number = error_id(error)
             logger.exception("%s failed unexpectedly (error %s)", job.kind, number)
             self._finish(job, "failed", "jobs.unexpected", {"id": number}, number=number)

@@ -95,7 +95,7 @@ class Session:
         self.step = TrainingStep(
             self.model, training_objective(config, self.objective), training, device=self.device, precision=self.precision, compiled=compiled,
             notice=self.reporter.warning, recordable=recorded, guide=None if self.start is None else self.start.guide(self.device),
-            full=self.loader.own(0) if processes.several else 0, summed=processes.several)
+            full=self.loader.own(0) if processes.several else 0, summed=processes.several, compared=config.by_date())
         self.graphed: graph.GraphedStep | None = None
         if recorded and isinstance(source, DeviceBatches):
             self.graphed = graph.GraphedStep(self.step, source.gather, self.meter, min(training.batch_size, self.loader.windows),

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Objective = Callable[[dict[str, torch.Tensor], torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 Guide = Callable[..., dict[str, torch.Tensor]]
 """What a frozen model says about the same windows (x, condition, ranks, date), under a name of its own, for an objective that compares with it."""
+Gradients = list[tuple[torch.nn.Parameter, torch.Tensor]]
 Notice = Callable[..., None]
 """Called with a key of the catalogue and its fields when a step had to change its ways."""
 
@@ -38,10 +39,11 @@ class TrainingStep:
 
     def __init__(self, model: torch.nn.Module, objective: Objective, config: TrainConfig, *, device: torch.device, precision: str,
                  compiled: bool, notice: Notice, recordable: bool = False, guide: Guide | None = None, full: int = 0,
-                 summed: bool = False) -> None:
+                 summed: bool = False, compared: bool = False) -> None:
         """``recordable``: the learning rate and the optimiser's counts live on the device, so that ``graph.py`` can record the step.
         ``full``: windows of a full batch here, where it is not the whole one. ``summed``: gradients of several processes are summed between
-        backward and update, so what is not a number is told then, by all of them at once."""
+        backward and update, so what is not a number is told then, by all of them at once. ``compared``: the windows of a batch are compared
+        with each other, so that a halved batch asks a little less; its notice says so."""
         self.model, self.objective, self.device, self.precision, self.guide = model, objective, device, precision, guide
         self._config, self._notice = config, notice
         self._share = torch.ones((), device=device) if config.mixup else None
@@ -50,6 +52,7 @@ class TrainingStep:
         # not dynamic: a random context has a few lengths, and a program for each is faster than one for all
         self._compiled = torch.compile(self._losses, dynamic=False) if compiled else None
         self._compiled_rows, self._afresh, self._summed = full or config.batch_size, False, summed
+        self._compared = compared
         self.rows = 0
         """Most windows of a batch that go through the model at once; 0: all. Halved when memory runs out."""
 
@@ -63,13 +66,15 @@ class TrainingStep:
 
         ``number`` counts the batches of the run. Raises ``NotFiniteError``; on a GPU only the reader of the loss can tell.
         Where memory runs out the batch is split in half; where files of earlier compilations cannot be read, all is compiled anew; where the
-        compiler fails it is left aside. Then the batch is tried again, and the gradient of earlier batches of the same step is lost.
+        compiler fails it is left aside. Then the batch is tried again; the gradient of earlier batches of the same step is not touched by that.
         """
-        rows = len(batch.label)
+        rows, earlier = len(batch.label), self._set_aside()
         while True:
             self.begin(number)
             try:
-                return self._backward(batch, share, min(self.rows or rows, rows))
+                loss = self._backward(batch, share, min(self.rows or rows, rows))
+                _add_back(earlier)
+                return loss
             except Exception as error:  # sorted below; what is neither goes on its way
                 if not (is_out_of_memory(error) or self._compiled is not None and (_is_compiler_error(error) or _is_stale(error))):
                     raise
@@ -151,6 +156,13 @@ class TrainingStep:
         loss = self.objective({name: output.float() for name, output in outputs.items()}, z, label, date)
         return loss if auxiliary is None else loss + auxiliary, loss
 
+    def _set_aside(self) -> Gradients:
+        """The gradient so far, out of the way of a backward pass that may fail half way."""
+        earlier = [(parameter, parameter.grad) for parameter in self.model.parameters() if parameter.grad is not None]
+        for parameter, _ in earlier:
+            parameter.grad = None
+        return earlier
+
     def _compile_afresh(self) -> None:
         """Compile without what earlier compilations left on disk: by another torch, for another processor, or written half."""
         self._afresh = True
@@ -163,7 +175,7 @@ class TrainingStep:
         self.rows = (rows + 1) // 2
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
-        self._notice("training.batch_halved", rows=rows, half=self.rows)
+        self._notice("training.batch_halved_compared" if self._compared else "training.batch_halved", rows=rows, half=self.rows)
 
 
 def adamw(model: torch.nn.Module, config: TrainConfig, device: torch.device, *, recordable: bool = False) -> torch.optim.AdamW:
@@ -185,6 +197,11 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any
     if precision == "fp32":
         return nullcontext()
     return torch.autocast(device.type, dtype=torch.bfloat16 if precision == "bf16" else torch.float16)
+
+
+def _add_back(earlier: Gradients) -> None:
+    for parameter, gradient in earlier:
+        parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
 
 
 def choose_compile(choice: str, device: torch.device) -> tuple[bool, str]:

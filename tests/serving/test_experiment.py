@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from financial_model.cli.main import run as command
 from financial_model.config import BASELINES
@@ -160,11 +161,12 @@ def test_a_bug_leaves_a_failed_run_and_its_number_in_the_log(filled, monkeypatch
     assert caught.value.error_id in log and "ZeroDivisionError" in log
 
 
-def test_no_memory_is_a_sentence(filled, monkeypatch):
+@pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory.")], ids=["machine", "gpu"])
+def test_no_memory_is_a_sentence(filled, monkeypatch, error):
     from financial_model.training import trainer
 
     def full(*_, **__):
-        raise MemoryError
+        raise error
 
     monkeypatch.setattr(trainer, "train", full)
     with pytest.raises(JobError, match="batch size"):

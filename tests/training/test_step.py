@@ -212,6 +212,25 @@ def test_when_memory_runs_out_the_batch_is_halved_and_the_step_stays_the_same(wh
     assert len(notices) == 2, "it is remembered, not tried again in every step"
 
 
+def test_batches_of_the_same_step_that_fitted_are_not_lost():
+    whole, small = make_step(), Small(64, "backward", torch.OutOfMemoryError("CUDA out of memory."))
+    step = make_step(model=small)
+    for number, most in enumerate((64, 15, 64)):
+        small.most = most
+        for each in (whole, step):
+            each.backward(make_batch(50, seed=number), 1 / 3, number)
+    torch.testing.assert_close(gradient(step), gradient(whole), atol=1e-7, rtol=1e-5)
+
+
+def test_where_stocks_are_compared_a_halved_batch_says_what_that_means():
+    notices = []
+    config = make_config()
+    step = TrainingStep(Small(15, "forward", MemoryError()), objective("mse", config), config.training, device=CPU, precision="fp32", compiled=False,
+                        notice=lambda key, **fields: notices.append(key), compared=True)
+    step.backward(make_batch(20), 1.0, 0)
+    assert notices == ["training.batch_halved_compared"] and has(notices[0])
+
+
 def test_not_even_one_window_fits():
     step = make_step(model=Small(0, "forward", torch.OutOfMemoryError("CUDA out of memory.")))
     with pytest.raises(KairosError) as caught:

@@ -4,6 +4,7 @@ import dataclasses
 import errno
 import gc
 import math
+import sys
 import weakref
 
 import numpy as np
@@ -14,6 +15,7 @@ from safetensors.torch import load_file
 from financial_model.config import RunConfig, TrainConfig
 from financial_model.datasets.splits import date_split
 from financial_model.errors import ConfigError, DataError, KairosError, StorageError
+from financial_model.models.forecaster import Forecaster
 from financial_model.training import reporter, session
 from financial_model.training.checkpoint import load_checkpoint, read_header
 from financial_model.training.events import read_events
@@ -259,6 +261,34 @@ def test_a_learning_rate_that_blows_up_is_said(tmp_path, panel):
         assert error.key in ("training.not_finite", "training.validation_not_finite")
     else:
         assert math.isfinite(result.best_loss)
+
+
+def test_a_run_whose_memory_is_too_small_goes_on_to_the_same_weights(tmp_path, panel, monkeypatch):
+    """The model itself raises torch's own error on more than 20 windows, in training only."""
+    config = make_config(model={"dropout": 0.0}, accumulation=2, epochs=1)
+    run(config, panel, tmp_path / "large")
+    original = Forecaster.forward
+
+    def forward(self, x, *rest):
+        if self.training and len(x) > 20:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return original(self, x, *rest)
+
+    monkeypatch.setattr(Forecaster, "forward", forward)
+    run(config, panel, tmp_path / "small")
+    first, second = events_of(tmp_path / "small", "warning")
+    assert [event["fields"] for event in (first, second)] == [{"rows": 64, "half": 32}, {"rows": 32, "half": 16}]
+    assert "Memory ran out with 64 windows" in first["message"]
+    for one, two in zip(weights(tmp_path / "large", "last").values(), weights(tmp_path / "small", "last").values(), strict=True):
+        torch.testing.assert_close(one, two, atol=1e-5, rtol=1e-4)
+
+
+def test_without_triton_a_run_trains(tmp_path, panel, monkeypatch):
+    monkeypatch.setitem(sys.modules, "triton", None)
+    for name in [name for name in sys.modules if name.endswith(("kernels.windows_gpu", "kernels.norms_gpu"))]:
+        monkeypatch.delitem(sys.modules, name)
+    model = {"backbone": "tsf", "hidden": 16, "layers": 1, "heads": 2, "experts": 2}  # RMSNorm, attention, experts
+    assert run(make_config(model=model, epochs=1, windows_per_epoch=64), panel, tmp_path).state == "finished"
 
 
 def test_memory_that_runs_out_outside_a_batch_is_said(tmp_path, panel, monkeypatch):
