@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from financial_model.errors import ConfigError
+from financial_model.models import local
 from financial_model.models.local import LocalAttention, banded
 
 torch.set_num_threads(1)
@@ -12,6 +13,13 @@ torch.set_num_threads(1)
 def parts(length, *, seed=0):
     random = torch.Generator().manual_seed(seed)
     return (torch.randn(2, 3, length, 4, generator=random) for _ in range(3))
+
+
+@pytest.fixture(params=["whole", "blocks"])
+def form(request, monkeypatch):
+    """Short windows mask all scores, long ones are cut into blocks: whatever holds has to hold for both."""
+    if request.param == "blocks":
+        monkeypatch.setattr(local, "SHORT", 0)
 
 
 def by_hand(query, key, value, window, causal):
@@ -28,14 +36,14 @@ def by_hand(query, key, value, window, causal):
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("length", [1, 2, 4, 5, 6, 9, 17, 40])
 @pytest.mark.parametrize("window", [1, 3, 5, 8, 100])
-def test_the_blocks_compute_the_masked_attention(length, window, causal):
+def test_both_forms_compute_the_masked_attention(form, length, window, causal):
     query, key, value = parts(length)
     assert torch.allclose(banded(query, key, value, window, causal=causal), by_hand(query, key, value, window, causal), atol=1e-5)
 
 
 @pytest.mark.parametrize("window", [1, 4, 20])
 @pytest.mark.parametrize("causal", [False, True])
-def test_a_bar_at_the_window_is_heard_and_one_further_is_not(window, causal):
+def test_a_bar_at_the_window_is_heard_and_one_further_is_not(form, window, causal):
     torch.manual_seed(0)
     layer, x = LocalAttention(8, 2, window, causal=causal).eval(), torch.randn(1, 60, 8)
     changed = x.clone()
@@ -44,7 +52,7 @@ def test_a_bar_at_the_window_is_heard_and_one_further_is_not(window, causal):
     assert moved == list(range(30 if causal else 30 - window, 30 + window + 1))
 
 
-def test_gradients_are_those_of_the_masked_attention():
+def test_gradients_are_those_of_the_masked_attention(form):
     leaves = [part.requires_grad_() for part in parts(13)]
     ours = torch.autograd.grad(banded(*leaves, 3).square().sum(), leaves)
     theirs = torch.autograd.grad(by_hand(*leaves, 3, False).square().sum(), leaves)
@@ -53,10 +61,11 @@ def test_gradients_are_those_of_the_masked_attention():
 
 def test_the_work_grows_with_the_length_and_not_with_its_square():
     """Counted by torch itself, not timed: eight times the bars are eight times the operations."""
+    from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
     def operations(length):
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
+        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter, torch.no_grad():  # a fused kernel is not counted
             banded(*parts(length), 20)
         return counter.get_total_flops()
 
