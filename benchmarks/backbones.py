@@ -18,6 +18,8 @@ from financial_model.runtime import device
 FEATURES, LENGTH = 60, 60
 SLOWER = 0.95
 """A ratio from here on is not slower: two runs of the very same module differ by as much on a busy machine."""
+TURN = 0.2
+"""Seconds a turn takes at least; the passes of a small model are repeated."""
 METHOD = ("forward and backward of the backbone alone, fp32, one thread and CPU time on a CPU, in turns; the plain module has the same width, "
           "layers and heads, and its feed-forward is four times as wide or, beside experts, as wide as the experts that work on a bar together; "
           "multiscale stands beside a block of three nn.MultiheadAttention with masks")
@@ -105,21 +107,20 @@ def run(quick: bool) -> list[Row]:
     if place.type == "cpu":
         torch.set_num_threads(1)
     try:
-        return [_compare(name, batch, place, 5 if quick else 9) for name in settings.BACKBONES]
+        return [_compare(name, batch, place) for name in settings.BACKBONES]
     finally:
         torch.set_num_threads(threads)
 
 
-def _compare(name: str, batch: int, place: torch.device, rounds: int) -> Row:
+def _compare(name: str, batch: int, place: torch.device) -> Row:
     config: ModelConfig = settings.build({"backbone": name, "dropout": 0.0, "head_dropout": 0.0}).model
     torch.manual_seed(0)
     ours = backbone_class(name)(FEATURES, LENGTH, config.shape(), config).to(place)
     peer, theirs_module = plain(name, config.shape())
     theirs_module.to(place)
     x = torch.randn(batch, LENGTH, FEATURES, device=place)
-    repeats = 20 if name == "mlp" else 1  # half a millisecond is too short to time
 
-    def work(module: nn.Module) -> None:
+    def work(module: nn.Module, repeats: int = 1) -> None:
         for _ in range(repeats):
             module.zero_grad(set_to_none=True)
             found = module(x)
@@ -128,7 +129,11 @@ def _compare(name: str, batch: int, place: torch.device, rounds: int) -> Row:
         if place.type == "cuda":
             torch.cuda.synchronize(place)
 
-    mine, theirs = side_by_side(lambda: work(ours), lambda: work(theirs_module), rounds=rounds, budget=60,
+    work(ours)
+    began = time.perf_counter()
+    work(ours)
+    repeats = max(1, round(TURN / (time.perf_counter() - began)))
+    mine, theirs = side_by_side(lambda: work(ours, repeats), lambda: work(theirs_module, repeats), rounds=9, budget=30,
                                  clock=time.process_time if place.type == "cpu" else None)
     sizes = [sum(part.numel() for part in module.parameters()) / 1e6 for module in (ours, theirs_module)]
     ratio = median_ratio(mine, theirs)

@@ -80,8 +80,8 @@ def local(place: torch.device, quick: bool) -> list[Row]:
     with torch.inference_mode():
         *seconds, whole_short, whole_long = side_by_side(
             *(near(length) for length in LENGTHS), every(LENGTHS[0]), every(LENGTHS[-1]), rounds=7, budget=60, clock=_clock(place))
-    method = (f"{batch} window(s), 4 heads of 32, attention within {WINDOW} bars, forward, fp32, CPU time on a CPU; for 16 times the bars 16 times the "
-              "time is linear and 256 times square")
+    method = (f"{batch} window(s), 4 heads of 32, attention within {WINDOW} bars, forward, fp32, CPU time on a CPU; for 16 times the bars 16 times "
+              "the time is linear and 256 times square")
     rows = []
     for length, taken in zip(LENGTHS[1:], seconds[1:], strict=True):
         times, limit = median_ratio(seconds[0], taken), 1.25 * length / LENGTHS[0]
