@@ -29,10 +29,11 @@ def memory_section(found: Mapping[str, Any] | None, language: str) -> dict[str, 
 
 
 def sentences(found: Mapping[str, Any], language: str) -> list[str]:
-    """What was found; and, where noise would leave the band as often, that it may be noise."""
+    """What was found; and of a single stock whose values leave the band no more often than noise does, that it may be noise. The mean of several
+    stocks is steadier than the band, which is that of one."""
     count = len(found["returns"]) + len(found["absolute"])
     chance = 0.05 * count
     said = [translate(f"evaluation.memory.{'found' if found['last'] else 'none'}", language, **found, lags=len(found["returns"]))]
-    if found["last"] and found["outside"] <= chance + 2 * math.sqrt(chance):
+    if found["stocks"] == 1 and found["last"] and found["outside"] <= chance + 2 * math.sqrt(chance):
         said.append(translate("evaluation.memory.chance", language, outside=found["outside"], count=count, chance=chance))
     return said

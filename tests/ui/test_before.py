@@ -67,11 +67,11 @@ def test_every_preset_says_what_it_sets():
 
 def test_an_automatic_context_shows_what_it_follows_from():
     echo = [0.0] * 6 + [0.4] + [0.01] * 13
-    found = {"context_length": 20, "last": 7, "band": 0.05, "bars": 1536, "stocks": 3, "returns": echo, "absolute": [0.02] * 20, "outside": 1,
+    found = {"context_length": 20, "last": 7, "band": 0.05, "bars": 1536, "stocks": 1, "returns": echo, "absolute": [0.02] * 20, "outside": 1,
              "low": 20, "high": 100}
     html = before.card(ENGLISH, replace(OUTLINE, context=found), None)
     assert "<svg" in html and "Lag 7 is the last" in html and "a context of 20" in html
-    assert "of noise alone about 2 would" in html, "one of forty is what chance gives"
+    assert "of the noise of one stock about 2 would" in html, "one of forty is what chance gives"
     assert "滞后 7 阶" in before.card(CHINESE, replace(OUTLINE, context=found), None)
-    certain = before.card(ENGLISH, replace(OUTLINE, context={**found, "outside": 20}), None)
+    certain = before.card(ENGLISH, replace(OUTLINE, context={**found, "stocks": 9}), None)
     assert "noise" not in certain and "<svg" not in before.card(ENGLISH, OUTLINE, None)
