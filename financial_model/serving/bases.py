@@ -40,7 +40,18 @@ def find_typed(runs: RunStore, text: str) -> Path:
 
 def problems(config: RunConfig, runs: RunStore, file: Path | None = None) -> list[Problem]:
     """Everything that can be found wrong before anything is loaded, the base included."""
-    return settings.problems(config) + _misfits(config, runs, file)
+    return [*settings.problems(config), *_unreadable(config), *_misfits(config, runs, file)]
+
+
+def _unreadable(config: RunConfig) -> list[Problem]:
+    """A formula that cannot be read, or is unfit to be an input."""
+    from financial_model.features import registry
+
+    try:
+        registry.names(config.features.groups, config.features.formulas)
+    except KairosError as error:
+        return [Problem(field="formulas", key=error.key, values=error.fields)]
+    return []
 
 
 def _misfits(config: RunConfig, runs: RunStore, file: Path | None) -> list[Problem]:
@@ -64,13 +75,13 @@ def _other_features(config: RunConfig, header: Header) -> list[Problem]:
     except CheckpointError as error:
         return [Problem(field="groups", key=error.key, values=error.fields)]
     except KairosError:
-        return []  # a formula that cannot be read is told where features are checked
+        return []  # a formula that cannot be read is a problem of its own
     return []
 
 
 def check(config: RunConfig, runs: RunStore, file: Path | None = None) -> None:
     """``ConfigError`` with every error of :func:`problems`."""
-    settings.check(config, _misfits(config, runs, file))
+    settings.check(config, [*_unreadable(config), *_misfits(config, runs, file)])
 
 
 def adopt(config: RunConfig, runs: RunStore, run: RunInfo, file: Path | None = None) -> Path | None:

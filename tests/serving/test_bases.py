@@ -48,6 +48,13 @@ def test_other_features_under_the_same_groups_are_a_problem_of_their_field(store
         bases.check(following(runs), runs)
 
 
+def test_a_formula_that_cannot_be_read_stands_at_its_field_beside_the_others(store):
+    found = bases.problems(tiny(formulas="mean(close", learning_rate=0), store)
+    assert {problem.field for problem in found} == {"formulas", "learning_rate"} and not any(problem.warning for problem in found)
+    with pytest.raises(ConfigError, match="learning rate of 0"):
+        bases.check(tiny(formulas="mean(close", learning_rate=0), store)
+
+
 def test_no_such_run_is_a_problem_of_its_field(store):
     (problem,) = bases.problems(tiny(init_from="nothing"), store)
     assert (problem.field, problem.key) == ("init_from", "runs.unknown")
