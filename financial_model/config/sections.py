@@ -189,8 +189,9 @@ class TrainConfig:
     """Share of the batches that are blended."""
     epochs: int = option(5, low=1, high=1000, step=1)
     batch_size: int = option(256, low=1, high=65536, step=1)
-    windows_per_epoch: int = option(0, low=0, high=100_000_000, step=1000)
-    """0: all of them; otherwise so many drawn at random."""
+    windows_per_epoch: int = option(100_000, low=0, high=100_000_000, step=1000)
+    """0: all of them; otherwise so many drawn at random. Where a forecast begins is fitted on all of them in either case (models/linear_start.py);
+    this is how many the network sees between two looks at validation."""
     learning_rate: float = option(5e-4, low=0.0, high=1.0)
     weight_decay: float = option(0.1, low=0.0, high=1.0, advanced=True)
     schedule: str = option("cosine", choices=SCHEDULES)
@@ -269,6 +270,6 @@ class RunConfig:
 PRESETS: dict[str, dict[str, Any]] = {
     "quick": {"epochs": 3, "windows_per_epoch": 40_000, "hidden": 96, "layers": 1, "context_length": 30, "patience": 0, "heads": 4},
     "standard": {},
-    "thorough": {"epochs": 40, "patience": 8, "evaluations_per_epoch": 4},
+    "thorough": {"epochs": 40, "windows_per_epoch": 0, "patience": 8, "evaluations_per_epoch": 4},
 }
 """Flat overrides of the defaults; what a user sets himself wins over them."""
