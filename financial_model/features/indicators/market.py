@@ -19,6 +19,13 @@ def market_volatility(bars: Series) -> np.ndarray:
     return bars.on_rows(bars.market.std("log_return", 20, sample=True))
 
 
+@feature("market_log_volatility_{n}", "market", over=(10, 20), optional=True,
+         help_en="logarithm of the standard deviation of {n} market returns, over 1 %: as far from usual in calm as in turmoil",
+         help_zh="市场 {n} 日波动率相对 1% 的对数：平静与动荡同样偏离常态")
+def market_log_volatility(bars: Series, n: int) -> np.ndarray:
+    return bars.on_rows(np.log(np.maximum(bars.market.std("log_return", n, sample=True), 1e-4) / 0.01))
+
+
 @feature("market_range_20", "market", optional=True, help_en="highest over lowest market close of 20 bars, less 1", help_zh="市场 20 日收盘高低区间")
 def market_range(bars: Series) -> np.ndarray:
     return bars.on_rows(ratio(bars.market.max("close", 20), bars.market.min("close", 20)) - 1.0)
