@@ -46,7 +46,8 @@ def forecast_lines(found: dict[str, Any], output: Output) -> list[str]:
                      percent(math.expm1(day["expected_return"]), signed=True), percent(day["p_up"], 1), later])
     head = [output.word(f"cli.predict.{name}") for name in ("day", "date", "median", "range", "expected", "p_up", "truth")]
     odds = output.word("serving.class_line", **found["class_line"])
-    return [title, "", *table(head, rows), "", output.word("cli.predict.odds", days=found["class_horizon"], odds=odds),
+    figures = [output.word("serving.figure_line", **found["figures"])] if found["figures"] else []
+    return [title, "", *table(head, rows), "", output.word("cli.predict.odds", days=found["class_horizon"], odds=odds), *figures,
             *(output.word(note["key"], **note["fields"]) for note in (*age_line(found["age"]), *found["notes"]))]
 
 

@@ -108,19 +108,34 @@ def evaluate(arguments: argparse.Namespace, output: Output) -> Answer:
     run = store.get(arguments.run)
     html = report(run, store, found, Path(arguments.html), language=output.language) if arguments.html else None
     split, notes = found["split"], [output.word(note["key"], **note["fields"]) for note in (*found["notes"], *found.get("missing", ()))]
+    tasks = found["result"].get("tasks")
     data = {"run": run.id, "checkpoint": found["checkpoint"], "test": split["test"], "split": split, "test_opened": found["test_opened"],
             "synthetic": found["synthetic"], **found["metrics"], "verdict": sentences(found["result"]["verdict"], "en"), "notes": notes,
-            "tear_sheet": found["result"]["tear_sheet"], **({"folds": found["folds"]} if "folds" in found else {}),
+            "tear_sheet": found["result"]["tear_sheet"], **({"tasks": tasks} if tasks else {}),
+            **({"folds": found["folds"]} if "folds" in found else {}),
             **({"members": found["members"]} if "members" in found else {}), **({"importance": importance} if importance else {}),
             **({"html": str(html)} if html else {}), **({"context": context} if (context := context_of(run)) else {})}
     folds = [output.word("cli.evaluate.fold", number=number, first=fold["split"]["test"]["first"], last=fold["split"]["test"]["last"],
                          trained=fold["split"]["train"]["last"], rank_ic=figure(fold["metrics"].get("rank_ic")))
              for number, fold in enumerate(found.get("folds", ()), start=1)]
     lines = [output.word("cli.evaluate.title", run=run.id, first=split["test"]["first"], last=split["test"]["last"], rows=found["metrics"]["rows"],
-                         dates=found["metrics"]["dates"]), "", *metric_table(found["metrics"], output), "", *folds,
+                         dates=found["metrics"]["dates"]), "", *metric_table(found["metrics"], output), "", *_tasks(tasks, output), *folds,
              *_members(found.get("members"), output), *sentences(found["result"]["verdict"], output.language), *notes,
              *(_importance(importance, output) if importance else ())]
     return Answer(data, [*lines, *([str(html)] if html else [])])
+
+
+def _tasks(found: Mapping[str, Any] | None, output: Output) -> list[str]:
+    """What the head multi says besides, beside naive forecasts."""
+    from financial_model.evaluation.report import Words
+    from financial_model.evaluation.report_tasks import task_tables
+
+    lines = []
+    for entry in task_tables(found, Words(output.language)):
+        rows = [[row["name"], *(f"{cell['value']} ({cell['interval']})" if cell["interval"] else cell["value"] for cell in row["cells"])]
+                for row in entry["rows"]]
+        lines += [entry["title"], "", *table(["", *entry["columns"]], rows), ""]
+    return lines
 
 
 def _members(found: Mapping[str, Any] | None, output: Output) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from financial_model.config.flat import build
 from financial_model.config.sections import ModelConfig, RunConfig
-from financial_model.config.vocabulary import ATTENTION_BACKBONES, BACKBONES, CLASSES, HEEDED_BY, NEEDS_BASE, OBJECTIVES, PATCH
+from financial_model.config.vocabulary import ATTENTION_BACKBONES, BACKBONES, CLASSES, HEEDED_BY, NEEDS_BASE, OBJECTIVES, PATCH, TASKS
 from financial_model.errors import ConfigError
 
 RANK_NAMES = 20
@@ -65,7 +65,10 @@ def problems(config: RunConfig) -> list[Problem]:
     levels = model.quantile_levels
     if len(levels) < 3 or list(levels) != sorted(set(levels)) or not all(0 < level < 1 for level in levels) or 0.5 not in levels:
         error("quantile_levels", "config.quantile_levels", levels=", ".join(map(str, levels)))
-    if config.head() == "classes" and label.class_horizon > label.horizon:
+    weights = training.task_weights
+    if len(weights) != len(TASKS) or not all(0 <= weight < math.inf for weight in weights) or not any(weights):
+        error("task_weights", "config.task_weights", given=", ".join(map(str, weights)), tasks=", ".join(TASKS))
+    if config.head() in ("classes", "multi") and label.class_horizon > label.horizon:
         error("class_horizon", "config.class_horizon", class_horizon=label.class_horizon, horizon=label.horizon)
     if not label.down < label.up:
         error("up", "config.class_thresholds", up=label.up, down=label.down)

@@ -181,6 +181,8 @@ class TrainConfig:
     """balanced: rare classes weigh more, by the class counts of each batch (cross_entropy and focal)."""
     cost_matrix: tuple[float, ...] = option((0.0, 0.5, 1.0, 0.5, 0.0, 0.5, 2.0, 0.5, 0.0), advanced=True)
     """What each mistake costs (cost_matrix): rows the true class up, flat, down; columns the predicted one."""
+    task_weights: tuple[float, ...] = option((1.0, 1.0, 0.5, 0.5), advanced=True)
+    """multi_task: what the losses of classes, return, volatility and momentum count."""
     mixup: bool = option(False, advanced=True)
     """Blend windows of a batch in pairs while training, their targets with them."""
     mixup_alpha: float = option(0.2, low=0.01, high=10.0, step=0.1, advanced=True)

@@ -32,7 +32,11 @@ HEEDED_BY: dict[str, tuple[str, ...]] = {
 }
 """Settings of a model that only some of the built-in backbones know."""
 CONDITION_MODES = ("none", "concat", "film")
-HEADS = ("auto", "point", "quantile", "classes")
+HEADS = ("auto", "point", "quantile", "classes", "multi")
+TASKS = ("classes", "return", "volatility", "momentum")
+"""What the head multi answers, in the order of ``task_weights``."""
+FIGURES = TASKS[2:]
+"""Answers of the head multi besides those other heads give: about the bars within the horizon, one number a window."""
 NORMS = ("auto", "layernorm", "rmsnorm", "batchnorm", "dyt")
 ATTENTIONS = ("mha", "gqa", "mla")
 STEMS = ("linear", "mscnn")
@@ -47,11 +51,12 @@ OBJECTIVES: dict[str, str] = {
     "mse": "point", "mae": "point", "huber": "point", "trend_aware": "point", "huber_trend": "point", "directional": "point",
     "ic": "point", "pairwise_rank": "point",
     "quantile": "quantile", "cross_entropy": "classes", "focal": "classes", "cost_matrix": "classes",
+    "multi_task": "multi",
 }
 """Every objective and the head it trains."""
 DATE_OBJECTIVES = ("ic", "pairwise_rank")
 """Objectives that compare the stocks of one date: their batches hold whole dates, and they leave the size of a forecast open."""
-DEFAULT_OBJECTIVE = {"point": "trend_aware", "quantile": "quantile", "classes": "cross_entropy"}
+DEFAULT_OBJECTIVE = {"point": "trend_aware", "quantile": "quantile", "classes": "cross_entropy", "multi": "multi_task"}
 SCHEDULES = ("constant", "plateau", "cosine", "onecycle")
 WALKS = ("none", "expanding", "rolling")
 NORMALISATIONS = ("robust", "standard", "minmax", "zscore", "last_close")

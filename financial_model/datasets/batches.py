@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from financial_model.config import CONDITIONS, RANKS, RunConfig
+from financial_model.config import CONDITIONS, FIGURES, RANKS, RunConfig
 from financial_model.datasets import targets
 from financial_model.datasets.panel import LOG_CLOSE, Panel
 from financial_model.kernels import windows, windows_cpu
@@ -40,7 +40,8 @@ class Batch:
     label: Tensor
     """[B] int64 index into CLASSES; -1 when not labelled."""
     z: Tensor
-    """[B, H] what an objective sees: y in units, or the place among the stocks of the date; NaN when not labelled."""
+    """[B, H] what an objective sees: y in units, or the place among the stocks of the date; NaN when not labelled. For the head multi two more
+    columns (``targets.label_figures``)."""
     unit: Tensor
     """[B, H] log return of one unit of a model's output."""
     spread: Tensor
@@ -78,6 +79,8 @@ class Recipe:
     """[H]; None: the spread is the unit."""
     places: NDArray[np.float32] | None
     """[rows, H] targets of the unit ``rank``."""
+    figures: NDArray[np.float32] | None
+    """[rows, 2] further targets of the head multi."""
     labelled: bool
 
 
@@ -101,7 +104,15 @@ def recipe(panel: Panel, config: RunConfig, table: Table | None, label_scale: ND
         context_length=config.features.context_length, horizon=config.label.horizon, mode=mode, center=center, scale=scale, clip=config.features.clip,
         close=-1, wait=wait, price=price, class_column=class_column, up=up, down=down, labelled=labelled,
         fixed_unit=np.asarray(label_scale, np.float32) if fixed else None,
-        places=targets.label_places(panel, ends, config.label) if labelled and config.label.unit == "rank" else None)
+        places=targets.label_places(panel, ends, config.label) if labelled and config.label.unit == "rank" else None,
+        figures=_figures(panel, ends, config) if labelled and config.head() == "multi" else None)
+
+
+def _figures(panel: Panel, ends: NDArray[np.int64], config: RunConfig) -> NDArray[np.float32]:
+    """[rows, 2]; zero on rows no window ends on."""
+    found = np.zeros((len(panel.time), len(FIGURES)), np.float32)
+    found[ends] = targets.label_figures(panel, ends, config.label)
+    return found
 
 
 class Fill(Protocol):
@@ -154,9 +165,10 @@ class _HostSet:
             return torch.empty(shape, dtype=dtype, pin_memory=pinned)
 
         columns, whole = len(panel.feature_names), torch.int64
+        asked = spec.horizon + (0 if spec.figures is None else len(FIGURES))
         self.batch = Batch(
             x=new(size, spec.context_length, columns), condition=new(size, len(CONDITIONS), dtype=whole), ranks=new(size, len(RANKS)),
-            y=new(size, spec.horizon), label=new(size, dtype=whole), z=new(size, spec.horizon), unit=new(size, spec.horizon),
+            y=new(size, spec.horizon), label=new(size, dtype=whole), z=new(size, asked), unit=new(size, spec.horizon),
             spread=new(size, spec.horizon), end=new(size, dtype=whole), date=new(size, dtype=whole))
         self.batch.y.fill_(torch.nan)
         self.batch.z.fill_(torch.nan)
@@ -182,9 +194,11 @@ class _HostSet:
             targets.fill_returns(panel.prices, ends, spec.wait, spec.price, a["y"])
             targets.fill_classes(a["y"][:n], spec.class_column, spec.up, spec.down, targets.CODES, a["label"][:n])
             if spec.places is None:
-                np.divide(a["y"][:n], a["unit"][:n], out=a["z"][:n])
+                np.divide(a["y"][:n], a["unit"][:n], out=a["z"][:n, :spec.horizon])
             else:
                 np.take(spec.places, ends, axis=0, out=a["z"][:n])
+            if spec.figures is not None:
+                a["z"][:n, spec.horizon:] = spec.figures[ends]
 
     def wait(self) -> None:
         if self.copied is not None:
@@ -207,7 +221,8 @@ class DeviceBatches:
         self._center, self._scale = (None if part is None else torch.tensor(part, device=device) for part in (spec.center, spec.scale))
         self._out = windows.buffers(batch_size, spec.context_length, len(panel.feature_names), device=device)
         self._roots = torch.tensor(targets.root_days(spec.horizon), device=device)
-        self._unit, self._places = (None if part is None else torch.tensor(part, device=device) for part in (spec.fixed_unit, spec.places))
+        self._unit, self._places, self._figures = (
+            None if part is None else torch.tensor(part, device=device) for part in (spec.fixed_unit, spec.places, spec.figures))
         self._ahead = torch.arange(1, spec.horizon + 1, device=device) + spec.wait
 
     def begin(self, order: NDArray[np.int64] | Tensor) -> Fill:
@@ -235,9 +250,10 @@ class DeviceBatches:
         spread = a["volatility"][ends][:, None] * self._roots
         unit = spread if self._unit is None else self._unit.expand(n, -1)
         y, label = self._labels(ends) if spec.labelled else (x.new_full((n, spec.horizon), torch.nan), ends.new_full((n,), UNKNOWN_LABEL))
+        z = y / unit if self._places is None else self._places[ends]
         return Batch(
             x=x, condition=a["conditions"][ends].long(), ranks=a["ranks"][ends], y=y, label=label, unit=unit, spread=spread,
-            z=y / unit if self._places is None else self._places[ends], end=ends, date=a["time"][ends])
+            z=z if self._figures is None else torch.cat((z, self._figures[ends]), dim=1), end=ends, date=a["time"][ends])
 
     def _labels(self, ends: Tensor) -> tuple[Tensor, Tensor]:
         prices, spec = self._arrays["prices"], self.spec

@@ -12,12 +12,14 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from financial_model.config import CLASSES, LabelConfig, RunConfig
+from financial_model.config import CLASSES, FIGURES, LabelConfig, RunConfig
 from financial_model.datasets.panel import LOG_CLOSE, LOG_OPEN, Panel
 from financial_model.features.cross_section import rank_by_date
-from financial_model.features.labels import entry_wait
+from financial_model.features.labels import entry_wait, future_momentum, future_volatility
 
 CODES = UP, FLAT, DOWN = (CLASSES.index("up"), CLASSES.index("flat"), CLASSES.index("down"))
+MOST_CHANGE = 3.0
+"""Most that a volatility is said to change, as a logarithm: to a twentieth, or to the twentyfold."""
 _CHUNK = 1 << 16
 
 
@@ -76,6 +78,23 @@ def label_places(panel: Panel, ends: NDArray[np.int64], config: LabelConfig) -> 
     for day in range(config.horizon):
         places[rows, day] = math.sqrt(12) * np.nan_to_num(rank_by_date(returns[:, day], time))
     return places
+
+
+def label_figures(panel: Panel, ends: NDArray[np.int64], config: LabelConfig) -> NDArray[np.float32]:
+    """What the head multi is asked besides returns and classes ``[n, 2]``: the logarithm of the volatility within the horizon over the stock's
+    trailing one, and the momentum. A stock that did not move has no logarithm, so the first stays within ``MOST_CHANGE``."""
+    result, log_close = np.empty((len(ends), len(FIGURES)), np.float32), panel.prices[:, LOG_CLOSE]
+    for start in range(0, len(ends), _CHUNK):
+        rows = slice(start, start + _CHUNK)
+        volatility = future_volatility(log_close, ends[rows], config.horizon, entry=config.entry)
+        result[rows, 0] = volatility_change(volatility, panel.volatility[ends[rows]])
+        result[rows, 1] = future_momentum(log_close, ends[rows], config.horizon, entry=config.entry)
+    return result
+
+
+def volatility_change(volatility: NDArray, trailing: NDArray) -> NDArray:
+    """log(volatility / trailing) within ``MOST_CHANGE``."""
+    return np.log(np.clip(volatility / trailing, np.exp(-MOST_CHANGE), np.exp(MOST_CHANGE)))
 
 
 def fit_label_scale(panel: Panel, ends: NDArray[np.int64], config: RunConfig) -> NDArray[np.float32]:

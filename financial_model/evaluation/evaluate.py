@@ -19,6 +19,7 @@ from financial_model.errors import DataError
 from financial_model.evaluation import classification, metrics, significance, verdict
 from financial_model.evaluation.metrics import DateStatistic
 from financial_model.evaluation.sample import Sample, aligned, build_sample
+from financial_model.evaluation.tasks import judge_tasks
 from financial_model.evaluation.tearsheet import tear_sheet
 from financial_model.evaluation.truth import truth_statistics
 from financial_model.training.plain import plain
@@ -77,7 +78,7 @@ def evaluate(prediction: Prediction, panel: Panel, config: RunConfig, baselines:
         "groups": by_group(judged, sample, bootstrap), "calibration": _calibration(judged, sample, bootstrap),
         "tear_sheet": tear_sheet(judged.expected[:, -1], sample, panel.ranks[sample.end], bootstrap),
         "buyable": _buyable_only(judged, sample, bootstrap), "series": _series(judged, sample),
-        "scatter": _scatter(judged, sample),
+        "scatter": _scatter(judged, sample), "tasks": judge_tasks(prediction, sample, panel, config.label, bootstrap),
         **_oracle(judged, sample, bootstrap),
     }
     result["verdict"] = verdict.verdict(result)

@@ -17,6 +17,7 @@ from financial_model.datasets.splits import PARTS, iso, seconds
 from financial_model.evaluation.evaluate import HEADLINE
 from financial_model.evaluation.memory import memory_section
 from financial_model.evaluation.report_factor import importance_section, tear_section
+from financial_model.evaluation.report_tasks import task_tables
 from financial_model.evaluation.svg import Level, Line, chart, date, percent, timeline, whiskers
 from financial_model.evaluation.verdict import sentences
 from financial_model.paths import atomic_write
@@ -69,7 +70,7 @@ def render_report(result: Mapping[str, Any], *, name: str, language: str = "en",
     words = Words(language)
     sections = {
         "summary": words.sentences([*_walked(folds), *result["verdict"], *notes]), "folds": _folds(folds, words), "members": _members(members, words),
-        "comparison": _comparison(result, words), "series": _series(result, words),
+        "comparison": _comparison(result, words), "tasks": task_tables(result.get("tasks"), words), "series": _series(result, words),
         "horizons": _horizons(result, words), "groups": _groups(result, words), "calibration": _calibration(result, recalibration, words),
         "classes": _classes(result, words), "backtest": _backtest(backtest, words), "curves": _curves(curves, words),
         "tear": tear_section(result.get("tear_sheet"), words), "importance": importance_section(importance, words),

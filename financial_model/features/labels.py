@@ -1,4 +1,4 @@
-"""What is asked: returns, classes and volatility after a window. The specification in numpy that the loader's gather must equal.
+"""What is asked: returns, classes, volatility and momentum after a window. The specification in numpy that the loader's gather must equal.
 
 In: prices ``[rows]`` of packed symbols and the end rows of windows ``[n]``. Out: one label per window. These functions read bars after a
 window's end, which no feature may; they live in their own list, so that a label can never be chosen as an input.
@@ -57,8 +57,21 @@ def classes(returns: np.ndarray, up: float, down: float, class_horizon: int) -> 
 
 def future_volatility(log_close: np.ndarray, ends: np.ndarray, horizon: int, *, entry: str = "close") -> np.ndarray:
     """Root mean square ``[n]`` of the ``horizon`` one-bar log returns after the entry bar: no mean is taken off, a few bars cannot tell it."""
+    return np.sqrt(np.mean(_bar_returns(log_close, ends, horizon, entry) ** 2, axis=1))
+
+
+def future_momentum(log_close: np.ndarray, ends: np.ndarray, horizon: int, *, entry: str = "close") -> np.ndarray:
+    """Mean ``[n]`` of the ``horizon`` one-bar log returns after the entry bar over their root mean square: 1 when every bar rises alike, -1 when
+    every bar falls alike, 0 where the price never moves. Momentum in units of the risk it was had at (Rachwalski and Wen, 2016)."""
+    returns = _bar_returns(log_close, ends, horizon, entry)
+    size = np.sqrt(np.mean(returns**2, axis=1))
+    return np.divide(returns.mean(axis=1), size, out=np.zeros(len(returns)), where=size > 0)
+
+
+def _bar_returns(log_close: np.ndarray, ends: np.ndarray, horizon: int, entry: str) -> np.ndarray:
+    """One-bar log returns ``[n, horizon]`` after the entry bar."""
     rows = np.asarray(ends, dtype=np.int64)[:, None] + entry_wait(entry) + np.arange(horizon + 1)
-    return np.sqrt(np.mean(np.diff(log_close[rows], axis=1) ** 2, axis=1))
+    return np.diff(log_close[rows], axis=1)
 
 
 def blocked_entries(tradable: np.ndarray, ends: np.ndarray, entry: str) -> np.ndarray:
@@ -132,4 +145,7 @@ _BUILT_IN = {entry.name: entry for entry in (
           function=Future.returns),
     Label(name="future_volatility", help_en="root mean square of the one-bar log returns within the horizon", help_zh="期内单日对数收益的均方根",
           function=lambda future: future_volatility(future.log_close, future.ends, future.horizon, entry=future.entry)),
+    Label(name="future_momentum", help_en="mean of the one-bar log returns within the horizon over their root mean square, -1 to 1",
+          help_zh="期内单日对数收益的均值与均方根之比，-1 到 1",
+          function=lambda future: future_momentum(future.log_close, future.ends, future.horizon, entry=future.entry)),
 )}

@@ -32,10 +32,12 @@ class Ensemble(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor, ranks: Tensor, date: Tensor | None = None) -> dict[str, Tensor]:
         said = [member(x, condition, ranks, date) for member in self.members]
-        if self.head_name == "point":
-            points = torch.stack([outputs["point"] for outputs in said])
-            return {"point": (points * self.scale[:, None]).mean(0)}
-        if self.head_name == "quantile":
-            return {"quantiles": torch.stack([outputs["quantiles"] for outputs in said]).mean(0)}
-        chances = torch.stack([outputs["logits"] for outputs in said]).softmax(-1)
-        return {"logits": chances.mean(0).clamp(min=torch.finfo(chances.dtype).tiny).log()}
+        return {name: self._average(name, torch.stack([outputs[name] for outputs in said])) for name in said[0]}
+
+    def _average(self, name: str, parts: Tensor) -> Tensor:
+        """``parts`` [N, B, ...] of the members -> [B, ...]."""
+        if name == "point":
+            return (parts * self.scale[:, None]).mean(0)
+        if name == "logits":
+            return parts.softmax(-1).mean(0).clamp(min=torch.finfo(parts.dtype).tiny).log()
+        return parts.mean(0)

@@ -1,6 +1,6 @@
 """The one composition: backbone -> condition -> head. Any backbone with any condition and any head.
 
-In: windows x [B, T, F], condition int64 [B, 6], ranks [B, 4]. Out: a dict of one tensor in units of ``Batch.unit``.
+In: windows x [B, T, F], condition int64 [B, 6], ranks [B, 4]. Out: a dict of tensors in units of ``Batch.unit``.
 It knows no panel, no loss and no optimiser; what each part is stands in its own file.
 """
 
@@ -15,7 +15,7 @@ from financial_model.config import ModelConfig
 from financial_model.models.backbones.mlp import Crossed, LastRow
 from financial_model.models.condition import build_condition
 from financial_model.models.cross_section import CrossSection
-from financial_model.models.heads import build_head
+from financial_model.models.heads import build_head, return_readout
 from financial_model.models.linear_start import LinearStart
 from financial_model.models.prediction import Prediction, predict
 from financial_model.models.registry import backbone, backbone_class
@@ -57,7 +57,8 @@ class Forecaster(nn.Module):
         self.cross_section = CrossSection(size, by_industry=config.condition != "none", dropout=config.dropout) if config.cross_section else None
         self.condition = build_condition(config.condition, size, config)
         self.head = build_head(head, self.condition.output_size, horizon, config.quantile_levels)
-        self.start = LinearStart(inputs, horizon) if head == "point" and self.skip and config.linear_start else None
+        begins = return_readout(self.head) is not None and self.skip and config.linear_start
+        self.start = LinearStart(inputs, horizon) if begins else None
         self._still: tuple[nn.Module, ...] = ()
 
     def keep_still(self, parts: Iterable[nn.Module]) -> None:
@@ -73,7 +74,8 @@ class Forecaster(nn.Module):
         return self
 
     def forward(self, x: Tensor, condition: Tensor, ranks: Tensor, date: Tensor | None = None) -> dict[str, Tensor]:
-        """``{"point": [B, H]}``, ``{"quantiles": [B, H, Q]}`` or ``{"logits": [B, 3]}``, float32, in units of ``Batch.unit``.
+        """What the head says (``heads.py``): ``{"point": [B, H]}``, ``{"quantiles": [B, H, Q]}``, ``{"logits": [B, 3]}`` or, of the head multi,
+        points, logits, ``volatility`` and ``momentum`` [B]; float32, in units of ``Batch.unit``.
 
         ``date`` int64 [B] says who stands beside whom under ``cross_section``, and nothing otherwise.
         While training, a backbone with a loss of its own adds ``{"auxiliary": []}``, already weighted, for the step to add to the objective.
@@ -97,7 +99,7 @@ class Forecaster(nn.Module):
 def build_forecaster(model: ModelConfig, *, head: str, inputs: int, context_length: int, horizon: int) -> Forecaster:
     """A forecaster with fresh weights from torch's current seed.
 
-    ``head`` is point, quantile or classes (``RunConfig.head()``), ``inputs`` the number of features, ``context_length`` the longest window
+    ``head`` is point, quantile, classes or multi (``RunConfig.head()``), ``inputs`` the number of features, ``context_length`` the longest window
     in bars, ``horizon`` the days ahead. Raises ``ConfigError`` for unknown names and heads that do not divide the hidden size.
     """
     return Forecaster(model, head=head, inputs=inputs, context_length=context_length, horizon=horizon)

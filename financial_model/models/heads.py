@@ -1,6 +1,6 @@
-"""What a forecaster says: points, quantiles or classes, in units of ``Batch.unit`` (one unit is a usual move over that many days).
+"""What a forecaster says: points, quantiles, classes or several of these, in units of ``Batch.unit`` (one unit is a usual move over that many days).
 
-In: a state [B, size]. Out: a dict with one float32 tensor. Heads know no backbone and no loss.
+In: a state [B, size]. Out: a dict of float32 tensors. Heads know no backbone and no loss.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from financial_model.config import CLASSES
+from financial_model.config import CLASSES, FIGURES
 from financial_model.errors import ConfigError
 
 
@@ -76,12 +76,35 @@ class ClassHead(nn.Module):
         return {"logits": self.readout(state).float()}
 
 
-_HEADS: dict[str, type[PointHead] | type[QuantileHead] | type[ClassHead]] = {
-    "point": PointHead, "quantile": QuantileHead, "classes": ClassHead}
+class MultiHead(nn.Module):
+    """``{"logits": [B, 3], "point": [B, H], "volatility": [B], "momentum": [B]}`` from one state.
+
+    ``volatility`` is the logarithm of the volatility within the horizon over the stock's trailing one, so a first forecast says that it stays;
+    ``momentum`` is the mean return of a bar within the horizon over the root mean square, -1 to 1 (``features/labels.py``).
+    """
+
+    def __init__(self, size: int, horizon: int, levels: tuple[float, ...]) -> None:
+        super().__init__()
+        self.classes, self.returns = ClassHead(size, horizon, levels), PointHead(size, horizon, levels)
+        self.figures = readout(size, len(FIGURES))
+
+    def forward(self, state: Tensor) -> dict[str, Tensor]:
+        figures = self.figures(state).float().unbind(1)
+        return {**self.classes(state), **self.returns(state), **dict(zip(FIGURES, figures, strict=True))}
 
 
-def build_head(name: str, size: int, horizon: int, levels: tuple[float, ...]) -> PointHead | QuantileHead | ClassHead:
+Head = PointHead | QuantileHead | ClassHead | MultiHead
+_HEADS: dict[str, type[Head]] = {"point": PointHead, "quantile": QuantileHead, "classes": ClassHead, "multi": MultiHead}
+
+
+def build_head(name: str, size: int, horizon: int, levels: tuple[float, ...]) -> Head:
     """The head ``name`` on states of ``size`` components; ``ConfigError`` for an unknown name (``auto`` is resolved by RunConfig.head)."""
     if name not in _HEADS:
         raise ConfigError("models.unknown_head", name=name, known=", ".join(_HEADS))
     return _HEADS[name](size, horizon, levels)
+
+
+def return_readout(head: Head) -> nn.Linear | None:
+    """The layer that says returns as points; None in a head that says none."""
+    point = head.returns if isinstance(head, MultiHead) else head
+    return point.readout if isinstance(point, PointHead) else None

@@ -1,7 +1,8 @@
 """What a run minimises.
 
-In: the name of an objective and a configuration. Out: a function (outputs of a forecaster, target z [B, H] in units, label [B], date [B]) ->
-scalar. The date matters to the objectives of config.DATE_OBJECTIVES alone, which compare the stocks of one date.
+In: the name of an objective and a configuration. Out: a function (outputs of a forecaster, target z [B, H] in units (for the head multi two
+columns more), label [B], date [B]) -> scalar. The date matters to the objectives of config.DATE_OBJECTIVES alone, which compare the stocks of one
+date.
 The layer knows heads by the keys of their outputs, and no model, panel or trainer.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
-from financial_model.config import CLASSES, DATE_OBJECTIVES, OBJECTIVES, RunConfig
+from financial_model.config import CLASSES, DATE_OBJECTIVES, DEFAULT_OBJECTIVE, FIGURES, OBJECTIVES, TASKS, RunConfig
 from financial_model.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def objective(name: str, config: RunConfig) -> Objective:
         raise ConfigError("models.unknown_objective", name=name, known=", ".join(OBJECTIVES))
     if name in DATE_OBJECTIVES:
         return _by_date(name)
-    return {"point": _point, "quantile": _quantile, "classes": _classes}[OBJECTIVES[name]](name, config)
+    return {"point": _point, "quantile": _quantile, "classes": _classes, "multi": _multi}[OBJECTIVES[name]](name, config)
 
 
 def _by_date(name: str) -> Objective:
@@ -74,6 +75,23 @@ def _classes(name: str, config: RunConfig) -> Objective:
             outputs["logits"], label, costs(label.device), smoothing=smoothing, balanced=balanced)
     loss = {"cross_entropy": classes.cross_entropy, "focal": classes.focal}[name]
     return lambda outputs, z, label, date=None, /: loss(outputs["logits"], label, smoothing=smoothing, balanced=balanced)
+
+
+def _multi(name: str, config: RunConfig) -> Objective:
+    """The weighted sum of what the parts would minimise alone; the two figures by their squared error, so that they forecast a mean."""
+    from torch.nn import functional as F
+
+    classes, point = (_classes(DEFAULT_OBJECTIVE["classes"], config), _point(DEFAULT_OBJECTIVE["point"], config))
+    weights = dict(zip(TASKS, config.training.task_weights, strict=True))
+
+    def loss(outputs: Mapping[str, Tensor], z: Tensor, label: Tensor, date: Tensor | None = None, /) -> Tensor:
+        days = outputs["point"].shape[1]
+        total = weights["classes"] * classes(outputs, z, label) + weights["return"] * point(outputs, z[:, :days], label)
+        for place, figure in enumerate(FIGURES):
+            total = total + weights[figure] * F.mse_loss(outputs[figure], z[:, days + place])
+        return total
+
+    return loss
 
 
 def _constant(values: tuple[float, ...], *shape: int) -> Callable[[torch.device], Tensor]:

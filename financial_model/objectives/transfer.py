@@ -1,7 +1,7 @@
 """Losses that listen to a second, frozen model: a teacher whose forecasts are matched, or a reference that holds preferences back.
 
-In: the outputs of a forecaster with the frozen one's beside them under ``TEACHER`` or ``REFERENCE``, and the truth. Out: a scalar. Without the
-second model's outputs, in an evaluation, only the truth counts. They know no model.
+In: the outputs of a forecaster with the frozen one's beside them, their names behind ``TEACHER`` or ``REFERENCE``, and the truth. Out: a scalar.
+Without the second model's outputs, in an evaluation, only the truth counts. They know no model.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -17,7 +18,8 @@ from financial_model.objectives.ranking import pairwise_loss
 if TYPE_CHECKING:
     from financial_model.objectives import Objective
 
-TEACHER, REFERENCE = "teacher", "reference"
+TEACHER, REFERENCE = "teacher.", "reference."
+"""What the names of its outputs begin with."""
 
 
 def divergence(student: Tensor, teacher: Tensor, *, classes: bool, temperature: float) -> Tensor:
@@ -30,14 +32,16 @@ def divergence(student: Tensor, teacher: Tensor, *, classes: bool, temperature: 
 
 
 def taught(truth: Objective, *, weight: float, temperature: float) -> Objective:
-    """``weight`` x divergence from the teacher + (1 - weight) x ``truth``, the run's own objective."""
+    """``weight`` x divergence from the teacher + (1 - weight) x ``truth``, the run's own objective; of a head that says several things, the mean of
+    their divergences."""
 
     def loss(outputs: Mapping[str, Tensor], z: Tensor, label: Tensor, date: Tensor | None = None, /) -> Tensor:
-        own = {name: output for name, output in outputs.items() if name != TEACHER}
-        if TEACHER not in outputs:
+        own = {name: output for name, output in outputs.items() if not name.startswith(TEACHER)}
+        taught_parts = [divergence(student, outputs[TEACHER + name], classes=name == "logits", temperature=temperature)
+                        for name, student in own.items() if TEACHER + name in outputs]
+        if not taught_parts:
             return truth(own, z, label, date)
-        ((name, student),) = own.items()
-        match = divergence(student, outputs[TEACHER], classes=name == "logits", temperature=temperature)
+        match = torch.stack(taught_parts).mean()
         return weight * match + (1 - weight) * truth(own, z, label, date)
 
     return loss
@@ -53,8 +57,9 @@ def aligned(beta: float) -> Objective:
     def loss(outputs: Mapping[str, Tensor], z: Tensor, label: Tensor, date: Tensor | None = None, /) -> Tensor:
         if date is None:
             raise ValueError("preference compares the stocks of a date and needs the dates")
-        if REFERENCE not in outputs:
+        before = outputs.get(f"{REFERENCE}point")
+        if before is None:
             return pairwise_loss(outputs["point"], z, date)
-        return pairwise_loss(beta * (outputs["point"] - outputs[REFERENCE]), z, date)
+        return pairwise_loss(beta * (outputs["point"] - before), z, date)
 
     return loss

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from financial_model.config import CLASSES, RunConfig, from_dict
+from financial_model.config import CLASSES, FIGURES, RunConfig, from_dict
 from financial_model.errors import ConfigError, DataError
 from financial_model.serving.frames import ALONE, Conditions, given_conditions, pack_frames, panel_of, raw_ranked, split_frame
 
@@ -51,6 +51,8 @@ class QuantileForecast:
     """[n, H] chance of a positive return."""
     classes: NDArray[np.float64]
     """[n, 3] chances of config.CLASSES at the class horizon."""
+    figures: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    """Of the head multi: ``volatility`` (per bar) and ``momentum`` (-1..1) within the horizon, [n] each."""
     notes: list[dict[str, Any]] = field(default_factory=list)
     """What the reader should know: ``[{"key", "fields"}]``, texts in the catalogue."""
 
@@ -86,8 +88,9 @@ class LoadedForecaster:
 
         ``bars``: date, open, high, low, close, volume, and amount, factor, symbol where there are any. ``horizon``: at most the trained one.
         ``conditions``: ``{"industry": "finance", ...}``, or one such mapping per symbol; unknown where not given. ``market``: bars of the index.
-        Columns: symbol (if given), day, date, expected_return (log), price (median), p_up, q0.025 ... (log return). ``attrs["notes"]`` as in
-        :class:`QuantileForecast`. Raises ``ConfigError`` beyond the trained horizon, ``DataError`` for bars that are wrong or too few.
+        Columns: symbol (if given), day, date, expected_return (log), price (median), p_up, q0.025 ... (log return); of the head multi
+        expected_volatility and expected_momentum within the horizon. ``attrs["notes"]`` as in :class:`QuantileForecast`.
+        Raises ``ConfigError`` beyond the trained horizon, ``DataError`` for bars that are wrong or too few.
         """
         import pandas as pd
 
@@ -103,7 +106,7 @@ class LoadedForecaster:
             parts.append(pd.DataFrame({
                 **({"symbol": symbol} if "symbol" in bars.columns else {}), "day": np.arange(1, days + 1), "date": dates,
                 "expected_return": found.expected[place], "price": found.price[place] * np.exp(found.quantiles[place, :, middle].astype(np.float64)),
-                "p_up": found.p_up[place], **columns}))
+                "p_up": found.p_up[place], **columns, **{f"expected_{name}": values[place] for name, values in found.figures.items()}}))
         table = pd.concat(parts, ignore_index=True)
         table.attrs["notes"] = found.notes
         return table
@@ -173,7 +176,7 @@ class LoadedForecaster:
         return QuantileForecast(
             symbols=(), as_of=panel.time[ends].astype("datetime64[s]"), price=np.asarray(panel.prices[ends, RAW_CLOSE], np.float64),
             levels=tuple(prediction.levels), quantiles=quantiles[:, :days], expected=prediction.expected[:, :days], p_up=p_up[:, :days],
-            classes=self._classes(prediction))
+            classes=self._classes(prediction), figures={name: array for name, array in prediction.arrays().items() if name in FIGURES})
 
     def check_horizon(self, asked: int | None) -> int:
         """The number of days to forecast; never more than the model was trained for."""

@@ -113,11 +113,9 @@ def joined(parts: Sequence[Prediction]) -> Prediction:
     """Forecasts of different rows as one."""
     from financial_model.models.prediction import Prediction
 
-    def together(arrays: list[Any]) -> Any:
-        return None if any(array is None for array in arrays) else np.concatenate(arrays)
-
-    return Prediction(end=together([part.end for part in parts]), expected=together([part.expected for part in parts]), levels=parts[0].levels,
-                      quantiles=together([part.quantiles for part in parts]), probabilities=together([part.probabilities for part in parts]))
+    arrays = [part.arrays() for part in parts]
+    common = [name for name in arrays[0] if all(name in other for other in arrays)]
+    return Prediction(levels=parts[0].levels, **{name: np.concatenate([other[name] for other in arrays]) for name in common})
 
 
 def _within(progress: Progress, stage: str, place: int, count: int) -> Callable[[float, float], None]:

@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from financial_model.config import CLASSES, CONDITIONS, RANKS
+from financial_model.config import CLASSES, CONDITIONS, FIGURES, RANKS
 from financial_model.errors import ConfigError, NotFoundError
 from financial_model.paths import Workspace, atomic_write
 from financial_model.serving.forecaster import LoadedForecaster, load
@@ -131,9 +131,11 @@ def description(loaded: LoadedForecaster, raw: RawForecaster) -> dict[str, Any]:
     header, (length, columns) = loaded.header, raw.window
     label, config = header["label"], loaded.config
     days, levels = loaded.horizon, len(loaded.levels)
-    shapes = {"expected": ["batch", days], "quantiles": ["batch", days, levels], "probabilities": ["batch", len(CLASSES)]}
+    shapes = {"expected": ["batch", days], "quantiles": ["batch", days, levels], "probabilities": ["batch", len(CLASSES)],
+              **{f"expected_{name}": ["batch"] for name in FIGURES}}
     meanings = {"expected": "expected cumulative log return over 1..horizon days", "quantiles": "cumulative log return at the quantile levels",
-                "probabilities": "chances of the classes"}
+                "probabilities": "chances of the classes", "expected_volatility": "root mean square of the one-bar log returns within the horizon",
+                "expected_momentum": "mean of these returns over their root mean square, -1..1"}
     return {
         "inputs": {
             "values": {"dtype": "float32", "shape": ["batch", length, columns],

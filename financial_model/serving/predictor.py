@@ -70,7 +70,8 @@ class Predictor:
 
         ``history``: dates, open, high, low, close, volume, in prices of ``as_of`` (adjusted for what happened since). ``table``: one entry per day
         ahead with day, date, expected_return and quantiles in log return, price (median), prices, p_up. ``fan``: 50, 80 and 95 % in price.
-        ``truth``: what came after, where it is known. ``classes`` and ``class_line``; ``notes``: ``[{"key", "fields"}]``, warnings first.
+        ``truth``: what came after, where it is known. ``classes`` and ``class_line``; ``figures``: volatility and momentum of the head multi;
+        ``notes``: ``[{"key", "fields"}]``, warnings first.
         Raises ``NotFoundError`` for a symbol without bars, ``ConfigError`` beyond the trained horizon, ``DataError`` for too short a history.
         """
         model = self.forecaster(run_id, checkpoint)
@@ -89,6 +90,7 @@ class Predictor:
             "horizon": model.horizon, "days": asked, "entry": label.entry, "history": candles_of(bars.iloc[max(0, at + 1 - history):at + 1]),
             "table": _table(found, dates), "fan": _fan(found, dates), "truth": _truth(bars, at, asked, label.entry), "classes": classes,
             "class_horizon": min(label.class_horizon, model.horizon), "class_line": {name: round(100 * share) for name, share in classes.items()},
+            "figures": {name: float(values[0]) for name, values in found.figures.items()},
             "notes": [*self._notes(model, panel, day), *self._doubts(model, panel, np.array([row]), found, dates), *notes], "model": _card(model),
             "age": plausibility.age(model.header, day, code), **_data_facts(panel),
         }
@@ -119,8 +121,8 @@ class Predictor:
         ``min_gain``: least expected simple return (0.02 is 2 %); ``industry``: one of config.INDUSTRIES.
         Columns: rank, symbol, name, industry, size, value, volatility_class, momentum, regime, price, past_return (log, over as many bars until
         then), expected_return (log), p_up, low_80, high_80 (log), volatility (daily), tradable, suspended, limit_up, limit_down (at the close of
-        ``as_of``), unusual and impossible (``serving.plausibility``). ``attrs``: as_of, days, considered, notes, age, and what it
-        was made from: fingerprint, synthetic, newest (the last session there is).
+        ``as_of``), unusual and impossible (``serving.plausibility``); of the head multi expected_volatility and expected_momentum.
+        ``attrs``: as_of, days, considered, notes, age, and what it was made from: fingerprint, synthetic, newest (the last session there is).
         """
         from financial_model.datasets.windows import window_ends
 
@@ -174,7 +176,7 @@ class Predictor:
             "regime": conditions["regime"], "price": found.price, "past_return": _past_return(panel, ends, found.expected.shape[1]),
             "expected_return": found.expected[:, -1].astype(np.float64), "p_up": found.p_up[:, -1], "low_80": low, "high_80": high,
             "volatility": panel.volatility[ends].astype(np.float64), "tradable": ~suspended & ~up, "suspended": suspended, "limit_up": up,
-            "limit_down": down})
+            "limit_down": down, **{f"expected_{name}": values.astype(np.float64) for name, values in found.figures.items()}})
 
     # ------------------------------------------------------------ data
     def _store(self) -> Any:

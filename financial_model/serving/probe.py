@@ -170,7 +170,7 @@ def measure(job: dict[str, Any], progress: child.Progress) -> dict[str, Any]:
 def _batch(rows: int, inputs: int, config: RunConfig, device: Any) -> Any:
     import torch
 
-    from financial_model.config import CLASSES, CONDITION_SIZES, RANKS
+    from financial_model.config import CLASSES, CONDITION_SIZES, FIGURES, RANKS
     from financial_model.datasets.batches import Batch
 
     horizon = config.label.horizon
@@ -178,8 +178,8 @@ def _batch(rows: int, inputs: int, config: RunConfig, device: Any) -> Any:
         x=torch.randn(rows, config.features.context_length, inputs),
         condition=torch.stack([torch.randint(size, (rows,)) for size in CONDITION_SIZES], 1),
         ranks=torch.rand(rows, len(RANKS)) - 0.5, y=torch.randn(rows, horizon), label=torch.randint(len(CLASSES), (rows,)),
-        z=torch.randn(rows, horizon), unit=torch.ones(rows, horizon), spread=torch.ones(rows, horizon), end=torch.arange(rows),
-        date=torch.arange(rows) // 32)
+        z=torch.randn(rows, horizon + len(FIGURES) * (config.head() == "multi")), unit=torch.ones(rows, horizon), spread=torch.ones(rows, horizon),
+        end=torch.arange(rows), date=torch.arange(rows) // 32)
     return made.map(lambda tensor: tensor.to(device))
 
 

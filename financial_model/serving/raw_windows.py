@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from financial_model.config import CONDITION_SIZES, RANKS
+from financial_model.config import CONDITION_SIZES, FIGURES, RANKS
 from financial_model.kernels import reference
 from financial_model.models.decode import expected_from_classes, expected_from_quantiles
 
@@ -25,7 +25,8 @@ class RawForecaster(nn.Module):
 
     In: values ``[B, context_length, F]`` float32 as the features are computed, condition ``[B, 6]`` int64, ranks ``[B, 4]`` float32 and
     volatility ``[B]`` float32 (trailing deviation of daily log returns). Out, as a tuple in the order of ``outputs``: expected ``[B, H]`` and
-    quantiles ``[B, H, Q]`` in cumulative log return, probabilities ``[B, 3]``; the last two where the model has them.
+    quantiles ``[B, H, Q]`` in cumulative log return, probabilities ``[B, 3]``, expected_volatility and expected_momentum ``[B]``; all
+    but the first where the model has them.
     Where the model's stocks see each other (``cross_section``), the B windows of a call are the stocks of one date.
     """
 
@@ -58,7 +59,8 @@ class RawForecaster(nn.Module):
         self._constant("level_weights", expected_from_quantiles(loaded.levels, np.eye(len(loaded.levels))))
         self._constant("class_weights", expected_from_classes(np.eye(3), extras.get("class_means"), self.horizon))
         quantiles = self.head == "quantile" or self.residual is not None
-        self.outputs = ("expected", *(("quantiles",) if quantiles else ()), *(("probabilities",) if self.head == "classes" else ()))
+        self.outputs = ("expected", *(("quantiles",) if quantiles else ()), *(("probabilities",) if self.head in ("classes", "multi") else ()),
+                        *(f"expected_{name}" for name in FIGURES if self.head == "multi"))
 
     def _constant(self, name: str, values: Any) -> None:
         self.register_buffer(name, None if values is None else torch.tensor(np.asarray(values, np.float32)), persistent=False)
@@ -66,17 +68,16 @@ class RawForecaster(nn.Module):
     def forward(self, values: Tensor, condition: Tensor, ranks: Tensor, volatility: Tensor) -> tuple[Tensor, ...]:
         x, _, _ = reference.normalise(values, self.mode, center=self.center, scale=self.scale, clip=self.clip, close=-1)
         date = torch.zeros_like(condition[:, 0]) if self.one_date else None
-        (output,) = self.model(x, condition, ranks, date).values()
+        said = self.model(x, condition, ranks, date)
         spread = volatility[:, None] * self.root_days
         unit = self.label_scale.expand_as(spread) if self.fixed_unit else spread
         if self.head == "quantile":
-            quantiles = output * unit[..., None]
+            quantiles = said["quantiles"] * unit[..., None]
             return quantiles @ self.level_weights, quantiles
-        if self.head == "classes":
-            probabilities = output.softmax(-1)
-            expected, last = probabilities @ self.class_weights * unit, [probabilities]
-        else:
-            expected, last = output * self.score_scale * unit, []
+        last = [said["logits"].softmax(-1)] if "logits" in said else []
+        expected = (said["point"] * self.score_scale if "point" in said else last[0] @ self.class_weights) * unit
+        if self.head == "multi":
+            last += [volatility * said["volatility"].exp(), said["momentum"]]
         around = [] if self.residual is None else [expected[..., None] + self.residual * spread[..., None]]
         return (expected, *around, *last)
 

@@ -42,7 +42,7 @@ def fixed_names(method: str, header: Header) -> tuple[str, ...]:
     model = tuple(name for name, section in sections.items() if section == "model" and name not in _FREE)
     if is_encoder(header):
         return read + tuple(name for name in model if name not in _AROUND)
-    meaning = _LABEL + (_CLASSES if header["head"] == "classes" else ())
+    meaning = _LABEL + (_CLASSES if header["head"] in ("classes", "multi") else ())
     if method != "distill":
         return read + meaning + model
     beside = header["config"]["model"].get("cross_section", False)  # such a teacher needs batches of whole dates

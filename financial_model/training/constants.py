@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from financial_model.config import CLASSES
+from financial_model.config import CLASSES, FIGURES
 from financial_model.objectives.ranking import LEAST_NAMES
 
 Outputs = dict[str, NDArray[np.float32]]
@@ -22,9 +22,11 @@ MOST_NAMES = 1024
 
 
 def constant_forecasts(head: str, z: NDArray, label: NDArray, levels: Sequence[float]) -> dict[str, Outputs]:
-    """The constant forecasts of a head, from training targets ``z`` [n, H] and classes ``label`` [n]: name -> outputs of one window.
+    """The constant forecasts of a head, from training targets ``z`` [n, H] (multi: two columns more) and classes ``label`` [n]: name -> outputs of
+    one window.
 
-    ``zero``: no change. ``train_mean``, ``train_quantiles``, ``train_frequencies``: the constant that training rows suggest.
+    ``zero``: no change, and the volatility of before. ``train_mean``, ``train_quantiles``, ``train_frequencies``: the constant that
+    training rows suggest.
     """
     horizon = z.shape[1]
     if head == "point":
@@ -32,7 +34,11 @@ def constant_forecasts(head: str, z: NDArray, label: NDArray, levels: Sequence[f
     if head == "quantile":
         return {"train_quantiles": {"quantiles": np.quantile(z, levels, axis=0).T.astype(np.float32)}}
     counts = np.bincount(label, minlength=len(CLASSES)) + 1  # one more each: a class that never came is rare, not impossible
-    return {"train_frequencies": {"logits": np.log(counts / counts.sum()).astype(np.float32)}}
+    frequencies = {"logits": np.log(counts / counts.sum()).astype(np.float32)}
+    if head == "classes":
+        return {"train_frequencies": frequencies}
+    return {name: {**frequencies, "point": values[:-len(FIGURES)], **dict(zip(FIGURES, values[-len(FIGURES):], strict=True))}
+            for name, values in (("zero", np.zeros(horizon, np.float32)), ("train_mean", z.mean(0).astype(np.float32)))}
 
 
 def mean_loss(objective: Callable[..., torch.Tensor], outputs: Outputs, z: NDArray, label: NDArray, batch_size: int,
@@ -68,8 +74,9 @@ def _dates(date: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
 def constant_losses(objective: Callable[..., torch.Tensor], forecasts: dict[str, Outputs], z: NDArray, label: NDArray,
                     batch_size: int, date: NDArray[np.int64] | None = None) -> dict[str, float]:
     """Loss of each constant forecast on the targets ``z`` [n, H] and ``label`` [n]."""
-    def of(outputs: Outputs) -> float:
-        constant = {key: np.broadcast_to(array, (len(z), *array.shape)) for key, array in outputs.items()}
-        return mean_loss(objective, constant, z, label, batch_size, date)
+    return {name: mean_loss(objective, repeated(outputs, len(z)), z, label, batch_size, date) for name, outputs in forecasts.items()}
 
-    return {name: of(outputs) for name, outputs in forecasts.items()}
+
+def repeated(outputs: Outputs, count: int) -> Outputs:
+    """The same forecast for ``count`` windows."""
+    return {key: np.broadcast_to(array, (count, *np.shape(array))) for key, array in outputs.items()}

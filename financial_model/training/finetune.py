@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from financial_model.config import RunConfig
 from financial_model.errors import CheckpointError
+from financial_model.models.heads import return_readout
 from financial_model.models.lora import add_adapters
 from financial_model.objectives import Objective
 from financial_model.objectives.transfer import REFERENCE, TEACHER, aligned, taught
@@ -68,8 +69,9 @@ class Start:
             return
         part = model.backbone if is_encoder(self.header) else model
         part.load_state_dict(load_weights(self.path, part.state_dict()))
-        if self.gives_weights and model.start is not None:
-            _begin_as_it_forecasts(model.head.readout, model.start.share)
+        readout = return_readout(model.head)
+        if self.gives_weights and model.start is not None and readout is not None:
+            _begin_as_it_forecasts(readout, model.start.share)
         if method == "head":
             model.keep_still(child for name, child in model.named_children() if name != "head")
         if method == "lora":
@@ -95,8 +97,8 @@ class Start:
 
         def say(*inputs: Tensor) -> dict[str, Tensor]:
             with torch.no_grad():
-                (output,) = frozen(*inputs).values()
-            return {name: output * scale}
+                outputs = frozen(*inputs)
+            return {name + part: output * scale if part == "point" else output for part, output in outputs.items()}
 
         return say
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from financial_model.config import DATE_OBJECTIVES, RunConfig
 from financial_model.datasets.splits import Span, Split, date_split, iso
-from financial_model.datasets.targets import fit_label_scale, label_classes, label_places, label_returns, label_unit
+from financial_model.datasets.targets import fit_label_scale, label_classes, label_figures, label_places, label_returns, label_unit
 from financial_model.datasets.windows import window_ends
 from financial_model.errors import DataError
 from financial_model.features.scaling import fit_table
@@ -59,10 +59,13 @@ def prepare(config: RunConfig, panel: Panel) -> Preparation:
 
 
 def targets(config: RunConfig, panel: Panel, ends: NDArray[np.int64], label_scale: NDArray[np.float32]) -> tuple[NDArray, NDArray]:
-    """What an objective compares with: z [n, H] in units and the class [n] of the windows ending at ``ends``."""
+    """What an objective compares with: z [n, H] in units (for the head multi two columns more, as in ``Batch.z``) and the class [n] of the windows
+    ending at ``ends``."""
     returns = label_returns(panel, ends, config.label)
     ranked = config.label.unit == "rank"
     z = label_places(panel, ends, config.label)[ends] if ranked else returns / label_unit(panel, ends, config.label, label_scale)
+    if config.head() == "multi":
+        z = np.concatenate((z, label_figures(panel, ends, config.label)), axis=1)
     return z, label_classes(returns, config.label)
 
 

@@ -26,7 +26,7 @@ from financial_model.objectives import Objective, objective
 from financial_model.text import translate
 from financial_model.training import graph
 from financial_model.training.checkpoint import save_checkpoint
-from financial_model.training.constants import constant_forecasts, constant_losses, mean_loss
+from financial_model.training.constants import constant_forecasts, constant_losses, mean_loss, repeated
 from financial_model.training.description import describe
 from financial_model.training.events import EventLog
 from financial_model.training.finetune import open_start, prepared_from, training_objective
@@ -176,7 +176,8 @@ class Session:
         start, table = self._start()
         if start is not None and table is not None:
             line = start.line(self.panel, self.validation.order(), config, table, products=False)
-            self.progress.baselines["ridge"] = mean_loss(self.objective, {"point": line}, *asked, config.training.batch_size)
+            others = repeated(forecasts["train_mean"], len(line))
+            self.progress.baselines["ridge"] = mean_loss(self.objective, others | {"point": line}, *asked, config.training.batch_size)
         base = None if self.start is None else self.start.forecaster(self.device)
         if base is not None:
             self.progress.baselines["base"] = evaluate(base, self.validation, self.objective, config, prepared.label_scale, self.stop).loss

@@ -58,19 +58,21 @@ def evaluate(model: Forecaster | Ensemble, loader: WindowLoader, objective: Call
 
     ``line`` [n, H]: what the model's linear start says of these windows. Its ``share`` is then measured here and stays in the model.
     """
+    horizon = config.label.horizon
     with _whole_correction(model if line is not None else None):
         prediction = predict(model, loader, extras={}, stop=stop)
     z, label = targets(config, loader.panel, prediction.end, label_scale)
     returns = label_returns(loader.panel, prediction.end, config.label)
     unit = label_unit(loader.panel, prediction.end, config.label, label_scale)
-    spread = label_spread(loader.panel, prediction.end, config.label.horizon)
-    outputs = in_units(config.head(), prediction, unit)
+    spread = label_spread(loader.panel, prediction.end, horizon)
+    outputs = in_units(prediction, unit, spread, config.head())
     share = None
     if line is not None:
         session = np.unique(loader.panel.time[prediction.end], return_inverse=True)[1]
-        share = supported_share(outputs["point"] - line, z - line, session // (2 * label_bars(config.label.horizon, config.label.entry)))
+        missed = z[:, :horizon] - line
+        share = supported_share(outputs["point"] - line, missed, session // (2 * label_bars(horizon, config.label.entry)))
         model.start.share.fill_(share)  # type: ignore[union-attr, operator]
-        outputs = {"point": line + share * (outputs["point"] - line)}
+        outputs |= {"point": line + share * (outputs["point"] - line)}
         prediction = replace(prediction, expected=(outputs["point"] * unit).astype(np.float32))
     loss = mean_loss(objective, outputs, z, label, loader.batch_size, compared_dates(config, loader.panel, prediction.end))
     scale: dict[str, Any] = {}
@@ -97,15 +99,20 @@ def _whole_correction(model: Any) -> Iterator[None]:
         raise
 
 
-def in_units(head: str, prediction: Prediction, unit: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-    """The forecasts as an objective sees them: ``point`` [n, H], ``quantiles`` [n, H, Q] or ``logits`` [n, 3]."""
-    if head == "point":
-        return {"point": prediction.expected / unit}
+def in_units(prediction: Prediction, unit: NDArray[np.float32], spread: NDArray[np.float32], head: str) -> dict[str, NDArray[np.float32]]:
+    """The forecasts as an objective sees the outputs of ``head`` (``models/heads.py``)."""
+    outputs: dict[str, NDArray[np.float32]] = {}
+    if head in ("point", "multi"):
+        outputs["point"] = prediction.expected / unit
     if head == "quantile" and prediction.quantiles is not None:
-        return {"quantiles": prediction.quantiles / unit[..., None]}
-    if prediction.probabilities is None:
-        raise ValueError(f"a {head} head gave no probabilities")
-    return {"logits": np.log(np.maximum(prediction.probabilities, 1e-30)).astype(np.float32)}  # equal to the logits up to a constant per window
+        outputs["quantiles"] = prediction.quantiles / unit[..., None]
+    if head in ("classes", "multi"):
+        if prediction.probabilities is None:
+            raise ValueError(f"a {head} head gave no probabilities")
+        outputs["logits"] = np.log(np.maximum(prediction.probabilities, 1e-30)).astype(np.float32)  # up to a constant per window
+    if prediction.volatility is not None and prediction.momentum is not None:
+        outputs |= {"volatility": np.log(prediction.volatility / spread[:, 0]), "momentum": prediction.momentum}
+    return outputs
 
 
 def fit_scale(scores: NDArray, truth: NDArray) -> NDArray[np.float32]:

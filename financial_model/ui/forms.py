@@ -31,6 +31,10 @@ SECTIONS = (
 
 RUN = "init_from"
 """The setting that names a run; whoever uses the form fills its list."""
+MATRIX = "cost_matrix"
+"""The setting that is a square of numbers, rows what happened and columns what was predicted."""
+ARROWS = ("↑", "→", "↓")
+"""The classes as any language writes them, in the order of config.CLASSES."""
 
 
 def control(words: Words, spec: FieldSpec, value: Any, *, elem_id: str = "", placeholder: str = "") -> Any:
@@ -40,6 +44,21 @@ def control(words: Words, spec: FieldSpec, value: Any, *, elem_id: str = "", pla
         text["placeholder"] = placeholder
     if spec.name == RUN:
         return words(gr.Dropdown, text, choices=[], value=value, allow_custom_value=True, min_width=150, elem_id=elem_id)
+    if spec.name == MATRIX:
+        return words(
+            gr.Dataframe,
+            {"label": "ui.form.cost_matrix"},
+            headers=["", *ARROWS],
+            value=written(spec, value),
+            datatype=["str", *["number"] * len(ARROWS)],
+            row_count=(len(ARROWS), "fixed"),
+            column_count=(len(ARROWS) + 1, "fixed"),
+            static_columns=[0],
+            type="array",
+            min_width=280,
+            elem_id=elem_id,
+            buttons=[],
+        )
     if spec.choices:
         text["choices"] = [(f"ui.term.{spec.name}.{choice}", choice) for choice in spec.choices]
         many = spec.kind is tuple
@@ -62,9 +81,12 @@ def control(words: Words, spec: FieldSpec, value: Any, *, elem_id: str = "", pla
 
 
 def written(spec: FieldSpec, value: Any) -> Any:
-    """A value as its control shows it: what is written as one line of text is joined by commas."""
+    """A value as its control shows it: a square of costs as rows, what is written as one line of text joined by commas."""
     if spec.kind is not tuple:
         return value
+    if spec.name == MATRIX:
+        size = len(ARROWS)
+        return [[arrow, *value[place * size : (place + 1) * size]] for place, arrow in enumerate(ARROWS)] if len(value) == size**2 else None
     return list(value) if spec.choices else ", ".join(map(str, value))
 
 
@@ -136,7 +158,7 @@ class Form:
         """Field name -> value; an emptied number falls back to its default instead of an error about None."""
         flat = dict(self.fixed)
         for name, value in zip(self.names, given, strict=True):
-            flat[name] = self._specs[name].default if value is None else value
+            flat[name] = self._specs[name].default if value is None else _cells(value) if name == MATRIX else value
         return flat
 
     def config(self, given: Sequence[Any], **overrides: Any) -> RunConfig:
@@ -151,6 +173,12 @@ class Form:
         touched = {name for values in PRESETS.values() for name in values}
         flat = settings.flatten(settings.build(preset=preset))
         return [gr.update(value=flat[name]) if name in touched else gr.skip() for name in self.names]
+
+
+def _cells(table: Any) -> list[Any]:
+    """The numbers of a square as it comes from its control, row by row."""
+    rows = table["data"] if isinstance(table, Mapping) else table
+    return [cell for row in rows for cell in row[1:]]
 
 
 def problems_box(found: Sequence[Problem], view: View) -> str:

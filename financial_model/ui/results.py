@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from financial_model.evaluation.report import Words
+from financial_model.evaluation.report_tasks import task_tables
 from financial_model.serving.judging import EVALUATION, stored
 from financial_model.serving.runs import RunInfo
 from financial_model.ui import components
@@ -30,7 +32,19 @@ def card(view: View, found: dict[str, Any] | None) -> str:
         return ""
     title = f'<b class="k-title">{escape(view.word("ui.train.result"))}</b>'
     said = components.verdict(view, found.get("result", {}).get("verdict", []))
-    return f'<div class="k-card">{title}{components.metric_table(view, found["metrics"])}{said}{members(view, found)}{sample_line(view, found)}</div>'
+    parts = (components.metric_table(view, found["metrics"]), tasks(view, found), said, members(view, found), sample_line(view, found))
+    return f'<div class="k-card">{title}{"".join(parts)}</div>'
+
+
+def tasks(view: View, found: dict[str, Any]) -> str:
+    """What the head multi says besides, beside naive forecasts; nothing for any other head."""
+    said = ""
+    for entry in task_tables(found.get("result", {}).get("tasks"), Words(view.language)):
+        rows = [
+            [escape(row["name"]), *(f"{cell['value']}<small>{escape(cell['interval'])}</small>" for cell in row["cells"])] for row in entry["rows"]
+        ]
+        said += f"<p><b>{escape(entry['title'])}</b></p>{components.table(['', *map(escape, entry['columns'])], rows)}"
+    return said
 
 
 def members(view: View, found: dict[str, Any]) -> str:

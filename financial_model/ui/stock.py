@@ -127,9 +127,15 @@ def stock_head(view: View, found: dict[str, Any]) -> str:
     odds = f'<p class="k-lead" style="margin-top:12px">{escape(view.word("ui.stock.odds", days=found["class_horizon"]))}</p>'
     return (
         f'<div class="k-card"><div class="k-head"><b class="k-title">{escape(title)}</b></div><div style="height:10px"></div>{figures}'
-        f"{odds}{components.odds(view, found['classes'])}"
+        f"{odds}{components.odds(view, found['classes'])}{_figures(view, found)}"
         f"{components.aside(view, age_line(found['age']))}{components.notes(view, found['notes'])}</div>"
     )
+
+
+def _figures(view: View, found: dict[str, Any]) -> str:
+    """Volatility and momentum within the horizon, of a model that says them."""
+    said = found.get("figures")
+    return f'<p class="k-lead">{escape(view.word("serving.figure_line", **said))}</p>' if said else ""
 
 
 def stock_table(view: View, found: dict[str, Any]) -> str:

@@ -167,7 +167,7 @@ def test_a_saved_model_loaded_elsewhere_gives_the_same_numbers(backbone, tmp_pat
             save_checkpoint(tmp_path / "here.safetensors", model, header)
             elsewhere = shutil.copy(tmp_path / "here.safetensors", tmp_path / "elsewhere.safetensors")
             with torch.inference_mode():
-                (before,), (after,) = (found(x, condition, ranks).values() for found in (model, load_checkpoint(elsewhere)[0]))
+                before, after = (found(x, condition, ranks) for found in (model, load_checkpoint(elsewhere)[0]))
             torch.testing.assert_close(after, before, rtol=1e-5, atol=1e-7, msg=f"{mode} {head}")
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from financial_model.config import CLASSES, LabelConfig, RunConfig
-from financial_model.datasets.targets import fit_label_scale, label_classes, label_places, label_returns, label_unit
+from financial_model.datasets.targets import fit_label_scale, label_classes, label_figures, label_places, label_returns, label_unit
 from financial_model.features import labels
 from tests.datasets.builders import make_bars, make_panel, with_values
 
@@ -36,6 +36,23 @@ def test_adjusted_prices_make_an_ex_day_no_loss(tmp_path):
     bars.close[:], bars.factor[:] = [10, 10, 5, 5, 5, 5], [1, 1, 2, 2, 2, 2]  # two for one
     y = label_returns(make_panel(tmp_path, bars, warm_up=0), np.array([0]), LabelConfig(horizon=3))
     np.testing.assert_allclose(y, np.zeros((1, 3)), atol=1e-7)
+
+
+def test_the_further_tasks_of_the_head_multi_by_hand(six_bars):
+    """From the same prices as the returns: three bars after the entry, against the trailing volatility of the window's last bar."""
+    steps = np.diff(np.log(CLOSES))[1:4]
+    size = math.sqrt((steps**2).mean())
+    expected = [math.log(size / six_bars.volatility[1]), steps.mean() / size]
+    np.testing.assert_allclose(label_figures(six_bars, np.array([1]), LabelConfig(horizon=3)), [expected], rtol=1e-5)
+    later = label_figures(six_bars, np.array([0]), LabelConfig(horizon=3, entry="next_open"))
+    np.testing.assert_allclose(later[0, 1], expected[1], rtol=1e-5)
+
+
+def test_a_stock_that_stands_still_has_the_least_volatility_there_is_and_no_momentum(tmp_path):
+    bars = make_bars((6,))
+    bars.close[:] = 10.0
+    still = label_figures(make_panel(tmp_path, bars, warm_up=0), np.array([1]), LabelConfig(horizon=3))
+    np.testing.assert_allclose(still, [[-3.0, 0.0]])
 
 
 def test_classes_by_hand(six_bars):

@@ -56,6 +56,16 @@ def test_the_class_is_decided_at_its_own_horizon():
     assert CLASSES[labels.classes(rise_then_fall, 0.03, -0.02, 3)[0]] == "down"
 
 
+def test_future_momentum_is_the_mean_over_the_root_mean_square():
+    steps = np.diff(CLOSE)
+    by_hand = [steps[:3].mean() / np.sqrt((steps[:3] ** 2).mean()), steps[1:4].mean() / np.sqrt((steps[1:4] ** 2).mean())]
+    np.testing.assert_allclose(labels.future_momentum(CLOSE, ENDS, 3), by_hand)
+    np.testing.assert_allclose(labels.future_momentum(CLOSE, ENDS[:1], 3, entry="next_open"), by_hand[1:])
+    even, flat = np.arange(5) * 0.01, np.zeros(5)
+    assert labels.future_momentum(even, ENDS[:1], 4) == pytest.approx(1) and labels.future_momentum(-even, ENDS[:1], 4) == pytest.approx(-1)
+    assert labels.future_momentum(flat, ENDS[:1], 4) == 0, "a price that never moves has none"
+
+
 def test_future_volatility_is_the_root_mean_square_of_the_bars_to_come():
     steps = np.diff(CLOSE)
     expected = [np.sqrt(np.mean(steps[0:3] ** 2)), np.sqrt(np.mean(steps[1:4] ** 2))]

@@ -52,10 +52,11 @@ def test_a_member_whose_scores_are_large_does_not_drown_the_others():
     assert torch.equal(Ensemble(made, scale).state_dict()["scale"], scale), "it travels with the weights"
 
 
-@pytest.mark.parametrize("head", ["point", "quantile", "classes"])
+@pytest.mark.parametrize("head", ["point", "quantile", "classes", "multi"])
 def test_an_ensemble_of_equals_says_what_one_of_them_says(head):
     member = members(head, 1)[0]
-    (together,), (own,) = Ensemble([member, member])(*INPUTS).values(), member(*INPUTS).values()
-    if head == "classes":
-        together, own = together.softmax(-1), own.softmax(-1)
-    assert torch.allclose(together, own, atol=1e-6)
+    together, own = Ensemble([member, member])(*INPUTS), member(*INPUTS)
+    assert set(together) == set(own)
+    for name, part in own.items():
+        mine, its = (both.softmax(-1) if name == "logits" else both for both in (together[name], part))
+        assert torch.allclose(mine, its, atol=1e-6)

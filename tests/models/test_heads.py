@@ -5,7 +5,7 @@ import torch
 
 from financial_model.config import ModelConfig
 from financial_model.errors import ConfigError
-from financial_model.models.heads import build_head
+from financial_model.models.heads import build_head, return_readout
 
 torch.set_num_threads(1)
 LEVELS = ModelConfig().quantile_levels
@@ -40,6 +40,14 @@ def test_shapes_of_points_and_classes():
     state = torch.randn(5, 6)
     assert build_head("point", 6, 4, LEVELS)(state)["point"].shape == (5, 4)
     assert build_head("classes", 6, 4, LEVELS)(state)["logits"].shape == (5, 3)
+
+
+def test_the_head_multi_says_all_it_is_asked_and_begins_with_the_volatility_of_before():
+    head = build_head("multi", 6, 4, LEVELS)
+    said = head(torch.randn(5, 6))
+    assert {name: tuple(output.shape) for name, output in said.items()} == {"logits": (5, 3), "point": (5, 4), "volatility": (5,), "momentum": (5,)}
+    assert not head(torch.zeros(1, 6))["volatility"].any() and return_readout(head) is head.returns.readout
+    assert return_readout(build_head("classes", 6, 4, LEVELS)) is None
 
 
 def test_half_precision_states_give_single_precision_forecasts():

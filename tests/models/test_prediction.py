@@ -52,6 +52,17 @@ def test_classes_get_their_return_from_the_mean_moves_that_training_measured():
     assert np.allclose(result.expected, probabilities @ means.T * unit(), atol=1e-6)
 
 
+def test_several_tasks_come_back_each_in_its_own_unit():
+    model = small_model("gru", head="multi").eval()
+    result, spread = predict(model, batches(), extras={"residual_quantiles": [[-1.0] * 3 + [0] + [1.0] * 3] * HORIZON}), unit()
+    assert np.allclose(result.expected, outputs(model, "point") * unit(), atol=1e-7), "the return is the point's, not the classes'"
+    assert np.allclose(result.volatility, spread[:, 0] * np.exp(outputs(model, "volatility")), atol=1e-7)
+    assert np.allclose(result.momentum, outputs(model, "momentum"), atol=1e-7)
+    assert result.probabilities.shape == (10, 3) and result.quantiles is not None
+    some = result.at(np.array([107, 101]))
+    assert np.array_equal(some.volatility, result.volatility[[7, 1]]) and np.array_equal(some.momentum, result.momentum[[7, 1]])
+
+
 @pytest.mark.parametrize("training", [True, False])
 def test_the_mode_of_the_model_is_restored_and_dropout_is_off(training):
     model = small_model("lstm", dropout=0.5).train(training)
@@ -60,7 +71,7 @@ def test_the_mode_of_the_model_is_restored_and_dropout_is_off(training):
     assert model.training is training
 
 
-@pytest.mark.parametrize("head, has_quantiles", [("point", False), ("quantile", True), ("classes", False)])
+@pytest.mark.parametrize("head, has_quantiles", [("point", False), ("quantile", True), ("classes", False), ("multi", False)])
 def test_no_windows_give_an_empty_prediction(head, has_quantiles):
     result = predict(small_model("mlp", head=head), [])
     assert result.expected.shape == (0, HORIZON) and result.end.dtype == np.int64

@@ -41,7 +41,7 @@ def test_teacher_and_truth_share_the_loss(weight):
     loss = taught(truth, weight=weight, temperature=2.0)
     own = truth({"logits": STUDENT}, Z, LABEL, None)
     match = divergence(STUDENT, OTHER, classes=True, temperature=2.0)
-    torch.testing.assert_close(loss({"logits": STUDENT, TEACHER: OTHER}, Z, LABEL, None), weight * match + (1 - weight) * own)
+    torch.testing.assert_close(loss({"logits": STUDENT, f"{TEACHER}logits": OTHER}, Z, LABEL, None), weight * match + (1 - weight) * own)
     torch.testing.assert_close(loss({"logits": STUDENT}, Z, LABEL, None), own)
 
 
@@ -52,17 +52,17 @@ def test_preference_is_dpo_over_the_pairs_of_a_date():
         found = [-math.log(1 / (1 + math.exp(-beta * float((STUDENT[w] - STUDENT[v] - OTHER[w] + OTHER[v])[h]))))
                  for h in range(3) for w in names for v in names if Z[w, h] > Z[v, h]]
         by_date.append(sum(found) / len(found))
-    given = aligned(beta)({"point": STUDENT, REFERENCE: OTHER}, Z, LABEL, DATE)
+    given = aligned(beta)({"point": STUDENT, f"{REFERENCE}point": OTHER}, Z, LABEL, DATE)
     assert given.item() == pytest.approx(sum(by_date) / 2, rel=1e-5)
 
 
 def test_preference_starts_at_indifference_and_is_scored_without_the_reference():
-    start = aligned(1.0)({"point": STUDENT, REFERENCE: STUDENT}, Z, LABEL, DATE)
+    start = aligned(1.0)({"point": STUDENT, f"{REFERENCE}point": STUDENT}, Z, LABEL, DATE)
     assert start.item() == pytest.approx(math.log(2))
     torch.testing.assert_close(aligned(5.0)({"point": STUDENT}, Z, LABEL, DATE), pairwise_loss(STUDENT, Z, DATE))
 
 
 def test_only_differences_within_a_date_count():
     shifted = STUDENT + DATE[:, None].float() * 10
-    here, there = (aligned(1.0)({"point": score, REFERENCE: OTHER}, Z, LABEL, DATE) for score in (STUDENT, shifted))
+    here, there = (aligned(1.0)({"point": score, f"{REFERENCE}point": OTHER}, Z, LABEL, DATE) for score in (STUDENT, shifted))
     torch.testing.assert_close(there, here, rtol=1e-4, atol=1e-5)

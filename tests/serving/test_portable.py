@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from financial_model import runtime
-from financial_model.config import to_dict
+from financial_model.config import FIGURES, to_dict
 from financial_model.datasets.windows import window_ends
 from financial_model.errors import ConfigError
 from financial_model.models.forecaster import build_forecaster
@@ -39,6 +39,7 @@ SHAPES = [
     dict(head="point", extras={"residual_quantiles": np.linspace(-1, 1, 21).reshape(3, 7).tolist(), "scale": [0.5, 0.6, 0.7]}, unit="return"),
     dict(head="classes", extras={"residual_quantiles": np.linspace(-1, 1, 21).reshape(3, 7).tolist(),
                                  "class_means": [[1.0, 0.1, -1.0], [1.5, 0.0, -1.2], [2.0, 0.2, -1.4]]}, condition="film"),
+    dict(head="multi", extras={"residual_quantiles": np.linspace(-1, 1, 21).reshape(3, 7).tolist()}),
 ]
 
 
@@ -55,8 +56,9 @@ def test_raw_windows_give_what_a_panel_gives(shape, tmp_path):
     with torch.no_grad():
         found = dict(zip(raw.outputs, (part.numpy() for part in raw(*(torch.from_numpy(np.array(part)) for part in inputs))), strict=True))
     for name, values in found.items():
-        np.testing.assert_allclose(values, getattr(expected, name), atol=2e-7, rtol=1e-5, err_msg=name)
-    assert set(found) == {name for name in ("expected", "quantiles", "probabilities") if getattr(expected, name) is not None}
+        np.testing.assert_allclose(values, getattr(expected, name.removeprefix("expected_")), atol=2e-7, rtol=1e-5, err_msg=name)
+    figures = {f"expected_{name}" for name in FIGURES if getattr(expected, name) is not None}
+    assert set(found) == figures | {name for name in ("expected", "quantiles", "probabilities") if getattr(expected, name) is not None}
 
 
 def test_experts_give_the_same_answers_in_a_graph():
@@ -84,6 +86,13 @@ def test_onnx_runs_without_torch_and_says_what_it_wants(copied, tmp_path):
     given = {"values": values, "condition": panel.conditions[ends].astype(np.int64), "ranks": panel.ranks[ends], "volatility": panel.volatility[ends]}
     expected = forecaster.predict_panel(panel, ends).quantiles
     np.testing.assert_allclose(session.run(["quantiles"], {name: np.array(part) for name, part in given.items()})[0], expected, atol=1e-6)
+
+
+def test_onnx_holds_every_task_of_the_head_multi(tmp_path):
+    pytest.importorskip("onnxruntime")
+    found = portable.write(loaded(head="multi", backbone="mlp"), tmp_path / "model.onnx", "onnx", about={})
+    words = json.loads((tmp_path / "model.onnx.json").read_text("utf-8"))
+    assert found["difference"] < 1e-6 and list(words["outputs"]) == ["expected", "probabilities", "expected_volatility", "expected_momentum"]
 
 
 @pytest.mark.skipif(not runtime.can_compile(torch.device("cpu")), reason="no C++ compiler")

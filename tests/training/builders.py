@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from financial_model.config import FeatureConfig, LabelConfig, ModelConfig, RunConfig, TrainConfig
+from financial_model.config import DEFAULT_OBJECTIVE, FeatureConfig, LabelConfig, ModelConfig, RunConfig, TrainConfig
 from financial_model.datasets.panel import Panel, open_panel
 from financial_model.datasets.write import write_panel
 from financial_model.training.events import EventLog, read_events
@@ -47,7 +47,7 @@ def make_config(*, head: str = "point", context_length: int = 6, horizon: int = 
         label=LabelConfig(**{"horizon": horizon, "class_horizon": 1, "up": 0.01, "down": -0.01, **(label or {})}),
         model=ModelConfig(**{"backbone": "gru", "head": head, "hidden": 8, "layers": 1, "dropout": 0.2, **(model or {})}),
         training=TrainConfig(**{
-            "objective": {"point": "mse", "quantile": "quantile", "classes": "cross_entropy"}[head], "epochs": 2, "batch_size": 64,
+            "objective": {**DEFAULT_OBJECTIVE, "point": "mse"}[head], "epochs": 2, "batch_size": 64,
             "learning_rate": 5e-3, "patience": 0, "seed": 7, "device": "cpu", "precision": "fp32", **training}))
 
 

@@ -47,6 +47,14 @@ def test_class_frequencies_give_the_entropy(known):
     assert losses["train_frequencies"] == pytest.approx(-(share * np.log(share)).sum(), rel=1e-4)
 
 
+def test_constants_of_the_head_multi_answer_every_task(known):
+    z, label = np.concatenate((known[0], np.full((5000, 2), [0.5, -0.1], np.float32)), axis=1), known[1]
+    found = constant_forecasts("multi", z, label, LEVELS)
+    assert list(found) == ["zero", "train_mean"] and found["train_mean"]["volatility"] == pytest.approx(0.5) and not found["zero"]["momentum"]
+    losses = constant_losses(objective("multi_task", make_config(head="multi")), found, z, label, 512)
+    assert losses["train_mean"] < losses["zero"]
+
+
 def test_a_class_that_never_came_is_not_impossible(known):
     outputs = constant_forecasts("classes", known[0], np.zeros(5000, np.int64), LEVELS)["train_frequencies"]
     assert np.isfinite(outputs["logits"]).all()

@@ -228,7 +228,7 @@ def test_training_begins_at_the_forecast_of_the_base_though_only_a_share_of_its_
     batch = next(iter(begun.loader))
     begun.model.train()
     said = begun.model(batch.x, batch.condition, batch.ranks)["point"]
-    torch.testing.assert_close(said, begun.step.guide(batch.x, batch.condition, batch.ranks)["reference"], rtol=0, atol=1e-5)
+    torch.testing.assert_close(said, begun.step.guide(batch.x, batch.condition, batch.ranks)["reference.point"], rtol=0, atol=1e-5)
 
 
 def test_the_reference_stays_what_it_was(tmp_path, panel, bases):
@@ -237,10 +237,10 @@ def test_the_reference_stays_what_it_was(tmp_path, panel, bases):
     begun = Session(start(config, "preference"), panel, tmp_path, stop=None, events=events, score=None, base=bases(config))
     batch = next(iter(begun.loader))
     inputs = batch.x.clone(), batch.condition.clone(), batch.ranks.clone()
-    before = begun.step.guide(*inputs)["reference"]
+    before = begun.step.guide(*inputs)["reference.point"]
     for batch in begun.loader:
         begun.learn(batch)
-    assert torch.equal(begun.step.guide(*inputs)["reference"], before)
+    assert torch.equal(begun.step.guide(*inputs)["reference.point"], before)
     begun.model.eval()
     assert not torch.allclose(begun.model(*inputs)["point"], before)
 

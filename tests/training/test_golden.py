@@ -30,14 +30,18 @@ GOLDEN: dict[str, tuple[float, ...]] = {
 }
 
 
-def losses(backbone, panel, folder):
-    """Training losses at the steps POINTS: quantile head, film condition, no dropout, so that no random draw after the start matters."""
+def losses(backbone, panel, folder, head="quantile"):
+    """Training losses at the steps POINTS: film condition, no dropout, so that no random draw after the start matters."""
     config = make_config(
-        head="quantile", epochs=2, batch_size=57, learning_rate=3e-3, weight_decay=1e-2,
+        head=head, epochs=2, batch_size=57, learning_rate=3e-3, weight_decay=1e-2,
         model={"backbone": backbone, "condition": "film", "hidden": 16, "layers": 1, "heads": 2, "dropout": 0.0, "head_dropout": 0.0})
     run(config, panel, folder)
     found = {event["step"]: event["metrics"]["loss"] for event in events_of(folder, "step")}
     return tuple(found[step] for step in POINTS)
+
+
+MULTI = {"gru": (2.123251, 2.152710, 1.848814, 2.137358), "tsf": (2.138940, 2.129596, 1.870268, 2.163134)}
+"""The same with the head multi."""
 
 
 def every_step(put):
@@ -52,6 +56,12 @@ def test_twenty_steps(backbone, panel, tmp_path, monkeypatch):
     assert losses(backbone, panel, tmp_path) == pytest.approx(GOLDEN[backbone], rel=2e-4)
 
 
+@pytest.mark.parametrize("backbone", MULTI)
+def test_twenty_steps_of_several_tasks(backbone, panel, tmp_path, monkeypatch):
+    every_step(monkeypatch.setattr)
+    assert losses(backbone, panel, tmp_path, "multi") == pytest.approx(MULTI[backbone], rel=2e-4)
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     every_step(setattr)
@@ -60,3 +70,6 @@ if __name__ == "__main__":
         for name in BACKBONES:
             text = ", ".join(f"{loss:.6f}" for loss in losses(name, written, Path(folder) / name))
             sys.stdout.write(f'    "{name}": ({text}),\n')
+        for name in MULTI:
+            text = ", ".join(f"{loss:.6f}" for loss in losses(name, written, Path(folder) / f"multi-{name}", "multi"))
+            sys.stdout.write(f'    multi "{name}": ({text}),\n')

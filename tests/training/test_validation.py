@@ -24,7 +24,7 @@ def parts(panel, head, **label):
     return config, prepared, loader, model
 
 
-@pytest.mark.parametrize("head", ["point", "quantile", "classes"])
+@pytest.mark.parametrize("head", ["point", "quantile", "classes", "multi"])
 @pytest.mark.parametrize("unit", ["volatility", "return"])
 def test_the_loss_is_the_mean_objective_over_all_windows(panel, head, unit):
     config, prepared, loader, model = parts(panel, head, unit=unit)
@@ -34,7 +34,7 @@ def test_the_loss_is_the_mean_objective_over_all_windows(panel, head, unit):
     model.eval()
     with torch.no_grad():
         for batch in loader:
-            total += float(loss(model(batch.x, batch.condition, batch.ranks), batch.y / batch.unit, batch.label)) * len(batch)
+            total += float(loss(model(batch.x, batch.condition, batch.ranks), batch.z, batch.label)) * len(batch)
     assert found.loss == pytest.approx(total / 65, rel=1e-5)
     assert len(found.prediction) == 65
 
@@ -89,4 +89,4 @@ def test_a_certain_class_has_a_finite_logit(panel):
     config, prepared, loader, model = parts(panel, "classes")
     model.head.readout.bias.data.copy_(torch.tensor([500.0, 0.0, 0.0]))
     prediction = predict(model, loader, extras={})
-    assert np.isfinite(in_units("classes", prediction, np.ones((65, 2), np.float32))["logits"]).all()
+    assert np.isfinite(in_units(prediction, *2 * [np.ones((65, 2), np.float32)], "classes")["logits"]).all()

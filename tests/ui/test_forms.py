@@ -46,6 +46,27 @@ def test_an_emptied_number_is_its_default(form):
     assert form.config(given).training.epochs == config.spec("epochs").default
 
 
+def test_the_cost_matrix_is_a_small_table_that_begins_with_the_preset(form):
+    """What stands in its cells becomes the setting, and a stored matrix its cells; a cell without a number is a problem of this field."""
+    spec = config.spec("cost_matrix")
+    shown = form.controls["cost_matrix"].value
+    assert shown["headers"] == ["", "↑", "→", "↓"] and shown["data"] == [["↑", 0.0, 0.5, 1.0], ["→", 0.5, 0.0, 0.5], ["↓", 2.0, 0.5, 0.0]]
+
+    def with_cell(value):
+        table = form.shown("cost_matrix", spec.default)
+        table[0][2] = value
+        return [table if name == "cost_matrix" else component.value for name, component in zip(form.names, form.inputs, strict=True)]
+
+    edited = form.config(with_cell(7)).training.cost_matrix
+    assert edited == (0.0, 7.0, 1.0, *spec.default[3:])
+    (update,) = [part for name, part in zip(form.names, updates(form, {"cost_matrix": list(edited)}), strict=True) if name == "cost_matrix"]
+    assert update["value"][0] == ["↑", 0.0, 7.0, 1.0]
+    for empty in ("", "much"):
+        with pytest.raises(ConfigError) as caught:
+            form.config(with_cell(empty))
+        assert caught.value.fields["name"] == "cost_matrix"
+
+
 def test_problems_are_said_in_the_visitors_language_errors_first():
     found = config.problems(config.build({"backbone": "transformer", "hidden": 100, "heads": 7, "symbols": "600519", "condition": "film"}))
     shown = forms.problems_box(found, CHINESE)
