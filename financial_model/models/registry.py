@@ -2,7 +2,8 @@
 
 In: a name. Out: a class. It knows no layer, no head and no configuration.
 
-A backbone is ``class(inputs, context_length, shape, config)`` with ``output_size`` and ``forward(x [B, T, inputs]) -> [B, output_size]``;
+A backbone is ``class(inputs, context_length, shape, config)`` with ``output_size`` and ``forward(x [B, T, inputs]) -> [B, output_size]``, where T is
+``context_length`` or, under a random context, less;
 ``shape`` holds hidden, layers and heads with the backbone's own values filled in. A backbone with a loss of its own (the balance of experts)
 returns ``(state, loss [])`` instead: the forecaster hands it to the training step. Two class attributes say what stands beside it:
 ``reads_last_row`` (it is itself a function of the last row, so a second network there would be a copy) and ``exact`` (its size is a
