@@ -121,10 +121,12 @@ class Predictor:
         ``min_gain``: least expected simple return (0.02 is 2 %); ``industry``: one of config.INDUSTRIES.
         Columns: rank, symbol, name, industry, size, value, volatility_class, momentum, regime, price, past_return (log, over as many bars until
         then), expected_return (log), p_up, low_80, high_80 (log), volatility (daily), tradable, suspended, limit_up, limit_down (at the close of
-        ``as_of``), unusual and impossible (``serving.plausibility``); of the head multi expected_volatility and expected_momentum.
-        ``attrs``: as_of, days, considered, notes, age, and what it was made from: fingerprint, synthetic, newest (the last session there is).
+        ``as_of``), unusual and impossible (``serving.plausibility``), amount (money traded a bar, mean of the last 20); of the head multi
+        expected_volatility and expected_momentum. ``attrs``: as_of, days, considered, notes, age, and what it was made from: fingerprint, synthetic,
+        newest (the last session there is).
         """
         from financial_model.datasets.windows import window_ends
+        from financial_model.serving.liquidity import amounts
 
         if industry and industry not in INDUSTRIES:
             raise ConfigError("serving.condition_value", name="industry", value=industry[:40], choices=", ".join(INDUSTRIES))
@@ -151,6 +153,7 @@ class Predictor:
         table = table.sort_values(["expected_return", "symbol"], ascending=[False, True]).reset_index(drop=True)
         table.insert(0, "rank", np.arange(1, len(table) + 1))
         table = table.head(top) if top else table
+        table = table.assign(amount=amounts(self._store(), table["symbol"].tolist(), day))
         table.attrs.update(as_of=day, days=asked, considered=considered, notes=[*self._notes(model, panel, day), *doubts],
                            age=plausibility.age(model.header, day, panel.symbols[0]), **_data_facts(panel))
         return table

@@ -33,6 +33,19 @@ DETAILS = {
 """What the second, smaller chart can show -> the series it takes."""
 
 
+ALL = 10**9
+"""Points of a series where none is to be left out."""
+
+
+def table(curves: Mapping[str, Any]) -> pd.DataFrame:
+    """Every series of a run one below the other: series, step, epoch, value."""
+    import pandas as pd
+
+    parts = [pd.DataFrame({"series": name, **{column: points[column] for column in ("step", "epoch", "value")}})
+             for name, points in curves.get("series", {}).items()]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["series", "step", "epoch", "value"])
+
+
 def loss_rows(curves: Mapping[str, Any], view: View, *, smoothing: float = 0.0, logarithmic: bool = False, end: float | None = None) -> pd.DataFrame:
     """Rows of the loss chart: train, validation, one level line per baseline, and an upright line at the best epoch; of an ensemble also the
     validation of every earlier member, and a level line for what they give together.

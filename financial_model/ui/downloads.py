@@ -6,6 +6,7 @@ No path that a browser names is ever opened: runs are resolved by the server's o
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from financial_model.paths import safe_name
-from financial_model.serving.runs import RunStore
+from financial_model.serving.runs import RunInfo, RunStore
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,6 +64,11 @@ def text(content: str, name: str) -> str:
     target.parent.mkdir(parents=True)
     target.write_text(content, "utf-8")
     return str(target)
+
+
+def config(run: RunInfo) -> str:
+    """The settings of a run as JSON."""
+    return text(json.dumps(run.config, ensure_ascii=False, indent=2), f"{run.id}.config.json")
 
 
 def csv(table: pd.DataFrame, name: str) -> str:

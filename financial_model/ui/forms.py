@@ -29,6 +29,23 @@ SECTIONS = (
 """Accordions below the essentials, in order; every setting that is listed nowhere stands in a last one."""
 
 
+YEARS = ("1", "3", "5", "all")
+"""Presets of a first date."""
+
+
+def years_before(last: str, years: str) -> str:
+    """The date so many years before ``last`` (YYYY-MM-DD); nothing for all of them, or without a date."""
+    if years == "all" or not last:
+        return ""
+    day = "28" if last[5:] == "02-29" else last[8:10]
+    return f"{int(last[:4]) - int(years):04d}-{last[5:7]}-{day}"
+
+
+def span(words: Words, elem_id: str) -> Any:
+    """The control for it."""
+    return words(gr.Radio, {"label": "ui.form.span", "choices": [(f"ui.form.years.{years}", years) for years in YEARS]}, value="all", elem_id=elem_id)
+
+
 RUN = "init_from"
 """The setting that names a run; whoever uses the form fills its list."""
 MATRIX = "cost_matrix"
@@ -148,8 +165,7 @@ class Form:
             return
         with self._words(gr.Accordion, {"label": f"ui.form.{section}"}, open=False), gr.Group():
             if "start" in names:
-                choices = [(f"ui.form.years.{years}", years) for years in ("1", "3", "5", "all")]
-                self.span = self._words(gr.Radio, {"label": "ui.form.span", "choices": choices}, value="all", elem_id=f"{self._name}-span")
+                self.span = span(self._words, f"{self._name}-span")
             for place in range(0, len(names), 2):
                 self._row(names[place : place + 2])
 

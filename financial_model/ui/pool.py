@@ -20,13 +20,13 @@ from financial_model.ui import asking, components, downloads
 from financial_model.ui.choosing import asked
 from financial_model.ui.journal import publish_button
 from financial_model.ui.page import Page, Snapshot
-from financial_model.ui.text import View, number, percent
+from financial_model.ui.text import View, money, number, percent
 from financial_model.ui.watching import WatchSwitch
 
 if TYPE_CHECKING:
     import pandas as pd
 
-COLUMNS = ("rank", "symbol", "name", "industry", "style", "regime", "price", "past", "expected", "range", "p_up", "volatility", "flags")
+COLUMNS = ("rank", "symbol", "name", "industry", "style", "regime", "price", "past", "expected", "range", "p_up", "volatility", "amount", "flags")
 STYLES = (("size", "size"), ("value", "value"), ("volatility", "volatility_class"), ("momentum", "momentum"))
 """Condition -> column of the ranking."""
 FLAGS = ("suspended", "limit_up", "limit_down", "unusual", "impossible")
@@ -92,6 +92,7 @@ def rows(view: View, table: pd.DataFrame) -> dict[str, Any]:
             f"{percent(np.expm1(row.low_80))} … {percent(np.expm1(row.high_80))}",
             percent(row.p_up),
             percent(row.volatility * 252**0.5),
+            money(row.amount, view),
             _flags(row, view),
         ]
         for row in table.itertuples(index=False, name="Stock")

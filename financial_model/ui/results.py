@@ -13,7 +13,7 @@ from financial_model.serving.judging import EVALUATION, stored
 from financial_model.serving.runs import RunInfo
 from financial_model.ui import components
 from financial_model.ui.downloads import file_stamp
-from financial_model.ui.text import View, escape, number
+from financial_model.ui.text import View, escape, interval, known, number, percent
 
 
 def version(run: RunInfo) -> tuple[str, int]:
@@ -57,6 +57,23 @@ def members(view: View, found: dict[str, Any]) -> str:
     rows = [[escape(name), *(number(entry.get(figure), digits) for figure, digits in (("loss", 4), ("rank_ic", 3)))] for name, entry in named]
     table = components.table(["", view.word("ui.curve.loss"), view.term("metric", "rank_ic")], rows)
     return f'<details class="k-more"><summary>{escape(view.word("evaluation.report.members"))}</summary>{table}</details>'
+
+
+def model_line(view: View, found: dict[str, Any] | None) -> str:
+    """A model in a sentence, to stand above whatever it is asked: trained and tested on which dates, and what the test said beside the best rival."""
+    if not found:
+        return components.note(view.word("ui.result.untested"), "warn")
+    split, metrics = found.get("split", {}), found["metrics"]
+    rivals = {name: row["rank_ic"] for name, row in metrics.get("baselines", {}).items() if known(row.get("rank_ic"))}
+    best = max(rivals, key=lambda name: rivals[name], default="")
+    said = [view.word(f"ui.result.{part}", first=split[part]["first"], last=split[part]["last"]) for part in ("train", "test") if split.get(part)]
+    said.append(f"{view.term('metric', 'rank_ic')} {number(metrics.get('rank_ic'))} {interval(metrics.get('rank_ic_interval'))}".strip())
+    if best:
+        said.append(view.word("ui.result.rival", name=view.term("baseline", best), value=number(rivals[best])))
+    bounds = interval(metrics.get("direction_interval"), 1, as_percent=True)
+    said.append(f"{view.term('metric', 'direction')} {percent(metrics.get('direction'))} {bounds}".strip())
+    said.append(view.word("ui.result.base_rate", value=percent(metrics.get("direction_base_rate"))))
+    return f'<p class="k-lead k-facts">{"".join(f"<span>{escape(part)}</span>" for part in said)}</p>'
 
 
 def sample_line(view: View, found: dict[str, Any]) -> str:

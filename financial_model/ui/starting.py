@@ -121,11 +121,7 @@ class TrainingForm:
 
     def _span(self, view: View, years: str) -> Any:
         """The first date for so many years up to the newest bar; all of them with no first date."""
-        last = str(self.page.services.snapshot().market.get("last") or "")[:10]
-        if years == "all" or not last:
-            return gr.update(value="")
-        day = "28" if last[5:] == "02-29" else last[8:]
-        return gr.update(value=f"{int(last[:4]) - int(years):04d}-{last[5:7]}-{day}")
+        return gr.update(value=forms.years_before(str(self.page.services.snapshot().market.get("last") or "")[:10], years))
 
     # ------------------------------------------------------------ the start
     def _submit(self, view: View, *given: Any) -> Any:

@@ -124,6 +124,18 @@ def interval(pair: Any, digits: int = 3, *, as_percent: bool = False) -> str:
     return f"[{write(pair[0])}, {write(pair[1])}]"
 
 
+_MONEY = {"en": ((1e9, "billion"), (1e6, "million"), (1e3, "thousand")), "zh": ((1e8, "yi"), (1e4, "wan"))}
+"""The units in which a language counts money, largest first."""
+
+
+def money(value: Any, view: View) -> str:
+    """An amount in the unit a person would use."""
+    if not known(value):
+        return DASH
+    scale, unit = next((pair for pair in _MONEY[view.language] if abs(value) >= pair[0]), (1.0, ""))
+    return view.word(f"ui.money.{unit}", value=f"{value / scale:.1f}") if unit else f"{value:.0f}"
+
+
 def size(value: Any) -> str:
     """Bytes in the unit a person would use."""
     if not known(value):

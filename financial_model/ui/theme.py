@@ -85,6 +85,20 @@ _SAME: dict[str, str] = {
     "button_large_text_weight": "580",
 }
 
+DEEP_LINK = """(() => {
+  const button = name => document.getElementById(`tab-${name}-button`) || document.getElementById(`inference-${name}-button`);
+  const open = (names, tries) => {
+    const found = names.length && button(names[0]);
+    if (found) { found.click(); open(names.slice(1), 50); }
+    else if (names.length && tries) setTimeout(() => open(names, tries - 1), 100);
+  };
+  document.addEventListener("click", event => {
+    const [, kind, name] = event.target.closest("button[role=tab]")?.id.match(/^(tab|inference)-(\\w+)-button$/) || [];
+    if (name) history.replaceState(null, "", kind === "tab" ? `#${name}` : `#inference/${name}`);
+  });
+  open(location.hash.slice(1).split("/").filter(name => /^\\w+$/.test(name)).slice(0, 2), 100);
+})();"""
+"""The open tab stands in the address (``#runs``, ``#inference/pool``): a reload or a saved link comes back to it."""
 LANGUAGE_HINT = "kairos-language"
 """Plain local-storage key beside Gradio's encrypted one: the script before the first paint cannot decrypt."""
 
@@ -118,7 +132,8 @@ def head(built: str, forced: str | None) -> str:
     url.searchParams.set("__theme", scheme);
     history.replaceState(null, "", url);
   }}
-}})();</script>"""
+}})();
+{DEEP_LINK}</script>"""
 
 
 def sentences() -> str:

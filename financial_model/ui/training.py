@@ -96,6 +96,11 @@ class TrainingPanel:
             self.log = gr.Textbox(
                 lines=12, max_lines=12, show_label=False, interactive=False, autoscroll=True, elem_classes=["k-log"], elem_id=f"{name}-log"
             )
+        with gr.Row():
+            self.files = [
+                words(gr.DownloadButton, {"label": f"ui.train.{kind}"}, size="sm", interactive=False, min_width=110, elem_id=f"{name}-{kind}")
+                for kind in ("curves", "config")
+            ]
         self._connect()
 
     # ------------------------------------------------------------ following
@@ -111,7 +116,7 @@ class TrainingPanel:
             [self.picker, self.smoothing, self.scale],
         )
         page.live(f"{self.name}.detail", [self.detail], self._curve_version, self._draw_detail, [self.picker, self.which])
-        page.live(f"{self.name}.result", [self.result, self.checkpoint], self._result_version, self._draw_result, [self.picker])
+        page.live(f"{self.name}.result", [self.result, self.checkpoint, *self.files], self._result_version, self._draw_result, [self.picker])
         page.live(f"{self.name}.log", [self.log], self._log_version, self._draw_log, [self.picker])
         page.on_and_refresh(self.stop.click, self._stop, [self.picker], queue=False)
         page.on_and_refresh(self.resume.click, self._resume, [self.picker])
@@ -212,10 +217,12 @@ class TrainingPanel:
     def _draw_result(self, view: View, snapshot: Snapshot, wanted: str | None) -> list[Any]:
         run = self.shown(snapshot, wanted)
         if run is None:
-            return ["", gr.update(value=None, interactive=False)]
-        ready = bool(run.checkpoints) and not run.active
-        path = downloads.checkpoint(self.page.services.runs, run.id) if ready else None
-        return [results.card(view, results.load(run)), gr.update(value=path, interactive=ready)]
+            return ["", *[gr.update(value=None, interactive=False)] * 3]
+        runs = self.page.services.runs
+        path = downloads.checkpoint(runs, run.id) if run.checkpoints and not run.active else None
+        whole = None if run.active else downloads.csv(curves.table(runs.curves(run.id, curves.ALL)), f"{run.id}.curves.csv")
+        config = downloads.config(run)
+        return [results.card(view, results.load(run)), *(gr.update(value=file, interactive=file is not None) for file in (path, whole, config))]
 
     def _log_version(self, snapshot: Snapshot, wanted: str | None) -> Any:
         run = self.shown(snapshot, wanted)

@@ -6,7 +6,7 @@ import pytest
 
 from financial_model.errors import ConfigError, Phrase
 from financial_model.ui import pool, watching
-from tests.ui.builders import CHINESE
+from tests.ui.builders import CHINESE, ENGLISH
 
 ALL = {"top": 0, "gain": None, "industry": "all", "styles": (), "tradable": False}
 
@@ -38,6 +38,7 @@ def ranking():
             "limit_down": [False] * count,
             "unusual": [False] * count,
             "impossible": [False] * count,
+            "amount": [1.2e8, np.nan, 56_000.0, 1.0, 2.0, 3.0],
         }
     )
     table.attrs.update(as_of="2024-06-28", days=3, considered=count, notes=[], age=None)
@@ -79,6 +80,12 @@ def test_a_gain_is_written_as_people_write_percent(text, share):
 def test_a_gain_that_is_no_number_is_refused(text):
     with pytest.raises(ConfigError):
         pool.least_gain(text)
+
+
+def test_what_a_stock_turns_over_is_written_in_the_readers_units(ranking):
+    place = pool.COLUMNS.index("amount")
+    assert [row[place] for row in pool.rows(CHINESE, ranking)["data"]][:3] == ["1.2 亿", "–", "5.6 万"]
+    assert [row[place] for row in pool.rows(ENGLISH, ranking)["data"]][:3] == ["120.0 m", "–", "56.0 k"]
 
 
 def test_a_watch_says_what_came_last_and_what_is_next_and_why_it_ended():

@@ -6,17 +6,20 @@ In: the page. Out: a form inside the data tab. What a source gives and how it is
 from __future__ import annotations
 
 import re
+from datetime import date
 from typing import Any
 
 import gradio as gr
 
+from financial_model.market.sources.base import Query
 from financial_model.market.symbols import parse_symbol
 from financial_model.serving.market import plan_download
-from financial_model.ui import data_view
+from financial_model.ui import data_view, forms
 from financial_model.ui.page import Page
 from financial_model.ui.text import View
 
 SOURCES = ("tdx", "yahoo")
+FIRST = Query().start
 BOARDS = ("main", "chinext", "star", "bse")
 
 
@@ -47,9 +50,11 @@ def build(page: Page) -> None:
             value=["main", "chinext", "star"],
         )
         exclude_st = words(gr.Checkbox, {"label": "ui.download.exclude_st", "info": "ui.download.exclude_st_info"}, value=False)
-    with gr.Group(), gr.Row():
-        start = words(gr.Textbox, {"label": "ui.download.start", "info": "ui.download.start_info"}, value="1999-01-01")
-        server = words(gr.Textbox, {"label": "ui.download.server", "info": "ui.download.server_info"}, elem_id="download-server")
+    with gr.Group():
+        span = forms.span(words, "download-span")
+        with gr.Row():
+            start = words(gr.Textbox, {"label": "ui.download.start", "info": "ui.download.start_info"}, value=FIRST, elem_id="download-start")
+            server = words(gr.Textbox, {"label": "ui.download.server", "info": "ui.download.server_info"}, elem_id="download-server")
     with gr.Row():
         begin = words(gr.Button, {"value": "ui.download.begin"}, variant="primary", elem_id="download-begin")
         ask = words(gr.Button, {"value": "ui.plan.ask"}, elem_id="download-ask")
@@ -84,7 +89,11 @@ def build(page: Page) -> None:
     def retry_failed(view: View, *given: Any) -> str:
         return submit(True, *given)
 
+    def since(view: View, years: str) -> str:
+        return forms.years_before(date.today().isoformat(), years) or FIRST
+
     form = [source, symbols, count, boards, exclude_st, start, server]
     page.on_and_refresh(begin.click, download, form, [planned], trigger_mode="once")
     page.on_and_refresh(retry.click, retry_failed, form, [planned], trigger_mode="once")
+    page.on(span.input, since, [span], [start])
     page.on(ask.click, plan, form, [planned], trigger_mode="once", show_progress="minimal")

@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from financial_model.ui import components
+from financial_model.ui import components, results
 from financial_model.ui.backtest import BacktestView
 from financial_model.ui.choosing import pick, run_choices, usable
 from financial_model.ui.custom import CustomView
@@ -43,6 +43,8 @@ def build(page: Page) -> None:
             picker = page.words(gr.Dropdown, {"label": "ui.inference.run"}, choices=[], value=None, filterable=False, elem_id="inference-run")
             page.live("inference.runs", [empty, whole, picker], _version, _draw, [picker])
             page.refresh_on(picker.input)
+            card = gr.HTML(elem_id="inference-model")
+            page.live("inference.model", [card], _card_version, _draw_card, [picker])
             with gr.Tabs(overflow_behavior="wrap"):
                 for name, view in VIEWS:
                     with page.words(gr.Tab, {"label": f"ui.inference.{name}"}, elem_id=f"inference-{name}"):
@@ -51,6 +53,16 @@ def build(page: Page) -> None:
 
 def _version(snapshot: Snapshot, wanted: str | None) -> Any:
     return tuple((run.id, run.state) for run in usable(snapshot)), wanted
+
+
+def _card_version(snapshot: Snapshot, wanted: str | None) -> Any:
+    run = pick(usable(snapshot), wanted)
+    return run and results.version(run)
+
+
+def _draw_card(view: View, snapshot: Snapshot, wanted: str | None) -> list[Any]:
+    run = pick(usable(snapshot), wanted)
+    return [results.model_line(view, results.load(run)) if run else ""]
 
 
 def _draw(view: View, snapshot: Snapshot, wanted: str | None) -> list[Any]:

@@ -5,7 +5,6 @@ In: the page. Out: the tab. A run is chosen from the server's own list; deleting
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import gradio as gr
@@ -120,13 +119,12 @@ class RunsTab:
         if run is None:
             return ["", gr.update(choices=[], value=None), off, off, gr.update(interactive=False), gr.update(interactive=False), None]
         kinds = [(view.term("checkpoint", kind), kind) for kind in run.checkpoints]
-        config = downloads.text(json.dumps(run.config, ensure_ascii=False, indent=2), f"{run.id}.config.json")
         report = run.path / "report.html"
         ready = downloads.prepared(report, f"{run.id}.report.html") if report.is_file() else None
         return [
             run_card(run, view),
             gr.update(choices=kinds, value=run.checkpoints[0] if run.checkpoints else None),
-            gr.update(value=config),
+            gr.update(value=downloads.config(run)),
             gr.update(value=ready, interactive=ready is not None),
             gr.update(interactive=run.resumable),
             gr.update(interactive=not run.active),
