@@ -100,7 +100,7 @@ def test_a_recorded_step_blends_like_a_plain_one(source):  # noqa: F811
 
 
 # ---------------------------------------------------------------- in a run
-@pytest.mark.parametrize("head", ["point", "quantile", "classes"])
+@pytest.mark.parametrize("head", ["point", "quantile", "classes", "multi"])
 def test_a_stopped_run_resumes_to_the_same_weights(panel, tmp_path, head):
     config = make_config(head=head, mixup=True, epochs=1)
     run(config, panel, tmp_path / "whole")
