@@ -256,8 +256,10 @@ def _describe(sample: Sample, panel: Panel, judged: Judged, block: int, overlap:
 
 
 def _series(judged: Judged, sample: Sample) -> dict[str, list[Any]]:
+    regime = np.full(len(sample.time), len(CONDITIONS["regime"]), np.int64)
+    regime[sample.day] = sample.conditions["regime"]  # the market's: one for all stocks of a date
     return {"time": sample.time.tolist(), "ic": judged.series["ic"].tolist(), "rank_ic": judged.series["rank_ic"].tolist(),
-            "direction": _direction_series(judged).tolist()}
+            "direction": _direction_series(judged).tolist(), "regime": regime.tolist()}
 
 
 def _direction_series(judged: Judged) -> Array:

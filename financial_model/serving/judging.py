@@ -41,7 +41,7 @@ def judge(checkpoint: Path, panel: Panel, *, store: Store | None = None, trials:
     """Every figure of the test part, of a walk-forward run of all its pieces together.
 
     Keys: metrics, result, split, data, fingerprint, checkpoint, synthetic, evaluated; folds of a walk-forward; members of an ensemble (of a
-    walk-forward, the last one's); recalibration and, with ``store``
+    walk-forward, the last one's); experts (of a model that has them: the share of the work by layer and expert); recalibration and, with ``store``
     (the bars), backtest: why one of these two could not be made stands in ``missing``. ``trials``: configurations tried on these data so far.
     """
     from financial_model.config import BASELINES
@@ -63,9 +63,26 @@ def judge(checkpoint: Path, panel: Panel, *, store: Store | None = None, trials:
         answer["backtest"] = _unless(missing, lambda: backtesting.backtest(model, panel, store, config, count=trials))
     if "members" in found[-1].model.header:
         answer["members"] = members(found[-1].model.header)
+    load = _expert_load(found[-1], panel, stop)
+    if load:
+        answer["experts"] = load
     if len(found) > 1:
         answer["folds"] = [_fold(piece, part, panel) for piece, part in zip(found, parts, strict=True)]
     return answer
+
+
+LOOKED_AT = 2000
+"""Windows of the test from which the load of the experts is counted."""
+
+
+def _expert_load(piece: Piece, panel: Panel, stop: threading.Event | None) -> list[list[float]]:
+    """Share of the work by layer and expert on windows spread over the test; nothing for a model without experts."""
+    from financial_model.models.expert_load import expert_load, has_experts
+
+    if not has_experts(piece.model.model):
+        return []
+    rows = piece.test[:: max(1, len(piece.test) // LOOKED_AT)]
+    return expert_load(piece.model.model, lambda: piece.model.predict_panel(panel, rows, stop=stop))
 
 
 def members(header: Mapping[str, Any]) -> dict[str, Any]:

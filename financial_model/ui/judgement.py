@@ -42,6 +42,13 @@ class EvaluationView:
                             self._title(name)
                             self.plots[name] = gr.Plot(show_label=False, elem_id=f"evaluation-{name}")
             self.months = gr.HTML(elem_id="evaluation-months")
+            with gr.Row():
+                with gr.Column(min_width=360):
+                    self._title("regimes")
+                    self.regimes = gr.Plot(show_label=False, elem_id="evaluation-regimes")
+                with gr.Column(min_width=360, visible=False) as self.expert_column:
+                    self._title("experts")
+                    self.experts = gr.Plot(show_label=False, elem_id="evaluation-experts")
             self._title("outcome")
             self.symbol = words(
                 gr.Dropdown, {"label": "ui.stock.symbol"}, choices=[], value=None, elem_id="evaluation-symbol", elem_classes=["k-narrow"]
@@ -64,7 +71,7 @@ class EvaluationView:
         page.live("evaluation.status", [self.status], self._status_version, self._draw_status, [picker])
         page.live(
             "evaluation",
-            [self.card, self.whole, self.months, *self.plots.values(), self.symbol],
+            [self.card, self.whole, self.months, *self.plots.values(), self.regimes, self.expert_column, self.experts, self.symbol],
             lambda snapshot, wanted, symbol: self._version(snapshot, wanted),
             self._draw,
             [picker, self.symbol],
@@ -99,7 +106,7 @@ class EvaluationView:
         run = pick(usable(snapshot), wanted)
         found = results.load(run) if run else None
         if run is None or not found:
-            skipped = [gr.skip() for _ in self.plots]
+            skipped = [gr.skip() for _ in range(len(self.plots) + 3)]
             return [components.empty(view, "ui.evaluation.empty"), gr.update(visible=False), "", *skipped, gr.skip()]
         result = found["result"]
         names, symbols = self.page.services.names(), judged_symbols(run)
@@ -112,6 +119,9 @@ class EvaluationView:
             charts.calibration(result["calibration"], view),
             charts.predicted_actual(result["scatter"]["predicted"], result["scatter"]["actual"], view),
             charts.five_groups((result.get("tear_sheet") or {}).get("curves") or {}, view),
+            charts.regime_curves(result["series"], view),
+            gr.update(visible=bool(found.get("experts"))),
+            charts.expert_bars(found["experts"], view) if found.get("experts") else gr.skip(),
             gr.update(choices=[(f"{code}  {names.get(code, '')}".strip(), code) for code in symbols], value=chosen),
         ]
 

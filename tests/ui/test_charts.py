@@ -38,6 +38,19 @@ def test_a_candle_under_the_pointer_speaks_the_readers_language_on_a_ground_that
     assert len(figure.layout.xaxis.tickvals) <= 6, "a phone has no room for more dates"
 
 
+def test_skill_by_regime_is_summed_over_the_regimes_own_dates():
+    series = {"time": [86_400 * day for day in range(6)], "rank_ic": [0.1, 0.2, None, 0.4, 0.5, 0.6], "regime": [0, 1, 0, 0, 9, 1]}
+    figure = charts.regime_curves(series, CHINESE)
+    assert [list(trace.y) for trace in figure.data] == [pytest.approx([0.1, 0.1, 0.5]), pytest.approx([0.2, 0.8])], "the unknown has no line"
+    assert figure.data[0].name == "牛市（3 天）" and figure.data[0].x[-1] == "1970-01-04"
+    assert not charts.regime_curves({"time": [0], "rank_ic": [0.1]}, CHINESE).data, "a test that was opened before regimes were kept"
+
+
+def test_each_layer_of_experts_has_its_bars_beside_an_even_share():
+    figure = charts.expert_bars([[0.5, 0.25, 0.25, 0.0], [0.25] * 4], ENGLISH)
+    assert [list(trace.y) for trace in figure.data] == [[0.5, 0.25, 0.25, 0.0], [0.25] * 4] and figure.layout.shapes[0].y0 == 0.25
+
+
 def test_later_truth_is_drawn_only_where_it_is_known():
     assert "What happened" in names(charts.candles(forecast(known=2), ENGLISH))
     assert "What happened" not in names(charts.candles(forecast(known=0), ENGLISH))

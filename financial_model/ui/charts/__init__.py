@@ -5,7 +5,16 @@ Live curves are in ``curves.py``.
 
 from financial_model.ui.charts.base import ACCENT, GOLD, GREEN, GREY, MAX_POINTS, PALETTE, RED, rise_and_fall
 from financial_model.ui.charts.comparison import comparison
-from financial_model.ui.charts.evaluation import calibration, five_groups, group_bars, ic_series, outcome_lines, predicted_actual
+from financial_model.ui.charts.evaluation import (
+    calibration,
+    expert_bars,
+    five_groups,
+    group_bars,
+    ic_series,
+    outcome_lines,
+    predicted_actual,
+    regime_curves,
+)
 from financial_model.ui.charts.forecast import bars, candles
 from financial_model.ui.charts.portfolio import equity, industries
 from financial_model.ui.charts.universe import coverage, heatmap, regime_ribbon, risk_scatter, style_bars, treemap
@@ -24,6 +33,7 @@ __all__ = [
     "comparison",
     "coverage",
     "equity",
+    "expert_bars",
     "five_groups",
     "group_bars",
     "heatmap",
@@ -31,6 +41,7 @@ __all__ = [
     "industries",
     "outcome_lines",
     "predicted_actual",
+    "regime_curves",
     "regime_ribbon",
     "rise_and_fall",
     "risk_scatter",

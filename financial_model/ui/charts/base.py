@@ -34,6 +34,11 @@ def rise_and_fall(view: View) -> tuple[str, str]:
     return (RED, GREEN) if view.colours == "red_up" else (GREEN, RED)
 
 
+def regime_colours(view: View) -> dict[str, str]:
+    up, down = rise_and_fall(view)
+    return {"bull": up, "bear": down, "sideways": GREY, "volatile": GOLD}
+
+
 def tint(colour: str, opacity: float) -> str:
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return f"rgba({red}, {green}, {blue}, {opacity})"

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from financial_model.ui.charts.base import ACCENT, GOLD, GREY, INK, by_date, figure_of, rise_and_fall, thin, tint
+from financial_model.config import REGIMES
+from financial_model.ui.charts.base import ACCENT, GOLD, GREY, INK, PALETTE, by_date, figure_of, regime_colours, rise_and_fall, thin, tint
 from financial_model.ui.text import View, known
 
 if TYPE_CHECKING:
@@ -149,6 +150,43 @@ def ic_series(time: Sequence[int], ic: Sequence[float | None], view: View) -> go
         )
     )
     figure.update_layout(yaxis2={"overlaying": "y", "side": "right", "showgrid": False, "zeroline": False})
+    return figure
+
+
+def regime_curves(series: Mapping[str, Sequence[Any]], view: View) -> go.Figure:
+    """The running sum of the daily Rank IC, a line for each market regime over its own dates: skill in one regime alone shows as one slope alone.
+
+    ``series``: time (seconds), rank_ic, and regime (index into REGIMES; anything beyond is unknown and left out).
+    """
+    import plotly.graph_objects as go
+
+    figure = by_date(figure_of(320))
+    regime, colours = np.asarray(series.get("regime", ()), int), regime_colours(view)
+    for place, name in enumerate(REGIMES):
+        at = np.flatnonzero(regime == place)
+        if len(at):
+            days = np.asarray(series["time"], "datetime64[s]").astype("datetime64[D]").astype(str)[at]
+            total = np.nan_to_num(np.asarray(series["rank_ic"], float))[at].cumsum()
+            keep = thin(len(at))
+            label = view.word("ui.chart.regime_dates", name=view.term("regime", name), count=len(at))
+            figure.add_trace(go.Scatter(x=days[keep], y=total[keep], mode="lines+markers", marker={"size": 3}, name=label,
+                                        line={"color": colours[name], "width": 2}, hovertemplate="%{x|%Y-%m-%d}  %{y:.2f}<extra></extra>"))
+    figure.update_yaxes(zeroline=True, zerolinecolor=GREY)
+    return figure
+
+
+def expert_bars(load: Sequence[Sequence[float]], view: View) -> go.Figure:
+    """The share of the work each expert does, a group of bars for each expert, a colour for each layer; the dashed line is an even share."""
+    import plotly.graph_objects as go
+
+    figure = figure_of(300)
+    for layer, shares in enumerate(load):
+        figure.add_trace(go.Bar(x=[str(place + 1) for place in range(len(shares))], y=list(shares), name=view.word("ui.chart.layer", place=layer + 1),
+                                marker={"color": PALETTE[layer % len(PALETTE)]}, hovertemplate="%{y:.1%}<extra></extra>"))
+    if load:
+        figure.add_hline(y=1 / len(load[0]), line={"color": GREY, "dash": "dash", "width": 1.2})
+    figure.update_xaxes(title=view.word("ui.chart.expert"), type="category")
+    figure.update_yaxes(tickformat=".0%")
     return figure
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from financial_model.config import INDUSTRIES, REGIMES
-from financial_model.ui.charts.base import ACCENT, GOLD, GREY, PALETTE, by_date, figure_of, rise_and_fall, thin, tint
+from financial_model.ui.charts.base import ACCENT, GOLD, GREY, PALETTE, by_date, figure_of, regime_colours, rise_and_fall, thin, tint
 from financial_model.ui.text import View, percent
 
 if TYPE_CHECKING:
@@ -73,8 +73,7 @@ def regime_ribbon(dates: Sequence[str], close: Sequence[float], regime: Sequence
     keep = thin(len(dates))
     if not keep.size:
         return figure
-    up, down = rise_and_fall(view)
-    colours = {"bull": up, "bear": down, "sideways": GREY, "volatile": GOLD}
+    colours = regime_colours(view)
     days, price, state = np.asarray(dates)[keep], np.asarray(close, float)[keep], np.asarray(regime)[keep]
     edges = [0, *(np.flatnonzero(np.diff(state)) + 1), len(state)]
     for name in REGIMES:  # one filled path per regime, not one rectangle per change: hundreds of shapes are slow to draw
