@@ -49,17 +49,27 @@ def columns_of(frame: pd.DataFrame, name: str, *, lines: Sequence[int] | NDArray
 def check(time: NDArray[np.datetime64], columns: Mapping[str, NDArray[np.float64]], name: str, lines: NDArray[np.int64]) -> dict[str, NDArray]:
     """:func:`columns_of` for columns that are arrays already, ``lines`` one per row."""
     _require(("date", *columns), len(time), name)
-    _check_dates(time, name, lines, time)
+    good = faultless(time, columns)
+    if not good:
+        _check_dates(time, name, lines, time)
     checked = dict(columns)
     checked.setdefault("amount", np.full(len(time), np.nan))
     checked.setdefault("factor", np.ones(len(time)))
-    _check_prices(checked, name, lines)
-    _check_volume(checked, name, lines)
+    if not good:
+        _check_prices(checked, name, lines)
+        _check_volume(checked, name, lines)
     extra = [column for column in checked if column not in COLUMNS]
     for column in extra:
         checked[column] = np.where(np.isinf(checked[column]), np.nan, checked[column])
-    order = _ascending(time, checked, name, lines)
+    order = slice(None) if good else _ascending(time, checked, name, lines)
     return {"date": time[order], **{column: checked[column][order] for column in (*COLUMNS[1:], *extra)}}
+
+
+def faultless(time: NDArray[np.datetime64], columns: Mapping[str, NDArray[np.float64]]) -> bool:
+    """True when :func:`check` would find nothing to refuse, repair or sort: the usual case, in one pass."""
+    from financial_model.kernels import bar_rows
+
+    return bar_rows.faultless(time.astype("datetime64[s]").view(np.int64), columns, _EARLIEST.astype(int), _LATEST.astype(int))
 
 
 def _require(found: Iterable[str], rows: int, name: str) -> None:

@@ -110,26 +110,31 @@ class Store:
         code = str(parse_symbol(symbol))
         return self._write(code, columns_of(frame, code), source=source, name=name, prices=prices)
 
-    def write_columns(self, symbol: str, columns: Mapping[str, NDArray], *, source: str, name: str = "", prices: str = "raw") -> bool:
-        """:meth:`write_bars` for bars that are arrays by name already: ``date`` datetime64[s], everything else float64."""
+    def write_columns(self, symbol: str, columns: Mapping[str, NDArray], *, source: str, name: str = "", prices: str = "raw",
+                      origin: barfile.Origin | None = None) -> bool:
+        """:meth:`write_bars` for bars that are arrays by name already: ``date`` datetime64[s], everything else float64.
+
+        ``origin``: the text they were read from, if it is known; that saves time and changes nothing.
+        """
         code = str(parse_symbol(symbol))
         values = {column: array for column, array in columns.items() if column != "date"}
         checked = check(columns["date"], values, code, np.arange(2, len(columns["date"]) + 2))
-        return self._write(code, checked, source=source, name=name, prices=prices)
+        return self._write(code, checked, source=source, name=name, prices=prices, origin=origin)
 
-    def _write(self, code: str, columns: Mapping[str, NDArray], *, source: str, name: str, prices: str) -> bool:
-        content = barfile.encode(columns)
+    def _write(self, code: str, columns: Mapping[str, NDArray], *, source: str, name: str, prices: str, origin: barfile.Origin | None = None) -> bool:
+        content = barfile.encode(columns, origin)
+        digest = barfile.digest(content)
         path = self.path(code)
         with self.connect() as db:
             _refuse_mixture(db, source, self.data_dir)
             old = one(db, "SELECT hash FROM symbols WHERE symbol=? AND status='ok' AND source=? AND prices=?", code, source, prices)
-        same = old is not None and old[0] == barfile.digest(content) and path.is_file() and path.stat().st_size == len(content)
+        same = old is not None and old[0] == digest and path.is_file() and path.stat().st_size == len(content)
         if not same:
             atomic_write(path, content)
         if not same or name:
             with self.connect() as db:
                 db.execute("INSERT OR REPLACE INTO meta VALUES ('synthetic', ?)", (str(int(source == SYNTHETIC_SOURCE)),))
-                put_entry(db, upkeep.describe(code, columns["date"], content, path, source=source, prices=prices), name)
+                put_entry(db, upkeep.describe(code, columns["date"], digest, path, source=source, prices=prices), name)
         return not same
 
     def read_bars(self, symbol: str) -> pd.DataFrame:

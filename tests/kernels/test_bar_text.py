@@ -89,3 +89,47 @@ def test_every_day_of_four_centuries_keeps_its_date():
     assert text.startswith(b"1890-01-01,1\n") and text.split(b",1\n")[:-1] == [str(day)[:10].encode() for day in dates]
     seconds, _ = read(text.decode(), 2)
     assert np.array_equal(seconds, dates.astype(np.int64))
+
+
+CELLS = ["0", "00", "-0", "0.0", "1", "1.0", "1.50", "01.5", "10", "12.34", "123456.78", "0.001", "0.0009", "0.5", "-3.25", "", "1234567", "12345678",
+         "123456789012345", "1234567890123456", "99999999999999.5", "1.234567", "1.2345678", "0.30000000000000004", "100000000000000000000", "9.99"]
+
+
+def any_rows(seed: int, mark: str, clock: bool) -> str:
+    random = np.random.default_rng(seed)
+    lines = [mark.join([*random.choice(CELLS, 2), f"20{day // 28:02d}-02-{day % 28 + 1:02d}" + " 09:31:00" * clock, *random.choice(CELLS, 4)])
+             for day in range(300)]
+    return "\n".join(lines) + "\n" * (seed % 2)
+
+
+@pytest.mark.parametrize("mark, clock", [(",", False), (",", True), (";", False)])
+@pytest.mark.parametrize("seed", range(4))
+def test_cells_that_are_copied_are_what_would_be_written(seed, mark, clock):
+    cells = bar_text.read_cells(any_rows(seed, mark, clock).encode(), 7, dates=2, mark=mark)
+    assert np.array_equal(cells.values[[0, 1, 3, 4, 5, 6]], bar_text.read(
+        any_rows(seed, mark, clock).encode(), 7, dates=2, wanted=np.ones(7, bool), mark=mark)[1][[0, 1, 3, 4, 5, 6]], equal_nan=True)
+    dates, random = cells.seconds.astype("datetime64[s]"), np.random.default_rng(seed)
+    changed = np.where(random.random(len(dates)) < 0.1, 7.25, cells.values[5])
+    for columns, places in (
+            ([*cells.values[3:]], [3, 4, 5, 6]), ([*cells.values[3:], np.ones(len(dates)), np.full(len(dates), np.nan)], [3, 4, 5, 6, -1, -1]),
+            ([cells.values[6], cells.values[0], cells.values[3].copy(), changed, 100 * cells.values[4]], [6, 0, 3, 5, 4])):
+        assert bar_text.write(dates, columns, cells=cells, places=places) == bar_text.write(dates, columns)
+        later = dates + np.timedelta64(86_400, "s")
+        assert bar_text.write(later, columns, cells=cells, places=places) == bar_text.write(later, columns)
+        assert bar_text.write(dates[1:], [column[1:] for column in columns], cells=cells, places=places) == bar_text.write(
+            dates[1:], [column[1:] for column in columns])
+
+
+def test_numbers_whose_text_is_remembered_cannot_be_changed_in_place():
+    cells = bar_text.read_cells(b"2024-01-02,1\n", 2, dates=0)
+    with pytest.raises(ValueError, match="read-only"):
+        cells.values[1] *= 2
+
+
+def test_a_cell_of_every_length_before_the_end_of_the_text_is_read():
+    for digits in range(1, 16):
+        for places in range(digits):
+            number = "123456789012345"[:digits]
+            text = f"{number[: digits - places]}.{number[digits - places:]}".rstrip(".")
+            _, values = read(f"2024-01-02,{text},{text}", 3)
+            assert list(values[1:, 0]) == [float(text)] * 2

@@ -10,6 +10,7 @@ from financial_model.errors import DataError, SourceError
 from financial_model.market.adjustment import ExRights, backward_factors
 from financial_model.market.sources import tdx_wire
 from financial_model.market.sources.base import Query
+from financial_model.market.sources.session_end import last_complete_day
 from financial_model.market.sources.tdx import TdxSource, volume_unit
 from financial_model.market.sources.tdx_hosts import HostPool, TdxSettings
 from financial_model.market.sources.tdx_industry import industry_of, parse_industries
@@ -20,7 +21,7 @@ from tests.fakes.tdx_market import SH, SZ, make_market
 
 @pytest.fixture(scope="module")
 def market():
-    return make_market(12, 1700)
+    return make_market(12, 1700, last=str(last_complete_day("CN")))  # a session that is running now is not delivered
 
 
 def settings(*servers: TdxServer, **changes) -> TdxSettings:

@@ -6,7 +6,6 @@ One bad file or symbol never stops the others. Unchanged files are not read agai
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import threading
@@ -21,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from financial_model.errors import ConfigError, DataError, KairosError, NotFoundError, Stopped
+from financial_model.market.barfile import Origin, digest
 from financial_model.market.classification import classify
 from financial_model.market.schema import now, one
 from financial_model.market.sources.archives import ZIP, Outcome, tables
@@ -221,7 +221,7 @@ class _Import:
             self.refused.append(refusal(shown, error))
 
     def _write(self, symbol: str, outcome: Repaired, name: str, file: str) -> None:
-        self.store.write_columns(symbol, outcome.columns, source=SOURCE, name=name, prices=outcome.prices)
+        self.store.write_columns(symbol, outcome.columns, source=SOURCE, name=name, prices=outcome.prices, origin=outcome.origin)
         self.taken[symbol] = file
         self.symbols.append(symbol)
         self.report.rows += outcome.rows
@@ -263,8 +263,13 @@ def _bars(table: RawTable, columns: ColumnMap, options: Options) -> Iterator[tup
             parsed = str(parse_symbol(symbol))
             _refuse_unreadable(parsed, rows, bad, table, columns)
             lines = np.array([table.line(int(row)) for row in rows]) if table.blank is not None else rows + table.first_line
-            part = {name: column[rows] for name, column in values.items()}
-            yield parsed, repair(parsed, time[rows], part, lines, options=options, scales=columns.scales, tushare=tushare)
+            whole = len(rows) == len(time)  # all rows, in their order: nothing to pick
+            part = values if whole else {name: column[rows] for name, column in values.items()}
+            repaired = repair(parsed, time if whole else time[rows], part, lines, options=options, scales=columns.scales, tushare=tushare)
+            if table.cells is not None:
+                places = {name: table.headers.index(header) for name, header in columns.labels.items()}
+                repaired.origin = Origin(cells=table.cells, places=places)
+            yield parsed, repaired
         except DataError as error:
             yield symbol, error
 
@@ -341,7 +346,7 @@ class _Memory:
         """Symbols and refusals of the last import, if the file and the settings are the same and its symbols are still ours."""
         with self.store.connect() as db:
             row = one(db, "SELECT size, mtime, hash, result FROM imports WHERE path=? AND options=?", self.path, self.settings)
-        if row is None or row[0] != self.size or (row[1] != self.mtime and row[2] != _hash(self.name)):
+        if row is None or row[0] != self.size or (row[1] != self.mtime and row[2] != digest(self.name.read_bytes())):
             return None
         result = json.loads(row[3])
         with self.store.connect() as db:
@@ -352,17 +357,12 @@ class _Memory:
         result = json.dumps({"symbols": list(symbols), "refused": [asdict(entry) for entry in refused]}, ensure_ascii=False, default=str)
         with self.store.connect() as db:
             db.execute("INSERT OR REPLACE INTO imports VALUES (?,?,?,?,?,?,?)",
-                       (self.path, self.size, self.mtime, _hash(self.name), self.settings, result, now()))
+                       (self.path, self.size, self.mtime, digest(self.name.read_bytes()), self.settings, result, now()))
 
 
 @lru_cache(maxsize=64)
 def _resolved(folder: Path) -> str:
     return os.path.realpath(folder)
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 
 
 def _options(volume_unit: str, prices: str) -> Options:

@@ -15,7 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from financial_model.errors import DataError
-from financial_model.market.bars import PRICES, check
+from financial_model.market.barfile import Origin
+from financial_model.market.bars import PRICES, check, faultless
 from financial_model.market.rules import LIMITS, price_limit
 from financial_model.market.symbols import board
 
@@ -26,6 +27,8 @@ _HELPERS = ("preclose", "adj_close", "adjust_flag")
 _UNITS = {"shares": (1.0, 1.0, 1.0), "lots": (100.0, 100.0, 1.0), "lots_thousands": (0.1, 100.0, 1000.0)}
 """amount / volume / close -> what volume and amount are multiplied by. The last is tushare's: lots and thousands of yuan."""
 _ENDS = 60
+_ROUNDING = 0.006
+"""What a limit price rounded to a cent may add to the limit."""
 _A_SHARE_STEP, _A_SHARE_AFTER_HALT, _FREE_STEP = (0.2, 3.0), (0.1, 10.0), (0.05, 20.0)
 """Close-to-close ratios beyond which two neighbouring rows cannot be on one scale: any A-share day (a free first day and a 4-for-1 split included),
 after a halt of more than ten days, and where no price limit exists."""
@@ -49,6 +52,8 @@ class Repaired:
     unit: str
     """shares, lots, lots_thousands or unknown (taken as shares)."""
     notes: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    origin: Origin | None = None
+    """The text they come from, if it is one of plain decimals."""
 
     @property
     def rows(self) -> int:
@@ -66,23 +71,26 @@ def repair(symbol: str, time: NDArray[np.datetime64], columns: Mapping[str, NDAr
 
     Raises ``DataError`` with the first line that cannot be what it claims.
     """
-    table = {name: np.array(values, np.float64) for name, values in columns.items()}
+    table = dict(columns)
     name = board(symbol)
     if name == "index":
         table.setdefault("volume", np.zeros(len(time)))
     notes: list[tuple[str, dict[str, Any]]] = []
-    kept = _without_empty_rows(table, notes) if set(PRICES) | {"volume"} <= table.keys() else np.ones(len(time), bool)
-    if not kept.any() and len(time):
-        raise DataError("import.only_empty_rows", name=symbol, rows=len(time))
-    time, lines = time[kept], lines[kept]
-    table = {column: values[kept] for column, values in table.items()}
-    _refuse_negative(symbol, table, time, lines)
+    complete = table.keys() >= {*PRICES, "volume"}
+    if not (complete and faultless(time, table)):
+        kept = _without_empty_rows(table, notes) if complete else np.ones(len(time), bool)
+        if not kept.any() and len(time):
+            raise DataError("import.only_empty_rows", name=symbol, rows=len(time))
+        time, lines = time[kept], lines[kept]
+        table = {column: values[kept] for column, values in table.items()}
+        _refuse_negative(symbol, table, time, lines)
     bars = check(time, table, symbol, lines)
     unit = _scale_volume(symbol, name, bars, options.volume_unit, scales, tushare, notes)
     exact = _factor(bars, notes)
     kind = _kind_of_prices(name, bars, options.prices, exact, notes)
-    _refuse_mixture(symbol, name, bars, time, lines)
-    _note_moves(name, bars, notes)
+    ratio = _ratios(bars)
+    _refuse_mixture(symbol, name, bars, ratio, time, lines)
+    _note_moves(name, bars["date"], ratio, notes)
     if len(bars["date"]) == 1:
         notes.append(("import.note_one_row", {}))
     kept_columns = {column: values for column, values in bars.items() if column not in _HELPERS}
@@ -113,11 +121,11 @@ def _refuse_negative(symbol: str, table: Mapping[str, NDArray], time: NDArray, l
 
 # ---------------------------------------------------------------- volume
 def _scale_volume(symbol: str, name: str, bars: Bars, declared: str, scales: Mapping[str, float], tushare: bool, notes: list) -> str:
-    """Volume to shares and amount to currency, in place; returns the unit found. What is declared holds where the data itself does not tell."""
+    """Volume to shares and amount to currency; returns the unit found. What is declared holds where the data itself does not tell."""
     if "amount" in scales:
-        bars["amount"] *= scales["amount"]
+        bars["amount"] = bars["amount"] * scales["amount"]
     if "volume" in scales:
-        bars["volume"] *= scales["volume"]
+        bars["volume"] = bars["volume"] * scales["volume"]
         return "lots" if scales["volume"] == 100 else "shares"
     unit = _detect_unit(symbol, name, bars, tushare, declared)
     if unit == "unknown":
@@ -125,8 +133,9 @@ def _scale_volume(symbol: str, name: str, bars: Bars, declared: str, scales: Map
             notes.append(("import.note_unit_unknown", {}))
         return unit
     _, volume_scale, amount_scale = _UNITS[unit]
-    bars["volume"] *= volume_scale
-    bars["amount"] *= amount_scale
+    for column, scale in (("volume", volume_scale), ("amount", amount_scale)):
+        if scale != 1:
+            bars[column] = bars[column] * scale
     if declared not in ("auto", unit):
         notes.append(("import.note_unit_differs", {}))
     elif unit != "shares":
@@ -199,13 +208,20 @@ def _kind_of_prices(name: str, bars: Bars, declared: str, exact: bool, notes: li
     return found
 
 
-def _refuse_mixture(symbol: str, name: str, bars: Bars, time: NDArray[np.datetime64], lines: NDArray[np.int64]) -> None:
+def _ratios(bars: Bars) -> NDArray[np.float64]:
+    """[rows - 1] adjusted close over the one before."""
+    adjusted = bars["close"] * bars["factor"]
+    return adjusted[1:] / adjusted[:-1]
+
+
+def _refuse_mixture(symbol: str, name: str, bars: Bars, ratio: NDArray[np.float64], time: NDArray[np.datetime64], lines: NDArray[np.int64]) -> None:
     """Two neighbouring rows that cannot be on one scale: adjusted and unadjusted, or differently adjusted, in one file."""
-    adjusted, days = bars["close"] * bars["factor"], bars["date"]
-    ratio = adjusted[1:] / adjusted[:-1]
-    halted = np.diff(days) > np.timedelta64(10, "D")
     limited = name not in ("us", "other")
     usual = _A_SHARE_STEP if limited else _FREE_STEP
+    if not len(ratio) or (ratio.min() >= usual[0] and ratio.max() <= usual[1]):
+        return
+    days = bars["date"]
+    halted = np.diff(days) > np.timedelta64(10, "D")
     low, high = (np.where(halted & limited, _A_SHARE_AFTER_HALT[end], usual[end]) for end in (0, 1))
     bad = (ratio < low) | (ratio > high)
     if bad.any():
@@ -214,12 +230,14 @@ def _refuse_mixture(symbol: str, name: str, bars: Bars, time: NDArray[np.datetim
                         before=f"{bars['close'][row - 1]:g}", after=f"{bars['close'][row]:g}")
 
 
-def _note_moves(name: str, bars: Bars, notes: list) -> None:
+def _note_moves(name: str, days: NDArray[np.datetime64], ratio: NDArray[np.float64], notes: list) -> None:
     """Count moves beyond the price limit of the day: raw prices without a factor, or an adjustment by subtraction, show here."""
-    adjusted, days = bars["close"] * bars["factor"], bars["date"]
-    if name not in LIMITS or len(days) < 7 or np.diff(days).min() < np.timedelta64(86_400, "s"):
+    if name not in LIMITS or len(days) < 7:
         return
-    beyond = np.abs(adjusted[1:] / adjusted[:-1] - 1) > price_limit(name, days[1:]) + 0.006
+    moves, least = np.abs(ratio - 1), min(limit for _, limit in LIMITS[name]) + _ROUNDING
+    if moves.max() <= least or np.diff(days).min() < np.timedelta64(86_400, "s"):
+        return
+    beyond = moves > price_limit(name, days[1:]) + _ROUNDING
     beyond[:5] = False  # first days after listing may have no limit, and a file may begin there
     if beyond.any():
         notes.append(("import.note_moves", {"rows": int(beyond.sum())}))
