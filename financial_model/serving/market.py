@@ -53,6 +53,16 @@ def plan_download(workspace: Workspace, source: str, *, symbols: Sequence[str] =
     return plan(store, open_for(store, source, query.options), query, retry=retry).to_dict()
 
 
+def survey_hosts(source: str, *, options: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+    """Which hosts of a source serve fresh bars just now, and how soon (``tdx_hosts.HostPool.survey``). ``ConfigError`` for a source without hosts."""
+    from financial_model.market.sources.base import open_source
+
+    pool = getattr(open_source(source, **_options(source, options or {})), "pool", None)
+    if pool is None:
+        raise ConfigError("ui.hosts.none", source=source)
+    return pool.survey()
+
+
 def _query(source: str, symbols: Sequence[str], count: int | None, start: str, boards: Sequence[str], exclude_st: bool,
            options: Mapping[str, Any] | None) -> Query:
     from financial_model.market.sources.base import Query

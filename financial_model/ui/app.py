@@ -134,6 +134,7 @@ def _connect_switches(demo: gr.Blocks, page: Page, spoken: gr.Radio, colours: gr
     spoken.input(None, [page.preferences, spoken], page.preferences, js="(kept, language) => ({...kept, language})", api_visibility="undocumented")
     colours.input(None, [page.preferences, colours], page.preferences, js="(kept, colours) => ({...kept, colours})", api_visibility="undocumented")
     page.preferences.change(None, page.preferences, js=theme.REMEMBER_LANGUAGE, api_visibility="undocumented")
+    demo.load(None, js=theme.KEEP_SCHEME, api_visibility="undocumented")
     scheme.click(None, js=theme.TOGGLE_SCHEME, api_visibility="undocumented")
 
 

@@ -16,6 +16,17 @@ COUNTED = ("missing_sessions", "suspended", "zero_volume", "limit", "repeated", 
 COLUMNS = ("symbol", "first", "last", "rows", "missing_sessions", "longest_gap", *COUNTED[1:])
 SHOWN_STOCKS, SHOWN_FINDINGS = 200, 200
 
+def hosts(view: View, found: Sequence[Mapping[str, Any]]) -> str:
+    """Which hosts answered with fresh bars and how soon; why the others did not."""
+    lines = [
+        components.note(view.word("ui.hosts.good", host=entry["address"], ms=count(1000 * entry["seconds"])), "good")
+        if entry["error"] is None
+        else components.note(view.word("ui.hosts.bad", host=entry["address"], reason=entry["error"].message(view.language)), "bad")
+        for entry in found
+    ]
+    return "".join(lines)
+
+
 Report = Mapping[str, Any]
 """``serving.market.check_integrity``: totals, symbols, findings."""
 

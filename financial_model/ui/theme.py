@@ -143,6 +143,11 @@ def sentences() -> str:
 
 
 READY = "() => { document.documentElement.classList.remove('k-wait'); }"
+KEEP_SCHEME = """() => {
+  const scheme = localStorage.getItem('kairos-scheme');
+  if (scheme) document.body.classList.toggle('dark', scheme === 'dark');
+}"""
+"""What was chosen wins over what the system prefers, which Gradio applies when it draws the page."""
 TOGGLE_SCHEME = """() => {
   const dark = document.body.classList.toggle('dark');
   localStorage.setItem('kairos-scheme', dark ? 'dark' : 'light');

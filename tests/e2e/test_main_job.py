@@ -154,3 +154,31 @@ def test_a_second_browser_sees_the_same(chromium, address, visit):
         page.wait_for_function(f"() => ({POINTS})('basic-curve') > 3", timeout=SLOW)
     finally:
         context.close()
+
+
+def test_on_a_phone_in_the_dark(chromium, address, visit):
+    context = chromium.new_context(locale="zh-CN", viewport={"width": 390, "height": 844}, color_scheme="dark")
+    page = context.new_page()
+    watcher, person = Watcher(page, address), Person(page)
+    try:
+        page.goto(f"{address}/#inference/pool")  # a link to a tab inside a tab
+        page.locator("#pool-watch").wait_for(timeout=SLOW)
+        page.locator("#pool-watch").click()
+        page.get_by_text("无法向其获取新数据").first.wait_for(timeout=SLOW)  # a synthetic market does not grow, and says so
+        for name in ("数据下载", "股票池分析", "基础训练", "多维度训练", "推理", "模型"):
+            tab = page.get_by_role("tab", name=name, exact=True)
+            box = tab.bounding_box()
+            assert box and 0 <= box["x"] and box["x"] + box["width"] <= 390, f"{name} is in reach without a menu"
+            tab.click()
+            person.until("name => document.querySelector('#k-tabs > .tab-wrapper button[aria-selected=true]')?.textContent === name", name)
+            assert page.evaluate("document.documentElement.scrollWidth") <= 390, f"{name} does not scroll sideways"
+        assert page.evaluate("document.body.classList.contains('dark')")
+        page.locator("#k-theme").click()
+        person.until("() => !document.body.classList.contains('dark')")
+        with watcher.reload():
+            person.ready()
+        assert not page.evaluate("document.body.classList.contains('dark')"), "the choice sticks"
+        assert page.url.partition("#")[2] == "runs"
+        assert not watcher.errors
+    finally:
+        context.close()

@@ -175,6 +175,13 @@ def test_a_bad_host_is_passed_over_for_a_good_one(market):
         assert line._connection.address.endswith(str(good.port))
 
 
+def test_a_survey_says_of_every_host_how_soon_it_answers_or_why_not(market):
+    with TdxServer(market, Faults(on={"stale"})) as old, TdxServer(market) as good:
+        stale, fresh = HostPool(settings(old, good)).survey()
+    assert fresh["address"].endswith(str(good.port)) and 0 < fresh["seconds"] < 5 and fresh["error"] is None
+    assert stale["seconds"] is None and stale["error"].key == "tdx.not_fresh"
+
+
 def test_a_socket_is_never_used_again_after_a_failure(market):
     """A late reply must not become the next question's answer."""
     with TdxServer(market, Faults(on={"late"}, first=1, delay=0.6)) as server:

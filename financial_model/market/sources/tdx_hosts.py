@@ -9,7 +9,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +21,8 @@ from financial_model.market.sources.tdx_wire import TdxConnection
 DEFAULT_HOSTS = ("59.36.5.11:7709", "117.34.114.14:7709", "218.6.170.47:7709")
 """Reported in public threads of September 2026 to serve bars to pytdx; settings replace them."""
 PROBES = ((0, "000001"), (1, "600519"))
+SURVEYED = 8
+"""Hosts looked at in the same moment."""
 FRESH_DAYS = 20
 """Ten sessions and the longest holiday, in calendar days."""
 
@@ -100,6 +104,25 @@ class HostPool:
                 connection.close()
                 self.failed(connection, error, final=error.key in ("tdx.refused", "tdx.not_fresh"))
         return None
+
+    def survey(self) -> list[dict[str, Any]]:
+        """Every host asked at once, in the order of the settings: ``address``, ``seconds`` until it had shown fresh bars, or the ``error`` it failed
+        with (each None where the other stands)."""
+        with ThreadPoolExecutor(min(len(self._hosts), SURVEYED) or 1) as workers:
+            return list(workers.map(self._look_at, [host.address for host in self._hosts]))
+
+    def _look_at(self, address: str) -> dict[str, Any]:
+        name, port = parse_host(address)
+        connection = TdxConnection(name, port, timeout=self.settings.timeout, packets=self.settings.packets)
+        began = time.monotonic()
+        try:
+            connection.open()
+            self.prove(connection)
+        except SourceError as error:
+            return {"address": address, "seconds": None, "error": error}
+        finally:
+            connection.close()
+        return {"address": address, "seconds": time.monotonic() - began, "error": None}
 
     def prove(self, connection: TdxConnection) -> None:
         """Raise ``SourceError`` unless the host returns a recent daily bar for both probes."""

@@ -13,7 +13,7 @@ import gradio as gr
 
 from financial_model.market.sources.base import Query
 from financial_model.market.symbols import parse_symbol
-from financial_model.serving.market import plan_download
+from financial_model.serving.market import plan_download, survey_hosts
 from financial_model.ui import data_view, forms
 from financial_model.ui.page import Page
 from financial_model.ui.text import View
@@ -59,6 +59,7 @@ def build(page: Page) -> None:
         begin = words(gr.Button, {"value": "ui.download.begin"}, variant="primary", elem_id="download-begin")
         ask = words(gr.Button, {"value": "ui.plan.ask"}, elem_id="download-ask")
         retry = words(gr.Button, {"value": "ui.download.retry"}, elem_id="download-retry")
+    survey = words(gr.Button, {"value": "ui.hosts.ask"}, size="sm", elem_id="download-hosts")
     planned = gr.HTML(elem_id="download-plan")
 
     def wishes(source: str, symbols: str, count: float, boards: list[str], exclude_st: bool, start: str) -> dict[str, Any]:
@@ -89,11 +90,15 @@ def build(page: Page) -> None:
     def retry_failed(view: View, *given: Any) -> str:
         return submit(True, *given)
 
+    def hosts(view: View, source: str, server: str) -> str:
+        return data_view.hosts(view, survey_hosts(source, options={"server": server.strip()} if server.strip() else {}))
+
     def since(view: View, years: str) -> str:
         return forms.years_before(date.today().isoformat(), years) or FIRST
 
     form = [source, symbols, count, boards, exclude_st, start, server]
     page.on_and_refresh(begin.click, download, form, [planned], trigger_mode="once")
     page.on_and_refresh(retry.click, retry_failed, form, [planned], trigger_mode="once")
+    page.on(survey.click, hosts, [source, server], [planned], trigger_mode="once", show_progress="minimal")
     page.on(span.input, since, [span], [start])
     page.on(ask.click, plan, form, [planned], trigger_mode="once", show_progress="minimal")
