@@ -45,12 +45,18 @@ def call(folder, *words):
     return json.loads(done.stdout)
 
 
-def test_the_commands_of_the_page_do_what_it_says(project):
+@pytest.fixture(scope="module")
+def stored(project):
+    """What the page's download brought."""
+    command = next(line for line in PAGE.splitlines() if "financial_model download" in line)
+    return call(project, *command.split()[1:], "--json")
+
+
+def test_the_commands_of_the_page_do_what_it_says(project, stored):
     """Download through the source, train the backbone on the feature, find both in the checkpoint."""
     start = "python -m financial_model "
-    commands = dict(line.removeprefix(start).split(" ", 1) for line in PAGE.splitlines() if line.startswith(start))
-    assert list(commands) == ["download", "train", "compare"]
-    stored = call(project, "-m", "financial_model", "download", *commands["download"].split(), "--json")
+    commands = dict(line.removeprefix(start).split(" ", 1) for line in reversed(PAGE.splitlines()) if line.startswith(start))
+    assert sorted(commands) == ["compare", "download", "evaluate", "rank", "train"]
     assert stored["summary"]["stocks"] == 2 and stored["summary"]["synthetic"] is False
     small = ["--context-length", "10", "--windows-per-epoch", "300", "--horizon", "3"]
     trained = call(project, "-m", "financial_model", "train", *commands["train"].split(), *small, "--json")
@@ -61,6 +67,20 @@ def test_the_commands_of_the_page_do_what_it_says(project):
     assert header["config"]["model"]["backbone"] == "window_mean" and "close_to_mean_7" in header["features"]
     listed = call(project, "-m", "financial_model", "models", "--json")["models"]
     assert next(entry for entry in listed if entry["name"] == "window_mean")["parameters"]["none"] > 0
+
+
+def test_the_label_of_the_page_is_trained_on_judged_and_ranked_by_in_its_own_unit(project, stored):
+    start, small = "python -m financial_model ", ["--context-length", "10", "--windows-per-epoch", "300", "--horizon", "3"]
+    lines = [line.removeprefix(start) for line in PAGE.splitlines() if line.startswith(start)]
+    asked, evaluate, rank = (next(line.split() for line in lines if line.startswith(words)) for words in ("train --label", "evaluate", "rank"))
+    made = call(project, "-m", "financial_model", *asked, *small, "--json")
+    assert made["state"] == "finished"
+    judged = call(project, "-m", "financial_model", *evaluate, "--json")
+    assert judged["label"] == "worst_close" and set(judged["baselines"]) == {"ridge", "lightgbm", "persistence", "train_mean"}
+    assert judged["mae"] > 0 and "direction" not in judged
+    pool = call(project, "-m", "financial_model", *rank, "--json")
+    assert pool["label"] == "worst_close" and [row["rank"] for row in pool["stocks"]] == [1, 2]
+    assert pool["stocks"][0]["worst_close"] >= pool["stocks"][1]["worst_close"] and "expected_return" not in pool["stocks"][0]
 
 
 def test_the_label_of_the_page_is_computed_by_its_name(project):

@@ -22,6 +22,8 @@ def predict(arguments: argparse.Namespace, output: Output) -> Answer:
     from financial_model.serving.predictor import Predictor
 
     predictor = Predictor(workspace_of(arguments))
+    if predictor.runs.get(arguments.run).run_config().label.own and not arguments.publish:
+        return _label_of(predictor, arguments, output)
     found = predictor.forecast(arguments.run, arguments.symbol, arguments.as_of or None, arguments.days)
     data = {name: value for name, value in found.items() if name not in ("history", "model", "class_line")}
     data["notes"] = [output.word(note["key"], **note["fields"]) for note in found["notes"]]
@@ -32,6 +34,37 @@ def predict(arguments: argparse.Namespace, output: Output) -> Answer:
         data["published"] = publish_forecast(predictor.workspace, found, predictor=predictor)
         lines.append(published_line(data["published"], output))
     return Answer(data, lines)
+
+
+def _label_of(predictor: Any, arguments: argparse.Namespace, output: Output) -> Answer:
+    """One stock, of a model that forecasts no return."""
+    from financial_model.serving.label_forecasts import forecast_label
+
+    found = forecast_label(predictor, arguments.run, arguments.symbol, arguments.as_of or None)
+    rows = [[day["day"], f"{day[found['label']]:.4g}", *(f"{value:.4g}" for value in day["quantiles"].values())] for day in found["table"]]
+    head = [output.word("cli.predict.day"), found["label"], *found["table"][0]["quantiles"]]
+    notes = [output.word(note["key"], **note["fields"]) for note in found["notes"]]
+    return Answer({**found, "notes": notes}, [output.word("cli.label.predicted", **found), "", *table(head, rows), "", *notes])
+
+
+def _labels(predictor: Any, arguments: argparse.Namespace, output: Output, stop: threading.Event) -> Answer:
+    """The pool, of a model that forecasts no return."""
+    from financial_model.serving.label_forecasts import rank_label
+
+    with ProgressBar(output) as progress:
+        found = rank_label(predictor, arguments.run, arguments.top, arguments.as_of or None, industry=arguments.industry or None, progress=progress,
+                           stop=stop)
+    about, label = found.attrs, found.attrs["label"]
+    file = predictor.to_csv(found, Path(arguments.csv)) if arguments.csv else None
+    notes = [output.word(note["key"], **note["fields"]) for note in about["notes"]]
+    figures = (label, f"{label}_low_80", f"{label}_high_80")
+    rows = [[row["rank"], row["symbol"], row["name"], row["industry"], *(f"{row[name]:.4g}" for name in figures)] for row in found.to_dict("records")]
+    head = [*(output.word(f"cli.rank.{name}") for name in ("place", "symbol", "name", "industry")), label, output.word("cli.label.low"),
+            output.word("cli.label.high")]
+    data = {"run": predictor.runs.get(arguments.run).id, **{name: about[name] for name in ("label", "as_of", "days", "considered")},
+            "stocks": found, "notes": notes, **({"csv": str(file)} if file else {})}
+    title = output.word("cli.label.ranked", label=label, as_of=about["as_of"], days=about["days"], shown=len(found), count=about["considered"])
+    return Answer(data, [title, "", *table(head, rows), "", *notes, *([str(file)] if file else [])])
 
 
 def forecast_lines(found: dict[str, Any], output: Output) -> list[str]:
@@ -71,6 +104,8 @@ def _ranked(arguments: argparse.Namespace, output: Output, stop: threading.Event
     from financial_model.serving.predictor import Predictor
 
     predictor = Predictor(workspace_of(arguments))
+    if predictor.runs.get(arguments.run).run_config().label.own and arguments.min_gain is None and not arguments.publish:
+        return _labels(predictor, arguments, output, stop)
     with ProgressBar(output) as progress:
         found = predictor.rank(arguments.run, arguments.top, arguments.as_of or None, min_gain=arguments.min_gain,
                                industry=arguments.industry or None, progress=progress, stop=stop)

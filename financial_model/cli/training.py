@@ -22,7 +22,7 @@ from financial_model.serving.runs import RunInfo, RunStore
 from financial_model.training.processes import ALONE, Processes
 
 PERCENTAGES = frozenset({"direction", "direction_base_rate", "balanced_accuracy", "coverage_80", "recovery"})
-SHOWN = ("ic", "rank_ic", "direction", "direction_base_rate", "balanced_accuracy", "mae_percent", "coverage_80", "pinball")
+SHOWN = ("ic", "rank_ic", "direction", "direction_base_rate", "balanced_accuracy", "mae_percent", "mae", "rmse", "coverage_80", "pinball")
 """Figures of the short table, in order."""
 
 
@@ -111,7 +111,7 @@ def evaluate(arguments: argparse.Namespace, output: Output) -> Answer:
     tasks = found["result"].get("tasks")
     data = {"run": run.id, "checkpoint": found["checkpoint"], "test": split["test"], "split": split, "test_opened": found["test_opened"],
             "synthetic": found["synthetic"], **found["metrics"], "verdict": sentences(found["result"]["verdict"], "en"), "notes": notes,
-            "tear_sheet": found["result"]["tear_sheet"], **({"tasks": tasks} if tasks else {}),
+            **({"tear_sheet": found["result"]["tear_sheet"]} if "tear_sheet" in found["result"] else {}), **({"tasks": tasks} if tasks else {}),
             **({"folds": found["folds"]} if "folds" in found else {}),
             **({"members": found["members"]} if "members" in found else {}), **({"importance": importance} if importance else {}),
             **({"html": str(html)} if html else {}), **({"context": context} if (context := context_of(run)) else {})}

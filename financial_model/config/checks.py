@@ -10,7 +10,17 @@ from typing import Any
 
 from financial_model.config.flat import build
 from financial_model.config.sections import ModelConfig, RunConfig
-from financial_model.config.vocabulary import ATTENTION_BACKBONES, BACKBONES, CLASSES, HEEDED_BY, NEEDS_BASE, OBJECTIVES, PATCH, TASKS
+from financial_model.config.vocabulary import (
+    ATTENTION_BACKBONES,
+    BACKBONES,
+    CLASSES,
+    HEEDED_BY,
+    NEEDS_BASE,
+    OBJECTIVES,
+    PATCH,
+    TASKS,
+    VALUE_OBJECTIVES,
+)
 from financial_model.errors import ConfigError
 
 RANK_NAMES = 20
@@ -26,6 +36,8 @@ def resolve(config: RunConfig, names_per_date: float, automatic: int = 0) -> Run
     length = {"random": config.features.context_high, "auto": automatic or config.features.context_length}.get(config.features.context)
     if length is not None:
         config = build({"context_length": length}, base=config)
+    if config.label.own:
+        return build({"unit": "return"}, base=config)
     open_ = config.model.head == config.training.objective == config.label.unit == "auto"
     if open_ and names_per_date >= RANK_NAMES:
         return build({"head": "point", "objective": "mse", "unit": "rank"}, base=config)
@@ -65,6 +77,10 @@ def problems(config: RunConfig) -> list[Problem]:
     levels = model.quantile_levels
     if len(levels) < 3 or list(levels) != sorted(set(levels)) or not all(0 < level < 1 for level in levels) or 0.5 not in levels:
         error("quantile_levels", "config.quantile_levels", levels=", ".join(map(str, levels)))
+    if label.own and (config.head() not in ("point", "quantile") or config.objective() not in VALUE_OBJECTIVES):
+        error("target", "config.label_needs_value", label=label.target, objectives=", ".join(VALUE_OBJECTIVES))
+    if label.own and label.unit not in ("auto", "return"):
+        error("unit", "config.label_unit", label=label.target, unit=label.unit)
     weights = training.task_weights
     if len(weights) != len(TASKS) or not all(0 <= weight < math.inf for weight in weights) or not any(weights):
         error("task_weights", "config.task_weights", given=", ".join(map(str, weights)), tasks=", ".join(TASKS))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from financial_model.config.sections import PRESETS, RunConfig
-from financial_model.config.vocabulary import BACKBONE_SHAPES
+from financial_model.config.vocabulary import BACKBONE_SHAPES, LABELS
 from financial_model.errors import ConfigError
 
 
@@ -71,6 +71,13 @@ def add_backbone(name: str, **shape: int) -> None:
         raise ConfigError("extensions.shape", name=name, given=str(shape), known=", ".join(known))
     BACKBONE_SHAPES[name] = {"hidden": 128, "layers": 2, "heads": 1, **shape}
     fields.cache_clear()
+
+
+def add_label(name: str) -> None:
+    """Make ``name`` a choice of what a model is trained on."""
+    if name not in LABELS:
+        LABELS.append(name)
+        fields.cache_clear()
 
 
 def spec(name: str) -> FieldSpec:

@@ -19,11 +19,13 @@ from financial_model.config.vocabulary import (
     FEATURE_GROUPS,
     HEADS,
     INDUSTRIES,
+    LABELS,
     MAX_HORIZON,
     METHODS,
     NORMALISATIONS,
     NORMS,
     OBJECTIVES,
+    RETURN,
     SCHEDULES,
     STEMS,
     WALKS,
@@ -81,6 +83,8 @@ class FeatureConfig:
 class LabelConfig:
     """What a model is asked."""
 
+    target: str = option(RETURN, choices=LABELS, flag="label")
+    """Returns, or another label by its name: then one number per horizon in the label's own unit."""
     horizon: int = option(5, low=1, high=MAX_HORIZON, step=1)
     """Days ahead: cumulative log returns 1..horizon."""
     entry: str = option("close", choices=("close", "next_open", "next_close"))
@@ -92,6 +96,11 @@ class LabelConfig:
     """Class up: return at class_horizon of at least this (simple return, not percent)."""
     down: float = option(-0.02, low=-0.5, high=0.0, step=0.005)
     class_horizon: int = option(3, low=1, high=MAX_HORIZON, step=1)
+
+    @property
+    def own(self) -> bool:
+        """Whether the target is no return: nothing of it can be turned into a price, an order or a portfolio."""
+        return self.target != RETURN
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -262,7 +271,9 @@ class RunConfig:
         """The objective a run minimises: as its method asks, as chosen, or the default of its head."""
         if self.transfer.method == "preference":
             return "pairwise_rank"
-        return DEFAULT_OBJECTIVE[self.head()] if self.training.objective == "auto" else self.training.objective
+        if self.training.objective != "auto":
+            return self.training.objective
+        return "mse" if self.label.own and self.head() == "point" else DEFAULT_OBJECTIVE[self.head()]
 
     def by_date(self) -> bool:
         """Whether batches have to hold dates, because stocks of one date are compared or see each other."""

@@ -57,6 +57,11 @@ OBJECTIVES: dict[str, str] = {
 DATE_OBJECTIVES = ("ic", "pairwise_rank")
 """Objectives that compare the stocks of one date: their batches hold whole dates, and they leave the size of a forecast open."""
 DEFAULT_OBJECTIVE = {"point": "trend_aware", "quantile": "quantile", "classes": "cross_entropy", "multi": "multi_task"}
+RETURN = "log_return"
+LABELS: list[str] = [RETURN, "future_volatility", "future_momentum"]
+"""What a model can be trained on: returns, and other labels by name (features/labels.py); a user's own add themselves."""
+VALUE_OBJECTIVES = ("mse", "mae", "huber", "quantile")
+"""Objectives that ask for a number as it is; the others ask for a direction, a class, or a place among stocks."""
 SCHEDULES = ("constant", "plateau", "cosine", "onecycle")
 WALKS = ("none", "expanding", "rolling")
 NORMALISATIONS = ("robust", "standard", "minmax", "zscore", "last_close")

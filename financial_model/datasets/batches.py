@@ -79,6 +79,8 @@ class Recipe:
     """[H]; None: the spread is the unit."""
     places: NDArray[np.float32] | None
     """[rows, H] targets of the unit ``rank``."""
+    values: NDArray[np.float32] | None
+    """[rows, H] labels of a run that is not asked returns."""
     figures: NDArray[np.float32] | None
     """[rows, 2] further targets of the head multi."""
     labelled: bool
@@ -105,13 +107,14 @@ def recipe(panel: Panel, config: RunConfig, table: Table | None, label_scale: ND
         close=-1, wait=wait, price=price, class_column=class_column, up=up, down=down, labelled=labelled,
         fixed_unit=np.asarray(label_scale, np.float32) if fixed else None,
         places=targets.label_places(panel, ends, config.label) if labelled and config.label.unit == "rank" else None,
-        figures=_figures(panel, ends, config) if labelled and config.head() == "multi" else None)
+        values=_by_row(panel, ends, targets.label_values(panel, ends, config.label)) if labelled and config.label.own else None,
+        figures=_by_row(panel, ends, targets.label_figures(panel, ends, config.label)) if labelled and config.head() == "multi" else None)
 
 
-def _figures(panel: Panel, ends: NDArray[np.int64], config: RunConfig) -> NDArray[np.float32]:
-    """[rows, 2]; zero on rows no window ends on."""
-    found = np.zeros((len(panel.time), len(FIGURES)), np.float32)
-    found[ends] = targets.label_figures(panel, ends, config.label)
+def _by_row(panel: Panel, ends: NDArray[np.int64], values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """``values`` [n, k] of windows as a table [rows, k]; zero on rows no window ends on."""
+    found = np.zeros((len(panel.time), values.shape[1]), np.float32)
+    found[ends] = values
     return found
 
 
@@ -191,7 +194,10 @@ class _HostSet:
         if spec.fixed_unit is None:
             a["unit"][:n] = a["spread"][:n]
         if spec.labelled:
-            targets.fill_returns(panel.prices, ends, spec.wait, spec.price, a["y"])
+            if spec.values is None:
+                targets.fill_returns(panel.prices, ends, spec.wait, spec.price, a["y"])
+            else:
+                a["y"][:n] = spec.values[ends]
             targets.fill_classes(a["y"][:n], spec.class_column, spec.up, spec.down, targets.CODES, a["label"][:n])
             if spec.places is None:
                 np.divide(a["y"][:n], a["unit"][:n], out=a["z"][:n, :spec.horizon])
@@ -221,8 +227,8 @@ class DeviceBatches:
         self._center, self._scale = (None if part is None else torch.tensor(part, device=device) for part in (spec.center, spec.scale))
         self._out = windows.buffers(batch_size, spec.context_length, len(panel.feature_names), device=device)
         self._roots = torch.tensor(targets.root_days(spec.horizon), device=device)
-        self._unit, self._places, self._figures = (
-            None if part is None else torch.tensor(part, device=device) for part in (spec.fixed_unit, spec.places, spec.figures))
+        self._unit, self._places, self._figures, self._values = (None if part is None else torch.tensor(part, device=device) for part in (
+            spec.fixed_unit, spec.places, spec.figures, spec.values))
         self._ahead = torch.arange(1, spec.horizon + 1, device=device) + spec.wait
 
     def begin(self, order: NDArray[np.int64] | Tensor) -> Fill:
@@ -258,7 +264,7 @@ class DeviceBatches:
     def _labels(self, ends: Tensor) -> tuple[Tensor, Tensor]:
         prices, spec = self._arrays["prices"], self.spec
         base = prices[ends + spec.wait, spec.price]
-        y = (prices[ends[:, None] + self._ahead, LOG_CLOSE] - base[:, None]).float()
+        y = (prices[ends[:, None] + self._ahead, LOG_CLOSE] - base[:, None]).float() if self._values is None else self._values[ends]
         value = y[:, spec.class_column].double()
         label = torch.full_like(ends, targets.FLAT)
         label.masked_fill_(value >= spec.up, targets.UP).masked_fill_(value <= spec.down, targets.DOWN)

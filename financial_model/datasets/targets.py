@@ -14,13 +14,16 @@ from numpy.typing import NDArray
 
 from financial_model.config import CLASSES, FIGURES, LabelConfig, RunConfig
 from financial_model.datasets.panel import LOG_CLOSE, LOG_OPEN, Panel
+from financial_model.errors import ConfigError, DataError
 from financial_model.features.cross_section import rank_by_date
-from financial_model.features.labels import entry_wait, future_momentum, future_volatility
+from financial_model.features.labels import Future, entry_wait, future_momentum, future_volatility, label_path, reads_beyond
 
 CODES = UP, FLAT, DOWN = (CLASSES.index("up"), CLASSES.index("flat"), CLASSES.index("down"))
 MOST_CHANGE = 3.0
 """Most that a volatility is said to change, as a logarithm: to a twentieth, or to the twentyfold."""
 _CHUNK = 1 << 16
+_TRIED = 16
+"""Windows on which a label is asked again with its own bars alone."""
 
 
 def entry_of(entry: str) -> tuple[int, int]:
@@ -29,13 +32,40 @@ def entry_of(entry: str) -> tuple[int, int]:
 
 
 def label_returns(panel: Panel, ends: NDArray[np.int64], config: LabelConfig) -> NDArray[np.float32]:
-    """Cumulative log returns ``[n, horizon]``: from the entry price to the close 1..horizon bars after the entry bar.
+    """Cumulative log returns ``[n, horizon]``: from the entry price to the close 1..horizon bars after the entry bar. Of a run that is asked
+    another label (``config.target``), that label at these horizons, in its own unit.
 
     ``ends`` must leave room for the label, as ``window_ends(labelled=True)`` does.
     """
+    if config.own:
+        return label_values(panel, ends, config)
     result = np.empty((len(ends), config.horizon), np.float32)
     fill_returns(panel.prices, ends, *entry_of(config.entry), result)
     return result
+
+
+def label_values(panel: Panel, ends: NDArray[np.int64], config: LabelConfig) -> NDArray[np.float32]:
+    """The label ``config.target`` at the horizons 1..horizon ``[n, horizon]``. ``DataError`` where it is no number, ``ConfigError`` as of
+    ``label_path``."""
+    values = label_path(config.target, _future(panel, np.asarray(ends, np.int64), config))
+    wrong = ~np.isfinite(values).all(axis=1)
+    if wrong.any():
+        raise DataError("datasets.label_not_finite", name=config.target, count=int(wrong.sum()), windows=len(ends))
+    return values.astype(np.float32)
+
+
+def check_label(panel: Panel, ends: NDArray[np.int64], config: LabelConfig) -> None:
+    """``ConfigError`` when a label of a user's own reads beyond its horizon, where the purge between the parts ends: tried on some windows."""
+    if not config.own or not len(ends):
+        return
+    tried = ends[np.linspace(0, len(ends) - 1, min(len(ends), _TRIED)).astype(np.int64)]
+    if reads_beyond(config.target, _future(panel, tried, config), panel.offsets[panel.symbol_index(tried)]):
+        raise ConfigError("features.label_beyond", name=config.target, horizon=config.horizon)
+
+
+def _future(panel: Panel, ends: NDArray[np.int64], config: LabelConfig) -> Future:
+    prices = panel.prices
+    return Future(log_close=prices[:, LOG_CLOSE], log_open=prices[:, LOG_OPEN], ends=ends, horizon=config.horizon, entry=config.entry)
 
 
 def label_classes(returns: NDArray[np.float32], config: LabelConfig) -> NDArray[np.int64]:

@@ -18,6 +18,7 @@ from financial_model.config import CLASSES, CONDITIONS, LabelConfig, RunConfig
 from financial_model.errors import DataError
 from financial_model.evaluation import classification, metrics, significance, verdict
 from financial_model.evaluation.metrics import DateStatistic
+from financial_model.evaluation.own_label import evaluate_label, quick_label_score
 from financial_model.evaluation.sample import Sample, aligned, build_sample
 from financial_model.evaluation.tasks import judge_tasks
 from financial_model.evaluation.tearsheet import tear_sheet
@@ -61,6 +62,8 @@ def evaluate(prediction: Prediction, panel: Panel, config: RunConfig, baselines:
     ``trials``: configurations tried on this data so far, this one included; it is recorded. Raises ``DataError`` when no row has a known return,
     or when a baseline lacks rows.
     """
+    if config.label.own:
+        return evaluate_label(prediction, panel, config, baselines or {}, trials=trials, draws=draws, seed=seed)
     horizon = prediction.expected.shape[1]
     sample = build_sample(prediction.end, panel, config.label, horizon)
     judged = judge(prediction, sample, config.label, "model")
@@ -94,6 +97,8 @@ def quick_score(prediction: Prediction, panel: Panel, label: LabelConfig | None 
     expected = prediction.expected[aligned(prediction, sample, "model"), -1].astype(np.float64)
     if not np.isfinite(expected).all():
         return dict.fromkeys(QUICK)
+    if label is not None and label.own:
+        return quick_label_score(prediction, panel, sample)
     actual, day, days = sample.actual[:, -1], sample.day, sample.days
     found, _ = metrics.correlation_statistics(day, days, expected, actual)
     found |= metrics.direction_statistics(day, days, expected, actual)

@@ -23,6 +23,8 @@ from financial_model.evaluation.verdict import sentences
 from financial_model.paths import atomic_write
 from financial_model.text import has, translate
 
+IN_ITS_UNIT = ("mae", "rmse")
+"""Figures of a forecast that is no return, in the unit of its label."""
 SHARES = ("direction", "direction_base_rate", "direction_demeaned", "balanced_accuracy", "macro_f1", "coverage_50", "coverage_80", "coverage_95",
           "up_recall", "false_rise_rate", "class_accuracy", "best_capture", "recovery")
 """Figures shown in percent."""
@@ -68,16 +70,24 @@ def render_report(result: Mapping[str, Any], *, name: str, language: str = "en",
     ``importance``: of ``importance.group_importance``. ``context``: the estimate behind an automatic context length.
     """
     words = Words(language)
-    sections = {
-        "summary": words.sentences([*_walked(folds), *result["verdict"], *notes]), "folds": _folds(folds, words), "members": _members(members, words),
-        "comparison": _comparison(result, words), "tasks": task_tables(result.get("tasks"), words), "series": _series(result, words),
-        "horizons": _horizons(result, words), "groups": _groups(result, words), "calibration": _calibration(result, recalibration, words),
-        "classes": _classes(result, words), "backtest": _backtest(backtest, words), "curves": _curves(curves, words),
-        "tear": tear_section(result.get("tear_sheet"), words), "importance": importance_section(importance, words),
-        "memory": memory_section(context, language),
-        "null": _null(null, words), "data": _data(result, split, data, words), "settings": _settings(config, words),
-    }
+    said = words.sentences([*_walked(folds), *result["verdict"], *notes])
+    sections: dict[str, Any] = {
+        "summary": said, "folds": _folds(folds, words), "members": _members(members, words), "comparison": _comparison(result, words), "tasks": [],
+        "series": None, "horizons": None, "groups": [], "calibration": None, "classes": None, "backtest": None, "curves": _curves(curves, words),
+        "tear": None, "importance": importance_section(importance, words), "null": None, "data": _data(result, split, data, words),
+        "memory": memory_section(context, language), "settings": _settings(config, words)}
+    if "own_label" not in result:
+        sections |= _about_returns(result, backtest, null, recalibration, words)
     return template("report.html").render(name=name, language=language, created=created, synthetic=result["sample"]["synthetic"], t=words, **sections)
+
+
+def _about_returns(result: Mapping[str, Any], backtest: Mapping[str, Any] | None, null: Mapping[str, Any] | None,
+                   recalibration: Mapping[str, Any] | None, words: Words) -> dict[str, Any]:
+    """What is said of returns alone."""
+    return {
+        "tasks": task_tables(result.get("tasks"), words), "series": _series(result, words), "horizons": _horizons(result, words),
+        "groups": _groups(result, words), "calibration": _calibration(result, recalibration, words), "classes": _classes(result, words),
+        "backtest": _backtest(backtest, words), "tear": tear_section(result.get("tear_sheet"), words), "null": _null(null, words)}
 
 
 def template(name: str) -> Any:
@@ -168,11 +178,11 @@ def _moment(date: str) -> float:
 def _comparison(result: Mapping[str, Any], words: Words) -> dict[str, Any]:
     """Model and baselines in one table, and the paired differences as whiskers."""
     rows = [(words("model"), result, True), *((words.term("baseline", name), entry, False) for name, entry in result["baselines"].items())]
-    names = [name for name in HEADLINE if any(entry.get(name) is not None for _, entry, _ in rows)]
+    names = [name for name in (*HEADLINE, *IN_ITS_UNIT) if any(entry.get(name) is not None for _, entry, _ in rows)]
     table = [{"name": label, "model": model, "cells": words.cells(names, entry)} for label, entry, model in rows]
     charts = []
-    for metric in ("rank_ic", "mae_percent"):
-        whisker = [(words.term("baseline", name), paired["value"], paired["interval"], _side(paired, -1 if metric == "mae_percent" else 1))
+    for metric in ("rank_ic", "mae_percent", "mae"):
+        whisker = [(words.term("baseline", name), paired["value"], paired["interval"], _side(paired, 1 if metric == "rank_ic" else -1))
                    for name, entry in result["baselines"].items() if (paired := entry["difference"].get(metric)) and paired["value"] is not None]
         charts.append({"title": words(f"difference_{metric}"), "svg": whiskers(whisker, label=words(f"difference_{metric}"), value_format=_signed)})
     oracle = None

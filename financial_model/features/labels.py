@@ -11,11 +11,11 @@ window's end, which no feature may; they live in their own list, so that a label
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from financial_model.config import CLASSES
+from financial_model.config import CLASSES, add_label
 from financial_model.errors import ConfigError
 
 ENTRIES: dict[str, int] = {"close": 0, "next_open": 1, "next_close": 1}
@@ -103,7 +103,7 @@ class Future:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Label:
-    """A named target: ``function(Future) -> [n]`` or ``[n, horizon]``."""
+    """A named target: ``function(Future) -> [n]`` or ``[n, horizon]``, which is then asked for each horizon up to the model's."""
 
     name: str
     help_en: str
@@ -122,9 +122,43 @@ def label(name: str, *, help_en: str, help_zh: str) -> Callable:
         present = _LABELS.get(name)
         if name in features() or (present is not None and present.function.__module__ != function.__module__):
             raise ConfigError("features.duplicate", name=name)
+        add_label(name)
         _LABELS[name] = Label(name=name, help_en=help_en, help_zh=help_zh, function=function)
         return function
     return register
+
+
+def label_path(name: str, future: Future) -> np.ndarray:
+    """The label at the horizons 1..horizon of ``future`` ``[n, horizon]``: at h it is asked with h bars ahead; of several columns the last counts.
+
+    ``ConfigError`` for an unknown name and for a label that is not one number a window.
+    """
+    columns = []
+    for days in range(1, future.horizon + 1):
+        values = compute_label(name, replace(future, horizon=days))
+        values = values[:, -1] if values.ndim == 2 and values.shape[1] else values
+        if values.shape != (len(future.ends),):
+            raise ConfigError("features.label_shape", name=name, shape=str(values.shape), windows=len(future.ends))
+        columns.append(values)
+    return np.stack(columns, axis=1)
+
+
+def reads_beyond(name: str, future: Future, starts: np.ndarray) -> bool:
+    """Whether the label needs bars that its horizon does not give it: a later one, or another stock's.
+
+    Each window of ``future`` is asked again with nothing but the bars of its stock (from row ``starts`` [n] on) up to its last label bar.
+    """
+    whole = compute_label(name, future)
+    for place, (first, end) in enumerate(zip(starts, future.ends, strict=True)):
+        rows = slice(int(first), int(end) + last_bar(future.horizon, future.entry) + 1)
+        cut = replace(future, log_close=future.log_close[rows], log_open=future.log_open[rows], ends=np.array([end - first]))
+        try:
+            alone = compute_label(name, cut)
+        except IndexError:
+            return True
+        if not np.allclose(alone[0], whole[place], rtol=1e-9, atol=1e-12, equal_nan=True):
+            return True
+    return False
 
 
 def labels() -> dict[str, Label]:

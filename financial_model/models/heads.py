@@ -108,3 +108,12 @@ def return_readout(head: Head) -> nn.Linear | None:
     """The layer that says returns as points; None in a head that says none."""
     point = head.returns if isinstance(head, MultiHead) else head
     return point.readout if isinstance(point, PointHead) else None
+
+
+def begin_at(head: PointHead | QuantileHead, middle: Tensor) -> None:
+    """Let a fresh head begin around ``middle`` [H], in units, instead of zero: what is asked need not be a return."""
+    with torch.no_grad():
+        if isinstance(head, QuantileHead):
+            head.readout.bias.view(head.horizon, -1)[:, head.middle].add_(middle)
+        else:
+            head.readout.bias.add_(middle)

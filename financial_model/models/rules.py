@@ -10,6 +10,7 @@ interval of a quiet stock is narrower). Beating the plain one of ``zero`` is the
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import ClassVar, Self
 
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from financial_model.config import RunConfig
 from financial_model.datasets.panel import LOG_CLOSE, Panel
+from financial_model.datasets.splits import label_bars
 from financial_model.datasets.targets import fit_label_scale, label_returns, label_spread, label_unit
 from financial_model.errors import ConfigError
 from financial_model.models.prediction import Prediction
@@ -86,10 +88,26 @@ class TrainMean(Baseline):
 
 
 class Persistence(Baseline):
-    """The last h days repeat themselves over the next h."""
+    """The last h days repeat themselves over the next h: their return, or whatever the run is asked, as far as it is known by now."""
+
+    def learn(self, panel: Panel, ends: Ends) -> None:
+        if self.config.label.own:
+            self.mean = label_returns(panel, thin(ends), self.config.label).mean(0, dtype=np.float64)
 
     def expect(self, panel: Panel, ends: Ends) -> NDArray[np.float64]:
+        if self.config.label.own:
+            return self._last_known(panel, np.asarray(ends, np.int64))
         return np.stack([past_return(panel, ends, days) for days in range(1, self.config.label.horizon + 1)], axis=1)
+
+
+    def _last_known(self, panel: Panel, ends: Ends) -> NDArray[np.float64]:
+        """[n, H] the label of the window whose last label bar is this one's end; the training mean where a stock is too young."""
+        label, found = self.config.label, np.tile(self.mean, (len(ends), 1))
+        for days in range(1, label.horizon + 1):
+            before = ends - label_bars(days, label.entry)
+            known = before >= panel.offsets[panel.symbol_index(ends)]
+            found[known, days - 1] = label_returns(panel, before[known], replace(label, horizon=days))[:, -1]
+        return found
 
 
 class Rule(Baseline):

@@ -19,6 +19,7 @@ from financial_model.config import RunConfig
 from financial_model.errors import ConfigError, DataError
 from financial_model.paths import Workspace, atomic_write
 from financial_model.serving import trials
+from financial_model.serving.returns_only import require_returns
 from financial_model.serving.runs import RunInfo, RunStore
 
 if TYPE_CHECKING:
@@ -71,9 +72,10 @@ def backtest_run(workspace: Workspace, run_id: str, *, settings: BacktestSetting
     from financial_model.serving.experiment import current_panel, evaluate_run
     from financial_model.serving.judging import refresh_report, stored_forecasts
 
-    found = evaluate_run(workspace, run_id, progress=progress, stop=stop)
     runs = RunStore(workspace.checkpoint_dir)
     run, settings = runs.get(run_id), settings or BacktestSettings()
+    require_returns(run.run_config())
+    found = evaluate_run(workspace, run_id, progress=progress, stop=stop)
     panel = current_panel(workspace, run, progress=progress, stop=stop)
     if progress is not None:
         progress("backtest")

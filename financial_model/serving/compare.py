@@ -25,6 +25,7 @@ from financial_model.paths import Workspace, atomic_write, resolve_inside, safe_
 from financial_model.serving import members, trials
 from financial_model.serving.judging import stored
 from financial_model.serving.returns import returns_of
+from financial_model.serving.returns_only import require_returns
 from financial_model.serving.runs import RunInfo, RunStore
 from financial_model.training.events import read_events
 from financial_model.training.plain import plain
@@ -70,6 +71,8 @@ def begin(workspace: Workspace, config: RunConfig | None, models: Sequence[str] 
     chosen = tuple(dict.fromkeys(store.get(run).id for run in runs))
     if len(models) + len(chosen) < 2:
         raise ConfigError("compare.too_few", count=len(models) + len(chosen))
+    if config is not None:
+        require_returns(config)
     for model in models:
         if config is None:
             raise ConfigError("compare.no_settings")
@@ -283,6 +286,7 @@ class Entry:
 
 
 def _entry(run: RunInfo) -> Entry:
+    require_returns(run.run_config())
     found = stored(run)
     if found is None:
         raise DataError("compare.not_tested", run=run.id)

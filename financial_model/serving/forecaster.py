@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from financial_model.config import CLASSES, FIGURES, RunConfig, from_dict
 from financial_model.errors import ConfigError, DataError
 from financial_model.serving.frames import ALONE, Conditions, given_conditions, pack_frames, panel_of, raw_ranked, split_frame
+from financial_model.serving.returns_only import require_returns
 
 if TYPE_CHECKING:
     import threading
@@ -166,9 +167,11 @@ class LoadedForecaster:
 
     def quantiles_of(self, panel: Panel, ends: NDArray[np.int64], days: int, *, stop: threading.Event | None = None,
                      progress: Callable[[int, int], object] | None = None) -> QuantileForecast:
-        """:meth:`predict_panel` with what people ask for: quantiles, chances, prices. ``symbols`` as rows of the panel name them."""
+        """:meth:`predict_panel` with what people ask for: quantiles, chances, prices. ``symbols`` as rows of the panel name them. ``ConfigError``
+        for a model that forecasts no return."""
         from financial_model.datasets.panel import RAW_CLOSE
 
+        require_returns(self.config)
         prediction = self.predict_panel(panel, ends, stop=stop, progress=progress)
         quantiles, p_up = prediction.quantiles, prediction.probability_up()
         if quantiles is None or p_up is None:

@@ -45,20 +45,23 @@ def judge(checkpoint: Path, panel: Panel, *, store: Store | None = None, trials:
     (the bars), backtest: why one of these two could not be made stands in ``missing``. ``trials``: configurations tried on these data so far.
     """
     from financial_model.config import BASELINES
+    from financial_model.evaluation import own_label
     from financial_model.evaluation.evaluate import evaluate
 
     found = pieces.pieces(checkpoint, panel)
     config, split = found[-1].config, pieces.whole_split(found)
+    own = config.label.own
     parts = pieces.predict(found, panel, "test", stage="evaluate", progress=progress, stop=stop)
-    model, rivals = pieces.joined(parts), pieces.rivals(found, panel, BASELINES, progress=progress, stop=stop)
+    model, rivals = pieces.joined(parts), pieces.rivals(found, panel, own_label.BASELINES if own else BASELINES, progress=progress, stop=stop)
     result = evaluate(model, panel, config, rivals, trials=trials)
     save_forecasts(checkpoint.parent / FORECASTS, model, [len(part) for part in parts], panel)
     missing: list[dict[str, Any]] = [*found[-1].model.header.get("notes", ())]
     answer = {
         "metrics": headline(result), "result": result, "split": split, "fingerprint": panel.fingerprint, "checkpoint": checkpoint.name,
         "synthetic": panel.synthetic, "data": _facts(panel), "evaluated": datetime.now().isoformat(timespec="seconds"),
-        "recalibration": _unless(missing, lambda: _recalibration(found, parts, panel, progress=progress, stop=stop)), "missing": missing}
-    if store is not None:
+        "recalibration": None if own else _unless(missing, lambda: _recalibration(found, parts, panel, progress=progress, stop=stop)),
+        "missing": missing}
+    if store is not None and not own:
         progress("backtest")
         answer["backtest"] = _unless(missing, lambda: backtesting.backtest(model, panel, store, config, count=trials))
     if "members" in found[-1].model.header:
@@ -167,12 +170,14 @@ def stored_forecasts(run: RunInfo, panel: Panel) -> Prediction:
 def headline(result: Mapping[str, Any]) -> dict[str, Any]:
     """The figures every table shows, with their intervals; baselines likewise, the truth where it is known."""
     from financial_model.evaluation.evaluate import HEADLINE
+    from financial_model.evaluation.report import IN_ITS_UNIT
 
     def figures(source: Mapping[str, Any]) -> dict[str, Any]:
-        return {key: source[key] for name in HEADLINE for key in (name, f"{name}_interval") if key in source}
+        return {key: source[key] for name in (*HEADLINE, *IN_ITS_UNIT) for key in (name, f"{name}_interval") if key in source}
 
     return {**figures(result), **{name: result[name] for name in TRUTH if name in result},
             "baselines": {name: figures(entry) for name, entry in result["baselines"].items()},
+            **({"label": result["own_label"]} if "own_label" in result else {}),
             "horizon": result["horizon"], "rows": result["sample"]["rows"], "dates": result["sample"]["dates"]}
 
 

@@ -20,6 +20,7 @@ from financial_model.config import CLASSES, CONDITIONS, FIGURES, RANKS
 from financial_model.errors import ConfigError, NotFoundError
 from financial_model.paths import Workspace, atomic_write
 from financial_model.serving.forecaster import LoadedForecaster, load
+from financial_model.serving.returns_only import require_returns
 from financial_model.serving.runs import RunStore
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def export_run(workspace: Workspace, run_id: str, target: Path | str, *, form: s
         return {**facts, "bytes": target.stat().st_size, "parameters": header["parameters"]}
     require(form)
     loaded = load(source)
+    require_returns(loaded.config)
     found = write(loaded, target, form, about=facts)
     return {**facts, "bytes": target.stat().st_size, "parameters": loaded.header["parameters"], "description": str(description_of(target)), **found}
 

@@ -181,6 +181,33 @@ class Predictor:
             "volatility": panel.volatility[ends].astype(np.float64), "tradable": ~suspended & ~up, "suspended": suspended, "limit_up": up,
             "limit_down": down, **{f"expected_{name}": values.astype(np.float64) for name, values in found.figures.items()}})
 
+    # ------------------------------------------------------------ what other forecasts are made from
+    def windows_on(self, run_id: str, as_of: str | None = None, *, progress: Callable[..., None] | None = None,
+                   stop: threading.Event | None = None) -> tuple[LoadedForecaster, Panel, NDArray[np.int64], str]:
+        """The model of a run, its panel up to today, the rows on which complete windows end on ``as_of`` (default: the newest session), that day.
+
+        ``DataError`` when no stock has one.
+        """
+        from financial_model.datasets.windows import window_ends
+
+        model = self.forecaster(run_id)
+        panel = self._panel(model, progress=progress, stop=stop)
+        session = _session(panel, parse_date(as_of) if as_of else None)
+        ends = window_ends(panel, session, session, model.context_length, model.horizon, labelled=False)
+        if not len(ends):
+            raise DataError("serving.nothing_ranked_short", needed=model.context_length, as_of=_iso(session))
+        return model, panel, ends, _iso(session)
+
+    def names(self) -> dict[str, str]:
+        return self._store().names()
+
+    @staticmethod
+    def industries_of(panel: Panel, ends: NDArray[np.int64]) -> list[str]:
+        return [_condition("industry", value) for value in panel.conditions[ends, 0]]
+
+    def notes_of(self, model: LoadedForecaster, panel: Panel, day: str) -> list[dict[str, Any]]:
+        return self._notes(model, panel, day)
+
     # ------------------------------------------------------------ data
     def _store(self) -> Any:
         from financial_model.market.store import Store

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from financial_model.config import RunConfig, SplitConfig, UniverseConfig, build, check, flatten
 from financial_model.errors import ConfigError, Stopped
 from financial_model.paths import Workspace, atomic_write
+from financial_model.serving.returns_only import require_returns
 
 if TYPE_CHECKING:
     from financial_model.datasets.panel import Panel
@@ -75,6 +76,7 @@ def recover(config: RunConfig, *, variants: Sequence[str] = ORDER, seeds: int = 
         raise ConfigError("config.out_of_range", name="seeds", value=seeds, low=1, high="–")
     config = prepared(config, size)
     check(config)
+    require_returns(config)
     total, rows = len(variants) * seeds, {}
     for place, variant in enumerate(variants):
         markets = []

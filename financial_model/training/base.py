@@ -22,7 +22,7 @@ _LENGTHS = frozenset({"context", "context_low", "context_high"})
 """How the context length was decided; what a model depends on is the length itself."""
 _AROUND = frozenset({"head", "condition", "skip", "cross_section", "linear_start", "industry_size", "style_size", "regime_size", "quantile_levels"})
 """Settings of a model that lie outside its backbone."""
-_LABEL = ("horizon", "entry", "unit")
+_LABEL = ("target", "horizon", "entry", "unit")
 _CLASSES = ("up", "down", "class_horizon")
 SLOW_RATE = 1e-4
 """Learning rate where weights that already know something move as a whole; adapters, a head and a student learn at the usual one."""

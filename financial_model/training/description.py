@@ -31,7 +31,8 @@ def describe(config: RunConfig, panel: Panel, preparation: Preparation, progress
         "table": None if table is None else {"center": table[0], "scale": table[1]},
         "label_scale": preparation.label_scale,
         "label": {
-            "horizon": label.horizon, "entry": label.entry, "unit": label.unit, "return": "cumulative log return",
+            "horizon": label.horizon, "entry": label.entry, "unit": label.unit, "target": label.target,
+            **({} if label.own else {"return": "cumulative log return"}),
             "classes": list(CLASSES), "up": label.up, "down": label.down, "class_horizon": label.class_horizon},
         "extras": progress.extras,
         "split": preparation.split.describe(),

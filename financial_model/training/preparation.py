@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from financial_model.config import DATE_OBJECTIVES, RunConfig
 from financial_model.datasets.splits import Span, Split, date_split, iso
-from financial_model.datasets.targets import fit_label_scale, label_classes, label_figures, label_places, label_returns, label_unit
+from financial_model.datasets.targets import check_label, fit_label_scale, label_classes, label_figures, label_places, label_returns, label_unit
 from financial_model.datasets.windows import window_ends
 from financial_model.errors import DataError
 from financial_model.features.scaling import fit_table
@@ -50,6 +50,7 @@ def prepare(config: RunConfig, panel: Panel) -> Preparation:
     label = config.label
     split = date_split(panel.time, config.split, label.horizon, label.entry)
     train, validation = (_ends(config, panel, name, split.part(name)) for name in ("train", "validation"))
+    check_label(panel, train, label)
     drawn = config.training.windows_per_epoch
     if config.by_date():
         _check_comparable(panel, train)

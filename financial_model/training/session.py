@@ -21,6 +21,7 @@ from financial_model.config import DATE_OBJECTIVES, RunConfig
 from financial_model.datasets.batches import DeviceBatches
 from financial_model.datasets.loader import WindowLoader
 from financial_model.models.forecaster import Prediction, build_forecaster, parameters
+from financial_model.models.heads import begin_at
 from financial_model.models.linear_start import WINDOW_MODES, LinearStart
 from financial_model.objectives import Objective, objective
 from financial_model.text import translate
@@ -79,6 +80,8 @@ class Session:
         learned = self.start is not None and self.start.gives_weights  # a line that came with the weights belongs to them
         if start is not None and table is not None and point is None and not learned and processes.leads:
             start.fit(panel, self.prepared.train, config, table)
+        if config.label.own and point is None and not learned and (start is None or table is None):
+            begin_at(cast("Forecaster", self.model).head, self._middle())  # type: ignore[arg-type]  # such a run has no other head
         processes.share_weights(self.model)
         self.objective = self.truth()
         compiled, self.compile_reason = choose_compile(training.compile, self.device)
@@ -118,6 +121,11 @@ class Session:
     def truth(self) -> Objective:
         """What an evaluation scores with."""
         return objective(self.config.objective(), self.config)
+
+    def _middle(self) -> torch.Tensor:
+        """[H] the mean of the training targets, in units."""
+        sample = self.prepared.train[np.linspace(0, len(self.prepared.train) - 1, min(len(self.prepared.train), CONSTANT_SAMPLE)).astype(np.int64)]
+        return torch.from_numpy(targets(self.config, self.panel, sample, self.prepared.label_scale)[0].mean(0)).to(self.device)
 
     def _precision(self) -> str:
         """As chosen; ``auto`` is tried out once per run, because a second trial on a busy machine may end otherwise and change the weights."""

@@ -25,9 +25,9 @@ TONES = {
     "failed": "bad",
     "interrupted": "warn",
 }
-METRICS = ("ic", "rank_ic", "icir", "direction", "balanced_accuracy", "mae_percent", "coverage_80", "pinball")
+METRICS = ("ic", "rank_ic", "icir", "direction", "balanced_accuracy", "mae_percent", "mae", "rmse", "coverage_80", "pinball")
 PERCENTAGES = frozenset({"direction", "direction_base_rate", "balanced_accuracy", "coverage_80", "recovery"})
-LOW_IS_GOOD = frozenset({"mae_percent", "rmse_percent", "pinball"})
+LOW_IS_GOOD = frozenset({"mae_percent", "rmse_percent", "mae", "rmse", "pinball"})
 STEPS = ("queued", "panel", "train", "test", "done")
 _TESTING = ("evaluate", "baselines", "recalibrate", "backtest", "report")
 _STEP_OF = {"": "queued", "queued": "queued", "train": "train", **dict.fromkeys(_TESTING, "test")}

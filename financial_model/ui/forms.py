@@ -20,7 +20,7 @@ from financial_model.ui.text import View, Words, escape, problem_text
 SECTIONS = (
     ("universe", ("symbols", "max_symbols", "start", "end")),
     ("inputs", ("groups", "normalisation", "context", "context_length", "context_low", "context_high")),
-    ("label", ("horizon", "entry", "up", "down", "class_horizon")),
+    ("label", ("target", "horizon", "entry", "up", "down", "class_horizon")),
     ("split", ("train", "validation", "train_end", "validation_end")),
     ("model", ("head", "hidden", "layers", "heads", "dropout")),
     ("transfer", ("method", "init_from", "lora_rank", "lora_alpha", "distill_temperature", "distill_weight", "preference_beta", "mask_share")),

@@ -11,10 +11,10 @@ from typing import Any
 
 import gradio as gr
 
-from financial_model.config import CLASSES, CONDITIONS
+from financial_model.config import CLASSES, CONDITIONS, RETURN
 from financial_model.serving.outcomes import judged_symbols, outcomes
 from financial_model.ui import asking, charts, components, results
-from financial_model.ui.choosing import asked, pick, usable
+from financial_model.ui.choosing import asked, pick, setting, usable
 from financial_model.ui.page import Page, Snapshot
 from financial_model.ui.text import View, count, escape, interval, known, number, percent
 from financial_model.ui.timeline import timeline
@@ -109,6 +109,8 @@ class EvaluationView:
             skipped = [gr.skip() for _ in range(len(self.plots) + 3)]
             return [components.empty(view, "ui.evaluation.empty"), gr.update(visible=False), "", *skipped, gr.skip()]
         result = found["result"]
+        if "own_label" in result:  # no return, so none of the figures below
+            return [results.card(view, found), gr.update(visible=False), "", *(gr.skip() for _ in self.plots), gr.skip()]
         names, symbols = self.page.services.names(), judged_symbols(run)
         chosen = symbol if symbol in symbols else symbols[0] if symbols else None
         return [
@@ -127,7 +129,7 @@ class EvaluationView:
 
     def _draw_outcome(self, view: View, snapshot: Snapshot, wanted: str | None, symbol: str | None) -> list[Any]:
         run = pick(usable(snapshot), wanted)
-        if run is None:
+        if run is None or setting(run, "label", "target") not in ("", RETURN):
             return [gr.skip()]
         symbols = judged_symbols(run)
         chosen = symbol if symbol in symbols else symbols[0] if symbols else None
@@ -139,7 +141,7 @@ class EvaluationView:
         found = results.load(run) if run else None
         if not found:
             return [gr.skip(), ""]
-        groups = found["result"]["groups"].get(dimension, {})
+        groups = found["result"].get("groups", {}).get(dimension, {})
         return [charts.group_bars(groups, dimension, view), group_table(view, groups, dimension)]
 
 

@@ -5,8 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from financial_model.config import CLASSES, LabelConfig, RunConfig
-from financial_model.datasets.targets import fit_label_scale, label_classes, label_figures, label_places, label_returns, label_unit
+from financial_model.config import CLASSES, LabelConfig, RunConfig, build
+from financial_model.datasets.loader import WindowLoader
+from financial_model.datasets.targets import check_label, fit_label_scale, label_classes, label_figures, label_places, label_returns, label_unit
+from financial_model.errors import ConfigError, DataError
 from financial_model.features import labels
 from tests.datasets.builders import make_bars, make_panel, with_values
 
@@ -53,6 +55,35 @@ def test_a_stock_that_stands_still_has_the_least_volatility_there_is_and_no_mome
     bars.close[:] = 10.0
     still = label_figures(make_panel(tmp_path, bars, warm_up=0), np.array([1]), LabelConfig(horizon=3))
     np.testing.assert_allclose(still, [[-3.0, 0.0]])
+
+
+def test_another_label_is_what_is_gathered_in_its_own_unit(six_bars):
+    """The loader's y and z, and every figure fitted on labels, are the named label's."""
+    config = build({"target": "future_volatility", "horizon": 2, "unit": "return", "context_length": 1, "normalisation": "zscore"})
+    ends = np.array([0, 1, 3])
+    steps = np.diff(np.log(CLOSES))
+    by_hand = [[abs(steps[end]), math.sqrt((steps[end:end + 2] ** 2).mean())] for end in ends]
+    np.testing.assert_allclose(label_returns(six_bars, ends, config.label), by_hand, rtol=1e-6)
+    scale = fit_label_scale(six_bars, ends, config)
+    np.testing.assert_allclose(scale, np.std(by_hand, axis=0), rtol=1e-5)
+    (batch,) = WindowLoader(six_bars, ends, config, None, batch_size=3, shuffle=False, seed=0, label_scale=scale)
+    np.testing.assert_allclose(batch.y, by_hand, rtol=1e-6)
+    np.testing.assert_allclose(batch.z, by_hand / scale, rtol=1e-5)
+
+
+def test_a_label_that_is_no_number_or_leaks_is_refused(six_bars, monkeypatch):
+    config = LabelConfig(target="tried", horizon=2)
+
+    def register(function):
+        monkeypatch.setitem(labels._LABELS, "tried", labels.Label(name="tried", help_en="", help_zh="", function=function))
+
+    register(lambda future: np.full(len(future.ends), np.nan))
+    with pytest.raises(DataError, match="tried"):
+        label_returns(six_bars, np.array([0, 1]), config)
+    register(lambda future: future.log_close[future.ends + 3])
+    with pytest.raises(ConfigError, match="beyond its 2 days"):
+        check_label(six_bars, np.array([0, 1]), config)
+    check_label(six_bars, np.array([0, 1]), LabelConfig(target="future_volatility", horizon=2))
 
 
 def test_classes_by_hand(six_bars):

@@ -33,6 +33,30 @@ def test_the_last_bar_a_label_reads(entry, bars):
     assert labels.last_bar(5, entry) == bars
 
 
+def test_a_label_is_asked_at_every_horizon_and_of_several_columns_the_last_counts():
+    future = labels.Future(log_close=CLOSE, log_open=OPEN, ends=ENDS, horizon=3)
+    np.testing.assert_allclose(labels.label_path("log_return", future), labels.log_returns(CLOSE, CLOSE, ENDS, 3))
+    path = labels.label_path("future_volatility", future)
+    np.testing.assert_allclose(path, np.stack([labels.future_volatility(CLOSE, ENDS, days) for days in (1, 2, 3)], axis=1))
+
+
+@pytest.mark.parametrize("entry", ["close", "next_open"])
+def test_a_label_that_reads_beyond_its_horizon_or_another_stock_is_found(monkeypatch, entry):
+    """Two stocks of ten bars; honest labels may look back, and at the bars the horizon gives them."""
+    prices = np.random.default_rng(0).normal(3, 0.1, 20)
+    future = labels.Future(log_close=prices, log_open=prices, ends=np.array([4, 13]), horizon=3, entry=entry)
+    reach = labels.last_bar(3, entry)
+
+    def tried(function):
+        monkeypatch.setitem(labels._LABELS, "tried", labels.Label(name="tried", help_en="", help_zh="", function=function))
+        return labels.reads_beyond("tried", future, np.array([0, 10]))
+
+    assert not tried(lambda given: given.log_close[given.ends + reach] - given.log_close[given.ends - 3])
+    assert tried(lambda given: given.log_close[given.ends + reach + 1])
+    assert tried(lambda given: np.array([given.log_close[end:].min() for end in given.ends])), "the end of the data is later than the horizon"
+    assert tried(lambda given: given.log_close[given.ends] - given.log_close[0]), "the first bar may be another stock's"
+
+
 def test_an_unknown_entry_is_refused():
     with pytest.raises(ConfigError, match="tomorrow"):
         labels.entry_wait("tomorrow")

@@ -1,8 +1,11 @@
 """The evaluation page's own tables: months of IC, groups, classes."""
 
+import gradio as gr
 import pytest
 
 from financial_model.ui import charts, judgement
+from financial_model.ui.page import Page, Services
+from financial_model.ui.text import Words
 from tests.ui.builders import CHINESE, ENGLISH
 
 DAY = 86_400
@@ -31,3 +34,22 @@ def test_five_groups_and_outcomes_are_drawn_and_an_empty_result_is_an_empty_figu
     assert len(charts.five_groups(curves, ENGLISH).data) == 5 and not charts.five_groups({}, ENGLISH).data
     lines = charts.outcome_lines({"date": ["2024-01-02"], "predicted": [0.01], "actual": [None]}, CHINESE).data
     assert [line.name for line in lines] == ["实际", "预测"]
+
+
+def test_a_model_of_another_label_shows_its_table_and_hides_the_figures_of_returns(tmp_path):
+    from financial_model.serving.experiment import run_training
+    from tests.serving.builders import fill_store, tiny, workspace_in
+
+    workspace = workspace_in(tmp_path)
+    fill_store(workspace)
+    run = run_training(workspace, tiny("calm", target="future_volatility", epochs=1))
+    services = Services(workspace)
+    with gr.Blocks(), gr.Tabs(), gr.Tab() as opened:
+        page = Page(services=services, words=Words("en"), preferences=gr.BrowserState({}))
+        with page.building("inference", opened):
+            view = judgement.EvaluationView(page, gr.Dropdown(choices=[run.id]))
+    snapshot = services.snapshot(fresh=True)
+    card, whole, *_ = view._draw(ENGLISH, snapshot, run.id, None)
+    assert "MAE" in card and "future_volatility" in card and whole["visible"] is False
+    assert view._draw_groups(ENGLISH, snapshot, run.id, "industry")[1] == "" and view._draw_outcome(ENGLISH, snapshot, run.id, None)
+    services.jobs.close()
