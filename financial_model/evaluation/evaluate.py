@@ -98,7 +98,7 @@ def quick_score(prediction: Prediction, panel: Panel, label: LabelConfig | None 
     if not np.isfinite(expected).all():
         return dict.fromkeys(QUICK)
     if label is not None and label.own:
-        return quick_label_score(prediction, panel, sample)
+        return quick_label_score(prediction, sample)
     actual, day, days = sample.actual[:, -1], sample.day, sample.days
     found, _ = metrics.correlation_statistics(day, days, expected, actual)
     found |= metrics.direction_statistics(day, days, expected, actual)

@@ -51,7 +51,7 @@ def evaluate_label(prediction: Prediction, panel: Panel, config: RunConfig, base
     return plain({**result, "verdict": _verdict(result)})
 
 
-def quick_label_score(prediction: Prediction, panel: Panel, sample: Sample) -> dict[str, float | None]:
+def quick_label_score(prediction: Prediction, sample: Sample) -> dict[str, float | None]:
     """``mae ic rank_ic icir`` at the full horizon, for the evaluations inside a training."""
     found = _statistics(prediction, sample, "model")
     return plain({name: found[name].value() for name in QUICK if name in found})

@@ -13,7 +13,7 @@ from financial_model.kernels import reference
 from tests.datasets.builders import DAY, FIRST, make_bars, make_panel
 
 CONFIG = settings.build({"context_length": 10, "normalisation": "zscore", "horizon": 3, "clip": 2.0})
-FIELDS = ("x", "condition", "ranks", "y", "label", "unit", "end", "date")
+FIELDS = ("x", "condition", "ranks", "y", "z", "label", "unit", "end", "date")
 
 
 @pytest.fixture
@@ -180,6 +180,21 @@ class TestPlaces:
         got = copies(give(i, min(i + 16, len(ends))) for i in range(0, len(ends), 16))
         for one, two in zip(expected, got, strict=True):
             for name in FIELDS:
+                torch.testing.assert_close(one[name], two[name], rtol=1e-6, atol=1e-6)
+
+
+    @pytest.mark.parametrize("asked", [{"head": "multi"}, {"target": "future_volatility", "unit": "return"}])
+    def test_and_they_ask_the_same_of_other_heads_and_labels(self, panel, asked):
+        config = settings.build(asked, base=CONFIG)
+        ends, scale = window_ends(panel, FIRST, FIRST + 1000 * DAY, 10, 3), np.array([0.1, 0.2, 0.3], np.float32)
+        on_host = loader(panel, ends, config, label_scale=scale)
+        expected = copies(on_host)
+        spec = batches.recipe(panel, config, None, scale, True, ends)
+        give = batches.DeviceBatches(panel, spec, 16, torch.device("cpu"), ends).begin(on_host.order())
+        got = copies(give(i, min(i + 16, len(ends))) for i in range(0, len(ends), 16))
+        for one, two in zip(expected, got, strict=True):
+            assert one["z"].shape[1] == (5 if "head" in asked else 3) and one["z"].isfinite().all()
+            for name in ("y", "z", "label", "unit"):
                 torch.testing.assert_close(one[name], two[name], rtol=1e-6, atol=1e-6)
 
 

@@ -12,7 +12,7 @@ from financial_model.errors import ConfigError
 from financial_model.evaluation.own_label import BASELINES
 from financial_model.features.labels import future_volatility
 from financial_model.models.baselines import baseline_class
-from financial_model.serving import compare, experiment
+from financial_model.serving import compare
 from financial_model.serving.backtesting import backtest_run
 from financial_model.serving.experiment import evaluate_run, run_training
 from financial_model.serving.judging import stored
@@ -103,4 +103,3 @@ def test_a_quantile_model_of_a_label_begins_around_its_mean(asked):
     first = next(event for event in read_events(run.path / "events.jsonl")[0] if event["kind"] == "epoch")
     levels = stored(run)["metrics"]
     assert levels["mae"] < 1.2 * levels["baselines"]["train_mean"]["mae"] and first["metrics"]["loss"] < 1
-    assert experiment.require_data(asked[0]) is None
