@@ -1,6 +1,7 @@
 """Pictures of every tab in both languages for the README and the guide: ``python docs/make_screenshots.py``.
 
-In: nothing; a demo market, two trained models and a browser are made on the way. Out: ``docs/images/<tab>-<language>.png``.
+In: nothing; a demo market, two trained models and a browser are made on the way. Out: ``docs/images/<tab>-<language>.png``, of the inference tab one
+picture a view, and the pool on a phone in the dark.
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ from tests.e2e import browser  # noqa: E402
 logger = logging.getLogger("screenshots")
 
 IMAGES = ROOT / "docs" / "images"
-SIZE = {"width": 1360, "height": 940}
+SIZE, PHONE = {"width": 1360, "height": 940}, {"width": 390, "height": 844}
 LOCALES = {"en": "en-US", "zh": "zh-CN"}
 TABS = ("data", "universe", "basic", "conditional", "inference", "runs")
-LIMIT = 300_000
+LIMIT = 160_000
 """Bytes of one picture: a README should open quickly."""
+COLOURS = 256
 WAIT = 90_000
 
 
@@ -56,11 +58,40 @@ def take(page: Any, language: str) -> None:
         if tab == "inference":
             page.locator("#stock-ask").click()
             page.locator("#stock-plot .js-plotly-plot").wait_for(timeout=WAIT)
-        page.wait_for_timeout(2500)
-        path = IMAGES / f"{tab}-{language}.png"
-        page.screenshot(path=path)
-        if path.stat().st_size > LIMIT:
-            logger.warning("%s is larger than %d kB", path.name, LIMIT // 1000)
+        save(page, f"{tab}-{language}")
+        if tab == "inference":
+            take_views(page, language)
+
+
+def take_views(page: Any, language: str) -> None:
+    """The pool and what the test said."""
+    for view, ask, shown in (("pool", "#pool-ask", "#pool-table"), ("evaluation", "", "#evaluation-ic .js-plotly-plot")):
+        page.get_by_role("tab", name=translate(f"ui.inference.{view}", language), exact=True).click()
+        if ask:
+            page.locator(ask).click()
+        page.locator(shown).wait_for(timeout=WAIT)
+        save(page, f"{view}-{language}")
+
+
+def save(page: Any, name: str) -> None:
+    """The page as it is, in as many colours as it needs."""
+    from PIL import Image
+
+    page.wait_for_timeout(2500)
+    path = IMAGES / f"{name}.png"
+    page.screenshot(path=path)
+    Image.open(path).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(path, optimize=True)
+    if path.stat().st_size > LIMIT:
+        logger.warning("%s is larger than %d kB", path.name, LIMIT // 1000)
+
+
+def take_phone(chromium: Any, address: str, language: str) -> None:
+    """The ranked pool as a phone shows it at night."""
+    page = chromium.new_context(locale=LOCALES[language], viewport=PHONE, color_scheme="dark").new_page()
+    page.goto(f"{address}/#inference/pool")
+    page.locator("#pool-table").wait_for(timeout=WAIT)
+    page.locator("#pool-table").scroll_into_view_if_needed()
+    save(page, f"phone-{language}")
 
 
 def main(arguments: list[str]) -> int:
@@ -88,6 +119,7 @@ def main(arguments: list[str]) -> int:
                 page.get_by_role("tab", name=translate("ui.tab.data", language), exact=True).wait_for(timeout=WAIT)
                 page.locator("#data-card .k-card").wait_for(timeout=WAIT)
                 take(page, language)
+                take_phone(chromium, address, language)
             chromium.close()
     return 0
 

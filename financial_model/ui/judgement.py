@@ -51,7 +51,13 @@ class EvaluationView:
                     self.experts = gr.Plot(show_label=False, elem_id="evaluation-experts")
             self._title("outcome")
             self.symbol = words(
-                gr.Dropdown, {"label": "ui.stock.symbol"}, choices=[], value=None, elem_id="evaluation-symbol", elem_classes=["k-narrow"]
+                gr.Dropdown,
+                {"label": "ui.stock.symbol", "info": "ui.stock.symbol_info"},
+                choices=[],
+                value=None,
+                allow_custom_value=True,
+                elem_id="evaluation-symbol",
+                elem_classes=["k-narrow"],
             )
             self.outcome = gr.Plot(show_label=False, elem_id="evaluation-outcome")
             self._title("groups")
@@ -112,7 +118,7 @@ class EvaluationView:
         if "own_label" in result:  # no return, so none of the figures below
             return [results.card(view, found), gr.update(visible=False), "", *(gr.skip() for _ in self.plots), gr.skip()]
         names, symbols = self.page.services.names(), judged_symbols(run)
-        chosen = symbol if symbol in symbols else symbols[0] if symbols else None
+        chosen = meant(symbol, symbols, names)
         return [
             results.card(view, found) + f'<div class="k-card">{timeline(view, found["split"])}{confusion(view, result["confusion"])}</div>',
             gr.update(visible=True),
@@ -131,8 +137,7 @@ class EvaluationView:
         run = pick(usable(snapshot), wanted)
         if run is None or setting(run, "label", "target") not in ("", RETURN):
             return [gr.skip()]
-        symbols = judged_symbols(run)
-        chosen = symbol if symbol in symbols else symbols[0] if symbols else None
+        chosen = meant(symbol, judged_symbols(run), self.page.services.names())
         found = outcomes(run, self.page.services.store, chosen) if chosen else None
         return [gr.update(visible=False) if found is None else gr.update(value=charts.outcome_lines(found, view), visible=True)]
 
@@ -143,6 +148,16 @@ class EvaluationView:
             return [gr.skip(), ""]
         groups = found["result"].get("groups", {}).get(dimension, {})
         return [charts.group_bars(groups, dimension, view), group_table(view, groups, dimension)]
+
+
+def meant(text: str | None, symbols: Sequence[str], names: Mapping[str, str]) -> str | None:
+    """Which of ``symbols`` a code in any writing, a name or pinyin initials stand for; the first one where they stand for none."""
+    from financial_model.market.symbols import search
+
+    if text in symbols or not symbols:
+        return text if symbols else None
+    found = search((text or "").strip()[:80], {symbol: names.get(symbol, "") for symbol in symbols}, limit=1) if (text or "").strip() else []
+    return found[0] if found else symbols[0]
 
 
 def monthly(series: Mapping[str, Sequence[Any]]) -> dict[str, dict[str, float]]:

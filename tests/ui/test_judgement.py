@@ -53,3 +53,10 @@ def test_a_model_of_another_label_shows_its_table_and_hides_the_figures_of_retur
     assert "MAE" in card and "future_volatility" in card and whole["visible"] is False
     assert view._draw_groups(ENGLISH, snapshot, run.id, "industry")[1] == "" and view._draw_outcome(ENGLISH, snapshot, run.id, None)
     services.jobs.close()
+
+
+def test_a_stock_of_the_test_is_found_by_code_name_and_pinyin_and_nothing_else_is():
+    symbols, names = ["000001.SZ", "600519.SH"], {"600519.SH": "贵州茅台", "000001.SZ": "平安银行", "600036.SH": "招商银行"}
+    assert [judgement.meant(text, symbols, names) for text in ("600519.SH", "sh600519", "贵州茅台", "gzmt")] == ["600519.SH"] * 4
+    assert judgement.meant("招商银行", symbols, names) in symbols and judgement.meant(None, symbols, names) == "000001.SZ"
+    assert judgement.meant("600519", [], names) is None
