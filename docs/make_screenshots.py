@@ -56,6 +56,7 @@ def take(page: Any, language: str) -> None:
             page.locator(f"#{tab}-curve svg").first.wait_for(timeout=WAIT)
             page.locator(f"#{tab}-result table").wait_for(timeout=WAIT)
         if tab == "inference":
+            page.wait_for_function("() => document.querySelector('#stock-symbol input')?.value", timeout=WAIT)
             page.locator("#stock-ask").click()
             page.locator("#stock-plot .js-plotly-plot").wait_for(timeout=WAIT)
         save(page, f"{tab}-{language}")
@@ -70,6 +71,7 @@ def take_views(page: Any, language: str) -> None:
         if ask:
             page.locator(ask).click()
         page.locator(shown).wait_for(timeout=WAIT)
+        page.mouse.wheel(0, 440 if ask else 0)
         save(page, f"{view}-{language}")
 
 

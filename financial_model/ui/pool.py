@@ -26,7 +26,8 @@ from financial_model.ui.watching import WatchSwitch
 if TYPE_CHECKING:
     import pandas as pd
 
-COLUMNS = ("rank", "symbol", "name", "industry", "style", "regime", "price", "past", "expected", "range", "p_up", "volatility", "amount", "flags")
+COLUMNS = ("rank", "symbol", "name", "expected", "p_up", "price", "range", "past", "industry", "style", "regime", "volatility", "amount", "flags")
+"""What is asked for first: a phone shows four columns."""
 STYLES = (("size", "size"), ("value", "value"), ("volatility", "volatility_class"), ("momentum", "momentum"))
 """Condition -> column of the ranking."""
 FLAGS = ("suspended", "limit_up", "limit_down", "unusual", "impossible")
@@ -83,14 +84,14 @@ def rows(view: View, table: pd.DataFrame) -> dict[str, Any]:
             row.rank,
             row.symbol,
             row.name,
+            percent(np.expm1(row.expected_return), 2, signed=True),
+            percent(row.p_up),
+            number(row.price, 2),
+            f"{percent(np.expm1(row.low_80))} … {percent(np.expm1(row.high_80))}",
+            percent(np.expm1(row.past_return), 2, signed=True),
             view.term("industry", row.industry),
             _style(row, view),
             view.term("regime", row.regime),
-            number(row.price, 2),
-            percent(np.expm1(row.past_return), 2, signed=True),
-            percent(np.expm1(row.expected_return), 2, signed=True),
-            f"{percent(np.expm1(row.low_80))} … {percent(np.expm1(row.high_80))}",
-            percent(row.p_up),
             percent(row.volatility * 252**0.5),
             money(row.amount, view),
             _flags(row, view),

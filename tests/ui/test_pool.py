@@ -67,7 +67,8 @@ def test_labels_of_one_style_are_alternatives_and_two_styles_must_both_fit(ranki
 
 def test_rows_speak_the_readers_language_and_a_dash_stands_for_an_unknown_past(ranking):
     shown = pool.rows(CHINESE, pool.filtered(ranking, **ALL))
-    assert shown["headers"][7] == "近 3 日" and shown["data"][0][7] == "–" and shown["data"][0][3] == "金融"
+    past, industry = map(pool.COLUMNS.index, ("past", "industry"))
+    assert shown["headers"][past] == "近 3 日" and shown["data"][0][past] == "–" and shown["data"][0][industry] == "金融"
     assert shown["data"][1][-1] == "涨停"
 
 
