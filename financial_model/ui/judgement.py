@@ -112,11 +112,10 @@ class EvaluationView:
         run = pick(usable(snapshot), wanted)
         found = results.load(run) if run else None
         if run is None or not found:
-            skipped = [gr.skip() for _ in range(len(self.plots) + 3)]
-            return [components.empty(view, "ui.evaluation.empty"), gr.update(visible=False), "", *skipped, gr.skip()]
+            return self._without_figures(components.empty(view, "ui.evaluation.empty"))
         result = found["result"]
         if "own_label" in result:  # no return, so none of the figures below
-            return [results.card(view, found), gr.update(visible=False), "", *(gr.skip() for _ in self.plots), gr.skip()]
+            return self._without_figures(results.card(view, found))
         names, symbols = self.page.services.names(), judged_symbols(run)
         chosen = meant(symbol, symbols, names)
         return [
@@ -132,6 +131,10 @@ class EvaluationView:
             charts.expert_bars(found["experts"], view) if found.get("experts") else gr.skip(),
             gr.update(choices=[(f"{code}  {names.get(code, '')}".strip(), code) for code in symbols], value=chosen),
         ]
+
+    def _without_figures(self, card: str) -> list[Any]:
+        hidden = [*self.plots, self.regimes, self.expert_column, self.experts, self.symbol]
+        return [card, gr.update(visible=False), "", *(gr.skip() for _ in hidden)]
 
     def _draw_outcome(self, view: View, snapshot: Snapshot, wanted: str | None, symbol: str | None) -> list[Any]:
         run = pick(usable(snapshot), wanted)

@@ -67,12 +67,14 @@ def model_line(view: View, found: dict[str, Any] | None) -> str:
     rivals = {name: row["rank_ic"] for name, row in metrics.get("baselines", {}).items() if known(row.get("rank_ic"))}
     best = max(rivals, key=lambda name: rivals[name], default="")
     said = [view.word(f"ui.result.{part}", first=split[part]["first"], last=split[part]["last"]) for part in ("train", "test") if split.get(part)]
-    said.append(f"{view.term('metric', 'rank_ic')} {number(metrics.get('rank_ic'))} {interval(metrics.get('rank_ic_interval'))}".strip())
+    if known(metrics.get("rank_ic")):
+        said.append(f"{view.term('metric', 'rank_ic')} {number(metrics['rank_ic'])} {interval(metrics.get('rank_ic_interval'))}".strip())
     if best:
         said.append(view.word("ui.result.rival", name=view.term("baseline", best), value=number(rivals[best])))
-    bounds = interval(metrics.get("direction_interval"), 1, as_percent=True)
-    said.append(f"{view.term('metric', 'direction')} {percent(metrics.get('direction'))} {bounds}".strip())
-    said.append(view.word("ui.result.base_rate", value=percent(metrics.get("direction_base_rate"))))
+    if known(metrics.get("direction")):
+        bounds = interval(metrics.get("direction_interval"), 1, as_percent=True)
+        said.append(f"{view.term('metric', 'direction')} {percent(metrics['direction'])} {bounds}".strip())
+        said.append(view.word("ui.result.base_rate", value=percent(metrics.get("direction_base_rate"))))
     return f'<p class="k-lead k-facts">{"".join(f"<span>{escape(part)}</span>" for part in said)}</p>'
 
 

@@ -49,7 +49,8 @@ def test_a_model_of_another_label_shows_its_table_and_hides_the_figures_of_retur
         with page.building("inference", opened):
             view = judgement.EvaluationView(page, gr.Dropdown(choices=[run.id]))
     snapshot = services.snapshot(fresh=True)
-    card, whole, *_ = view._draw(ENGLISH, snapshot, run.id, None)
+    card, whole, *rest = view._draw(ENGLISH, snapshot, run.id, None)
+    assert len(rest) + 2 == len(next(part for part in page.tabs["inference"].parts if part.name == "evaluation").outputs)
     assert "MAE" in card and "future_volatility" in card and whole["visible"] is False
     assert view._draw_groups(ENGLISH, snapshot, run.id, "industry")[1] == "" and view._draw_outcome(ENGLISH, snapshot, run.id, None)
     services.jobs.close()
