@@ -7,6 +7,7 @@ from safetensors.torch import save
 
 from financial_model.config import to_dict
 from financial_model.errors import ConfigError
+from financial_model.features import registry
 from financial_model.serving.runs import RunStore
 from financial_model.training.container import METADATA_KEY, encode
 from financial_model.ui.choosing import forecasts, usable
@@ -25,6 +26,7 @@ def finished(runs, config, **changes):
     header = {"format": "kairos.forecaster", "version": 1, "config": {}, "head": config.head(), "features": [], "inputs": 0, "context_length": 8,
               "symbols": [], "table": None, "label_scale": [], "extras": {}, "weights_hash": "aa", "split": SPLIT, "lineage": [], **changes}
     header["config"] = to_dict(config)
+    header["features"] = list(registry.names(config.features.groups, config.features.formulas))
     (run.path / "final.safetensors").write_bytes(save({"one": torch.zeros(1)}, {METADATA_KEY: encode(header)}))
     return run
 
