@@ -17,6 +17,7 @@ from financial_model.paths import Workspace
 from financial_model.text import LANGUAGES, translate
 
 DEMO_FOLDER = Path("demo_output")
+DEFAULT_TRIALS = 20
 
 
 class Parser(argparse.ArgumentParser):
@@ -151,6 +152,16 @@ def _measuring_commands(command: Any, words: _Words) -> None:
     _source(parser, words)
     parser.add_argument("--csv", default="", metavar="FILE", help=words("flag.compare_csv"))
     parser.add_argument("--html", default="", metavar="FILE", help=words("flag.html"))
+    parser.add_argument("--preset", choices=tuple(config.PRESETS), default="standard", help=words("flag.preset"))
+    _settings(parser, words)
+
+    parser = command("sweep")
+    parser.add_argument("--search", action="append", default=[], metavar="NAME=VALUES", help=words("flag.search"))
+    parser.add_argument("--trials", type=int, default=None, metavar="N", help=words("flag.trials", count=DEFAULT_TRIALS))
+    parser.add_argument("--by", default="loss", metavar="FIGURE", help=words("flag.sweep_by"))
+    parser.add_argument("--prune", action=argparse.BooleanOptionalAction, default=True, help=words("flag.prune"))
+    parser.add_argument("--resume", default="", metavar="SWEEP", help=words("flag.sweep_resume"))
+    parser.add_argument("--csv", default="", metavar="FILE", help=words("flag.sweep_csv"))
     parser.add_argument("--preset", choices=tuple(config.PRESETS), default="standard", help=words("flag.preset"))
     _settings(parser, words)
 

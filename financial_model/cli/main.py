@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("training", "train"), "pretrain": ("training", "pretrain"),
     "evaluate": ("training", "evaluate"), "runs": ("training", "runs"), "export": ("training", "export"),
     "backtest": ("backtest", "backtest"), "recover": ("recovery", "recover"), "compare": ("comparing", "compare"),
+    "sweep": ("sweeping", "sweep"),
     "quickstart": ("quick", "quickstart"),
     "predict": ("forecasting", "predict"), "rank": ("forecasting", "rank"),
     "orders": ("orders", "orders"), "journal": ("journal", "journal"),

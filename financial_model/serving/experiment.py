@@ -37,11 +37,12 @@ ProgressCallback = Callable[..., None]
 
 def run_training(workspace: Workspace, config: RunConfig, *, run: RunInfo | None = None, stop: threading.Event | None = None,
                  progress: ProgressCallback | None = None, resume: bool = False, base: Path | None = None,
-                 processes: Processes = ALONE) -> RunInfo:
+                 processes: Processes = ALONE, test: bool = True) -> RunInfo:
     """Train from beginning to end and return the run as it then stands: finished, or stopped when ``stop`` was set.
 
     ``run``: a run that was created or is to be resumed (``resume``); without it a new one is made, once the store is known to hold data.
     ``base``: the file of the checkpoint to start from, where ``config.transfer.init_from`` names no run of the store.
+    ``test``: open the test at the end; without, the run is one of many among which the validation part is to choose.
     ``processes``: this one leads others, which are in ``together.follow`` meanwhile.
     Raises the ``KairosError`` that is also written into the run's state; a run that someone else works on is refused.
     """
@@ -58,7 +59,7 @@ def run_training(workspace: Workspace, config: RunConfig, *, run: RunInfo | None
     runs.claim(run.id, "preparing")
     progress = progress or _silent
     with _log_file(run.path / "log.txt"), _outcome(runs, run.id), WatchedEvents(run.path / "events.jsonl", progress) as events:
-        Experiment(workspace, runs, run, config, events, stop or threading.Event(), progress, base, processes).perform(resume)
+        Experiment(workspace, runs, run, config, events, stop or threading.Event(), progress, base, processes, test=test).perform(resume)
     return runs.info(run.id)
 
 
@@ -98,8 +99,8 @@ class Experiment:
     """One pass through the stages of a run."""
 
     def __init__(self, workspace: Workspace, runs: RunStore, run: RunInfo, config: RunConfig, events: EventLog, stop: threading.Event,
-                 progress: ProgressCallback, base: Path | None = None, processes: Processes = ALONE) -> None:
-        self.given_base, self.processes = base, processes
+                 progress: ProgressCallback, base: Path | None = None, processes: Processes = ALONE, *, test: bool = True) -> None:
+        self.given_base, self.processes, self.test = base, processes, test
         self.workspace, self.runs, self.run, self.config = workspace, runs, run, config
         self.events, self.stop, self.progress = events, stop, progress
 
@@ -116,7 +117,8 @@ class Experiment:
             return
         self._remember_ranks(panel, checkpoint)
         self._remember_inputs(panel, checkpoint)
-        self._judge(panel, checkpoint)
+        if self.test:
+            self._judge(panel, checkpoint)
 
     def _train(self, panel: Panel, resume: bool, base: Path | None) -> Path:
         """The checkpoint that forecasts; of a walk-forward run, the last fold's. ``Stopped`` when it was stopped."""

@@ -29,7 +29,8 @@ from financial_model.serving.tasks import TASKS, JobContext, Task
 
 logger = logging.getLogger(__name__)
 
-LANES = {"train": "device", "resume": "device", "compare": "device", "evaluate": "forecast", "backtest": "forecast", "rank": "forecast",
+LANES = {"train": "device", "resume": "device", "compare": "device", "sweep": "device",
+         "evaluate": "forecast", "backtest": "forecast", "rank": "forecast",
          "forecast": "ask", "export": "forecast", "custom": "ask", "orders": "forecast", "publish": "forecast", "score": "ask",
          "download": "data", "import": "data", "analyze": "data", "integrity": "data", "watch": "watch"}
 """Which queue a kind waits in; a training on a second GPU waits in that one's own, and so does every watch."""

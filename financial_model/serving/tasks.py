@@ -68,6 +68,13 @@ def compare(context: JobContext, comparison: str) -> dict[str, Any]:
     return work(context.workspace, comparison, progress=context.progress, stop=context.stop)
 
 
+def sweep(context: JobContext, sweep: str) -> dict[str, Any]:
+    """The trials of a sweep that are missing, then the test of the best; going on with a stopped one is the same call."""
+    from financial_model.serving.sweep import work
+
+    return work(context.workspace, sweep, progress=context.progress, stop=context.stop)
+
+
 def rank(context: JobContext, run: str, **filters: Any) -> Any:
     """The stock pool as a DataFrame, best first."""
     from financial_model.serving.predictor import Predictor
@@ -165,7 +172,8 @@ def integrity(context: JobContext, symbols: Sequence[str] = ()) -> dict[str, Any
 
 
 TASKS: Mapping[str, Task] = {
-    "train": train, "resume": resume, "compare": compare, "evaluate": evaluate, "backtest": backtest, "rank": rank, "forecast": forecast,
+    "train": train, "resume": resume, "compare": compare, "sweep": sweep,
+    "evaluate": evaluate, "backtest": backtest, "rank": rank, "forecast": forecast,
     "watch": watch, "custom": custom, "export": export, "orders": orders, "publish": publish, "score": score,
     "download": download, "import": import_files, "analyze": analyze, "integrity": integrity,
 }

@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from financial_model.paths import atomic_write
 from financial_model.serving.runs import METRICS, RunInfo, RunStore
 
-DATA, BACKTEST = "data.json", "backtest.json"
+DATA, BACKTEST, SWEEP = "data.json", "backtest.json", "sweep.json"
 
 
 def others(runs: RunStore, run: RunInfo) -> list[RunInfo]:
@@ -23,8 +24,17 @@ def others(runs: RunStore, run: RunInfo) -> list[RunInfo]:
 
 
 def count(runs: RunStore, run: RunInfo) -> int:
-    """Configurations whose test was opened on these data, ``run`` included."""
-    return 1 + len(others(runs, run))
+    """Configurations tried on these data, ``run`` included: those whose test was opened, and all among which a sweep chose one of them."""
+    tested = [run, *others(runs, run)]
+    sweeps: dict[str, int] = {}
+    for known in filter(None, (_read(entry.path / SWEEP) for entry in tested)):
+        sweeps[known["sweep"]] = max(sweeps.get(known["sweep"], 0), int(known["trials"]))
+    return sum(not (entry.path / SWEEP).is_file() for entry in tested) + sum(sweeps.values())
+
+
+def note(folder: Path, sweep: str, trials: int) -> None:
+    """Remember in the folder of a run that it is one of ``trials`` of a sweep."""
+    atomic_write(folder / SWEEP, json.dumps({"sweep": sweep, "trials": trials}))
 
 
 def returns_by_time(found: dict[str, Any]) -> tuple[tuple[int, ...], np.ndarray]:
