@@ -19,6 +19,7 @@ from financial_model.serving.outline import outline
 from financial_model.ui import before, forms
 from financial_model.ui.choosing import run_choices
 from financial_model.ui.components import note
+from financial_model.ui.feature_list import FeatureList
 from financial_model.ui.origin import Origin
 from financial_model.ui.page import Page, Snapshot
 from financial_model.ui.saving import SavedForms
@@ -56,6 +57,7 @@ class TrainingForm:
         self.before = gr.HTML(elem_id=f"{name}-before")
         SavedForms(page, name, form)
         self.origin = Origin(page, panel, name, form)
+        FeatureList(page, name, form)
         with page.words(gr.Accordion, {"label": "ui.form.command"}, open=False):
             self.command = gr.Textbox(
                 show_label=False, interactive=False, lines=2, buttons=["copy"], elem_classes=["k-command"], elem_id=f"{name}-command"
