@@ -47,7 +47,7 @@ def page():
     return fake
 
 
-GIVEN = dict(source="tdx", symbols="", count=50, boards=["main"], exclude_st=True, start="2020-01-01", server="")
+GIVEN = dict(source="tdx", symbols="", count=50, boards=["main"], exclude_st=True, start="2020-01-01", server="", packets="")
 
 
 def press(page, which, **changes):
@@ -65,6 +65,11 @@ def test_symbols_are_read_in_every_spelling_and_a_host_is_passed_on(page):
     _, asked = press(page, 0, symbols=" 600519，sz000001; 300750.SZ ", server=" 127.0.0.1:7709 ")
     assert asked["symbols"] == ["600519.SH", "000001.SZ", "300750.SZ"]
     assert asked["server"] == "127.0.0.1:7709"
+
+
+def test_set_up_packets_are_a_matter_of_tdx_hosts(page):
+    assert press(page, 0, packets="12")[1]["packets"] == "12"
+    assert "packets" not in press(page, 0, source="yahoo", packets="12")[1]
 
 
 def test_a_wrong_symbol_is_refused_before_a_job_begins(page):

@@ -20,6 +20,8 @@ from financial_model.ui.text import View
 
 SOURCES = ("tdx", "yahoo")
 FIRST = Query().start
+PACKETS = ("", "12", "1")
+"""Which of the three set-up packets TDX hosts are sent; empty: the usual ones."""
 BOARDS = ("main", "chinext", "star", "bse")
 
 
@@ -55,6 +57,17 @@ def build(page: Page) -> None:
         with gr.Row():
             start = words(gr.Textbox, {"label": "ui.download.start", "info": "ui.download.start_info"}, value=FIRST, elem_id="download-start")
             server = words(gr.Textbox, {"label": "ui.download.server", "info": "ui.download.server_info"}, elem_id="download-server")
+            packets = words(
+                gr.Dropdown,
+                {
+                    "label": "ui.download.packets",
+                    "info": "ui.download.packets_info",
+                    "choices": [(f"ui.download.packets_{sent or 'all'}", sent) for sent in PACKETS],
+                },
+                value="",
+                elem_id="download-packets",
+            )
+        words(gr.HTML, {"value": "ui.download.adjustment"}, html_template='<p class="k-lead">${value}</p>')
     with gr.Row():
         begin = words(gr.Button, {"value": "ui.download.begin"}, variant="primary", elem_id="download-begin")
         ask = words(gr.Button, {"value": "ui.plan.ask"}, elem_id="download-ask")
@@ -74,14 +87,19 @@ def build(page: Page) -> None:
             "exclude_st": exclude_st,
         }
 
+    def own(source: str, server: str, packets: str) -> dict[str, str]:
+        """The options of a source that are set."""
+        given = {"server": server.strip(), "packets": packets if source == "tdx" else ""}
+        return {name: value for name, value in given.items() if value}
+
     def submit(again: bool, *given: Any) -> str:
-        *form, server = given
-        page.services.jobs.submit("download", **wishes(*form), retry=again, **({"server": server.strip()} if server.strip() else {}))
+        *form, server, packets = given
+        page.services.jobs.submit("download", **wishes(*form), retry=again, **own(form[0], server, packets))
         return ""
 
     def plan(view: View, *given: Any) -> str:
-        *form, server = given
-        options = {"server": server.strip()} if server.strip() else {}
+        *form, server, packets = given
+        options = own(form[0], server, packets)
         return data_view.download_plan(view, plan_download(page.services.workspace, **wishes(*form), options=options))
 
     def download(view: View, *given: Any) -> str:
@@ -90,15 +108,15 @@ def build(page: Page) -> None:
     def retry_failed(view: View, *given: Any) -> str:
         return submit(True, *given)
 
-    def hosts(view: View, source: str, server: str) -> str:
-        return data_view.hosts(view, survey_hosts(source, options={"server": server.strip()} if server.strip() else {}))
+    def hosts(view: View, source: str, server: str, packets: str) -> str:
+        return data_view.hosts(view, survey_hosts(source, options=own(source, server, packets)))
 
     def since(view: View, years: str) -> str:
         return forms.years_before(date.today().isoformat(), years) or FIRST
 
-    form = [source, symbols, count, boards, exclude_st, start, server]
+    form = [source, symbols, count, boards, exclude_st, start, server, packets]
     page.on_and_refresh(begin.click, download, form, [planned], trigger_mode="once")
     page.on_and_refresh(retry.click, retry_failed, form, [planned], trigger_mode="once")
-    page.on(survey.click, hosts, [source, server], [planned], trigger_mode="once", show_progress="minimal")
+    page.on(survey.click, hosts, [source, server, packets], [planned], trigger_mode="once", show_progress="minimal")
     page.on(span.input, since, [span], [start])
     page.on(ask.click, plan, form, [planned], trigger_mode="once", show_progress="minimal")
