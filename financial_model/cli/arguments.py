@@ -1,6 +1,6 @@
 """What can be typed: every command with its flags. The flags of ``train`` are the settings of ``config``, their help is the form's.
 
-In: a language. Out: a parser whose result names the command. It runs nothing and knows no layer below but the configuration.
+In: a language. Out: a parser whose result names the command. It runs nothing and knows no layer below but the configuration and one default.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from typing import Any, NoReturn
 from financial_model import __version__, config
 from financial_model.errors import ConfigError
 from financial_model.paths import Workspace
+from financial_model.serving.search import DEFAULT_TRIALS
 from financial_model.text import LANGUAGES, translate
 
 DEMO_FOLDER = Path("demo_output")
-DEFAULT_TRIALS = 20
 
 
 class Parser(argparse.ArgumentParser):

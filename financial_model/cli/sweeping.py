@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from financial_model import config as settings
-from financial_model.cli.arguments import DEFAULT_TRIALS, settings_of, workspace_of
+from financial_model.cli.arguments import settings_of, workspace_of
 from financial_model.cli.output import Answer, Output, ProgressBar, figure, table
 from financial_model.cli.training import metric_table, stopping
 from financial_model.errors import ConfigError, KairosError, Stopped
+from financial_model.serving.search import DEFAULT_TRIALS
 
 SHOWN = 15
 """Trials of the short table, best first."""
@@ -48,13 +49,11 @@ def sweep(arguments: argparse.Namespace, output: Output) -> Answer:
 
 def lines(found: Mapping[str, Any], output: Output) -> list[str]:
     """The trials, best first, and what the test of the best one said."""
-    from financial_model.serving.sweep import BY
+    from financial_model.serving.sweep import ranked
 
     names = [text.partition("=")[0] for text in found["space"]]
-    sign = -1 if BY[found["by"]] else 1
-    ordered = sorted(found["trials"], key=lambda row: (row["state"] != "complete", row["value"] is None, sign * (row["value"] or 0)))
     rows = [[row["number"], *(_value(row["values"].get(name)) for name in names), figure(row["value"], 5), output.word(f"sweep.state.{row['state']}"),
-             _reason(row, output) or row["run"]] for row in ordered[:SHOWN]]
+             _reason(row, output) or row["run"]] for row in ranked(found)[:SHOWN]]
     head = [output.word("sweep.trial"), *names, output.word(f"sweep.by.{found['by']}"), "", output.word("sweep.run")]
     said = [output.word("cli.sweep.title", sweep=found["id"], count=len(found["trials"]), tried=found["tried"]), "", *table(head, rows), ""]
     if found["test"] is None:

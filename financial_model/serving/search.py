@@ -23,6 +23,7 @@ LOSS = frozenset({"objective", "head", "label_smoothing", "class_weights"})
 WIDE = 10.0
 """A range whose ends lie so many times apart is searched by its logarithm."""
 MOST_CHOICES = 50
+DEFAULT_TRIALS = 20
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -131,7 +131,7 @@ def find(workspace: Workspace, name: str) -> Sweep:
 
 
 def table_of(sweep: Sweep) -> dict[str, Any] | None:
-    """The stored table; None before the first trial has ended."""
+    """The stored table; None before the first trial has begun."""
     try:
         return json.loads((sweep.path / TABLE).read_text("utf-8"))
     except FileNotFoundError:
@@ -147,6 +147,12 @@ def frame(table: Mapping[str, Any]) -> pd.DataFrame:
 
     return pd.DataFrame([{"trial": row["number"], "state": row["state"], **row["values"], table["by"]: row["value"],
                           "evaluations": len(row["reports"]), "run": row["run"]} for row in table["trials"]])
+
+
+def ranked(table: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The trials of a table, best first; behind the finished ones the others, and last those without a figure."""
+    sign = -1 if BY[table["by"]] else 1
+    return sorted(table["trials"], key=lambda row: (row["state"] != "complete", row["value"] is None, sign * (row["value"] or 0)))
 
 
 # ---------------------------------------------------------------- working
@@ -220,6 +226,7 @@ class _Trial:
         run = self.store.create(search.configured(base, self.trial.params, f"{base.name}-t{self.trial.number:03d}"))
         trials.note(run.path, self.sweep.id, self.trial.number + 1)
         self.study.note(self.trial, run=run.id)
+        _publish(self.store, self.sweep, self.study)
         return run
 
     def _train(self, run: RunInfo, progress: Callable[[float], None]) -> None:
@@ -271,6 +278,7 @@ class _Watch:
                 continue
             reported += 1
             self._trial.trial.report(value, place)
+            _publish(self._trial.store, self._trial.sweep, self._trial.study)
             if self._trial.sweep.prune and self._trial.trial.should_prune():
                 self.hopeless = True
                 self.ended.set()

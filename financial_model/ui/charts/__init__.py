@@ -17,6 +17,7 @@ from financial_model.ui.charts.evaluation import (
 )
 from financial_model.ui.charts.forecast import bars, candles
 from financial_model.ui.charts.portfolio import equity, industries
+from financial_model.ui.charts.sweep import sweep
 from financial_model.ui.charts.universe import coverage, heatmap, regime_ribbon, risk_scatter, style_bars, treemap
 
 __all__ = [
@@ -46,5 +47,6 @@ __all__ = [
     "rise_and_fall",
     "risk_scatter",
     "style_bars",
+    "sweep",
     "treemap",
 ]

@@ -16,6 +16,7 @@ from financial_model.ui.comparison import ComparisonView
 from financial_model.ui.exporting import ExportView
 from financial_model.ui.page import Page, Snapshot
 from financial_model.ui.run_report import RunReport
+from financial_model.ui.sweep import SweepView
 from financial_model.ui.tabs import frame
 from financial_model.ui.text import View, count, escape, number, percent
 
@@ -53,6 +54,7 @@ class RunsTab:
                 with self.below:
                     RunReport(page, self.picker)
             ComparisonView(page)
+            SweepView(page)
             self._connect()
 
     def _build_actions(self) -> None:
