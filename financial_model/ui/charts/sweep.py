@@ -16,6 +16,9 @@ from financial_model.ui.text import View, known
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
+TICKS = 10
+"""About so many numbers under the figure, all whole."""
+
 
 def sweep(table: Mapping[str, Any], view: View) -> go.Figure:
     """A point per trial with a figure (finished ones in colour) and a stair of the best finished one so far."""
@@ -31,6 +34,6 @@ def sweep(table: Mapping[str, Any], view: View) -> go.Figure:
     best = list(itertools.accumulate((row["value"] for row in done), max if BY[table["by"]] else min))
     figure.add_trace(go.Scatter(x=[row["number"] for row in done], y=best, mode="lines", name=view.word("ui.sweep.best_so_far"),
                                 line={"color": GOLD, "shape": "hv", "width": 2}, hoverinfo="skip"))
-    figure.update_xaxes(title=view.word("sweep.trial"), tickformat="d")
+    figure.update_xaxes(title=view.word("sweep.trial"), tick0=0, dtick=max(1, len(table["trials"]) // TICKS))
     figure.update_yaxes(title=view.word(f"sweep.by.{table['by']}"), automargin=True)
     return figure
