@@ -24,6 +24,7 @@ class Person:
     """What someone does with the page, in words of the page."""
 
     def __init__(self, page) -> None:
+        page.set_default_timeout(SLOW)  # a machine may be busy
         self.page = page
 
     def open(self, address: str) -> None:

@@ -18,7 +18,7 @@ from tests.market.builders import bars
 from tests.market.truth import difference, shares_of, symbol_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX")]
-SLOW = 30_000
+SLOW = 90_000
 COUNT = 60
 
 
