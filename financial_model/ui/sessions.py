@@ -1,7 +1,7 @@
 """What the server keeps of every visitor: the states of his page, and nothing that can be had from the page itself.
 
 Gradio keeps for every open page a second copy of the settings of all its components, for links that lead back to a moment ("deep links", which
-this page does not offer): with eight hundred components 60 ms of the event loop and a megabyte for every page that is loaded. In: Gradio's
+this page does not offer): with eight hundred components 60 ms of the event loop and a copy of all of them for every page that is loaded. In: Gradio's
 application before its first request. Out: the same, lighter. It knows none of our pages.
 """
 
