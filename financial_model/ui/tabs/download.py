@@ -62,7 +62,7 @@ def build(page: Page) -> None:
                 {
                     "label": "ui.download.packets",
                     "info": "ui.download.packets_info",
-                    "choices": [(f"ui.download.packets_{sent or 'all'}", sent) for sent in PACKETS],
+                    "choices": [(f"ui.packets.{sent or 'all'}", sent) for sent in PACKETS],
                 },
                 value="",
                 elem_id="download-packets",
