@@ -2,6 +2,7 @@
 
     python -m tests.fakes.tdx --port 7709 --count 300 --days 2500
     python -m tests.fakes.tdx --port 7709 --fault refuse
+    python -m tests.fakes.tdx --port 7709 --count 5000 --days 250 --behind 3
 
 The layout of requests and replies is the one of the client's own parsers, read from the other side.
 """
@@ -18,10 +19,11 @@ import time
 import zlib
 from dataclasses import dataclass, field
 
-from tests.fakes.tdx_market import BJ, Listing, TdxMarket, make_market
+from tests.fakes.tdx_market import BJ, MINUTES, Bars, Listing, TdxMarket, intraday, make_market
 
 FAULTS = ("drop", "mute", "late", "split", "empty", "short", "refuse", "wrong_code", "wrong_id", "truncated", "garbage", "stale")
 REFUSAL = "客户端与行情主站不匹配,不能使用!"
+SETUP = (0x000D, 0x0FDB)
 REPLY = b"\xb1\xcb\x74\x00"
 
 
@@ -68,20 +70,27 @@ def varint(value: int) -> bytes:
 
 def bar_records(entry: Listing, category: int, start: int, count: int) -> bytes:
     """``start`` counts back from the newest bar; the page itself is in ascending order."""
-    total = len(entry.date)
-    last = max(0, total - start)
+    bars = intraday(entry, MINUTES[category]) if category in MINUTES else Bars(entry.date, None, entry.prices, entry.volume, entry.amount)
+    last = max(0, len(bars.date) - start)
     first = max(0, last - min(count, 800))
-    lots = 1.0 if category == 9 else 100.0  # category 4 answers in shares
+    lots = 100.0 if category == 4 else 1.0  # category 4 answers in shares, as minute bars do; 9 in lots
     out, previous = bytearray(struct.pack("<H", last - first)), 0
     for row in range(first, last):
-        opened, close, high, low = (int(value) for value in entry.prices[row])
-        out += struct.pack("<I", int(entry.date[row])) + varint(opened - previous)
+        opened, close, high, low = (int(value) for value in bars.prices[row])
+        out += _stamp(int(bars.date[row]), None if bars.minute is None else int(bars.minute[row])) + varint(opened - previous)
         out += varint(close - opened) + varint(high - opened) + varint(low - opened)
-        out += struct.pack("<ff", float(entry.volume[row]) * lots, float(entry.amount[row]))
+        out += struct.pack("<ff", float(bars.volume[row]) * lots, float(bars.amount[row]))
         if entry.is_index:
             out += struct.pack("<HH", 900, 800)
         previous = close
     return bytes(out)
+
+
+def _stamp(day: int, minute: int | None) -> bytes:
+    """A day as yyyymmdd; a minute bar's end as a packed day and minutes since midnight."""
+    if minute is None:
+        return struct.pack("<I", day)
+    return struct.pack("<HH", (day // 10000 - 2004) << 11 | day % 10000, minute)
 
 
 class _Handler(socketserver.BaseRequestHandler):
@@ -124,7 +133,7 @@ class _Handler(socketserver.BaseRequestHandler):
         if body is None:  # a request the real server never answers
             time.sleep(server.faults.delay)
             return False
-        wire = number in (0x052D, 0x000F, 0x0010) and "wrong_code" not in server.faults.on
+        wire = number not in SETUP and "wrong_code" not in server.faults.on
         fault = server.faults.draw(code) if wire else None
         if number == 0x0FDB and "refuse" in server.faults.on:
             body = REFUSAL.encode("gbk")
@@ -166,15 +175,15 @@ class _Handler(socketserver.BaseRequestHandler):
 
 
 class TdxServer(socketserver.ThreadingTCPServer):
-    """``with TdxServer(market) as server: server.port``. Counts connections and requests."""
+    """``with TdxServer(market) as server: server.port``. Counts connections and requests. ``behind``: newest sessions it does not have yet."""
 
     allow_reuse_address = True
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, market: TdxMarket, faults: Faults | None = None, *, port: int = 0) -> None:
+    def __init__(self, market: TdxMarket, faults: Faults | None = None, *, port: int = 0, behind: int = 0) -> None:
         super().__init__(("127.0.0.1", port), _Handler)
-        self.market, self.faults = market, faults or Faults()
+        self.market, self.faults, self.behind = market, faults or Faults(), behind
         self.lock = threading.Lock()
         self.connections = self.requests = 0
 
@@ -195,7 +204,7 @@ class TdxServer(socketserver.ThreadingTCPServer):
 
     def reply(self, number: int, data: bytes, connection: int) -> tuple[str, bytes | None]:
         """(code asked for, body). ``None`` as body: the server stays silent."""
-        if number in (0x000D, 0x0FDB):
+        if number in SETUP:
             return "", b"\x00" * 68 + "模拟行情主站".encode("gbk")
         if number == 0x044E:
             (market,) = struct.unpack("<H", data[:2])
@@ -245,8 +254,7 @@ class TdxServer(socketserver.ThreadingTCPServer):
         entry = self.market.listings.get((market, self._neighbour(market, code) if self._swaps(code, connection) else code))
         if entry is None:
             return code, struct.pack("<H", 0)
-        if "stale" in self.faults.on:
-            start += 60
+        start += self.behind + (60 if "stale" in self.faults.on else 0)
         return code, bar_records(entry, category, start, count)
 
     def _events(self, market: int, raw: bytes, entry: Listing | None) -> bytes:
@@ -270,11 +278,12 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--days", type=int, default=2500)
     parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--behind", type=int, default=0, help="newest sessions it does not have yet; start it again without to try an update")
     parser.add_argument("--fault", action="append", choices=FAULTS, default=[])
     parser.add_argument("--share", type=float, default=1.0, help="share of the data requests that meet a fault")
     arguments = parser.parse_args()
     market = make_market(arguments.count, arguments.days, seed=arguments.seed)
-    server = TdxServer(market, Faults(on=set(arguments.fault), share=arguments.share), port=arguments.port)
+    server = TdxServer(market, Faults(on=set(arguments.fault), share=arguments.share), port=arguments.port, behind=arguments.behind)
     print(f"{len(market.listings)} listings on 127.0.0.1:{server.port}; Ctrl-C ends", flush=True)
     with contextlib.suppress(KeyboardInterrupt):
         server.serve_forever()

@@ -12,6 +12,12 @@ INDUSTRY_CODES = ("X5010", "X2102", "X4001", "X2701", "X3001", "X1301", "X1001",
 """Research-industry codes, one for each of the eleven industries in the order of config.INDUSTRIES."""
 
 
+MINUTES = {8: 1, 0: 5, 1: 15, 2: 30, 3: 60}
+"""Category of a bar request -> length of its bars."""
+INTRADAY_SESSIONS = 40
+"""Only so many sessions are kept in minutes, as a real host keeps recent months alone."""
+
+
 @dataclass(frozen=True)
 class Event:
     """One row of the ex-rights reply. Category 1 is per ten shares; the share-count categories are in units of 10,000 shares."""
@@ -56,6 +62,31 @@ class TdxMarket:
         return sorted((entry for entry in self.listings.values() if entry.market == market), key=lambda entry: entry.code)
 
 
+@dataclass(frozen=True)
+class Bars:
+    """Bars of one length, ascending; ``minute``: minutes since midnight at the END of each bar, None for days. Volume in the unit that is sent."""
+
+    date: np.ndarray
+    minute: np.ndarray | None
+    prices: np.ndarray
+    volume: np.ndarray
+    amount: np.ndarray
+
+
+def intraday(entry: Listing, minutes: int) -> Bars:
+    """The last sessions of a listing in bars of ``minutes``: a straight line from open to close, volume in shares; zeros where it was halted."""
+    ends = np.concatenate((np.arange(570 + minutes, 691, minutes), np.arange(780 + minutes, 901, minutes)))
+    days = np.arange(max(0, len(entry.date) - INTRADAY_SESSIONS), len(entry.date))
+    traded = np.repeat(entry.volume[days] > 0, len(ends))
+    opened, close = entry.prices[days, 0, None], entry.prices[days, 1, None]
+    path = np.rint(opened + (close - opened) * np.arange(len(ends) + 1) / len(ends)).astype(np.int64)
+    first, last = path[:, :-1].ravel(), path[:, 1:].ravel()
+    prices = np.stack([first, last, np.maximum(first, last), np.minimum(first, last)], axis=1) * traded[:, None]
+    volume = np.repeat(np.ceil(entry.volume[days] * 100 / len(ends)), len(ends)).astype(np.float32)
+    amount = (volume.astype(np.float64) * (first + last) / 2000).astype(np.float32)
+    return Bars(np.repeat(entry.date[days], len(ends)), np.tile(ends, len(days)), prices, volume, amount)
+
+
 def sessions(count: int, last: str | None = None) -> np.ndarray:
     """The last ``count`` Shanghai sessions up to ``last`` (today if not given) as yyyymmdd."""
     import exchange_calendars
@@ -77,7 +108,7 @@ def make_market(count: int = 30, days: int = 1000, *, seed: int = 7, last: str |
     number = 2
     while len(codes) < max(count, 2):
         prefix, market = prefixes[len(codes) % len(prefixes)]
-        codes.add((f"{prefix}{number:03d}", market))
+        codes.add((f"{prefix}{number % 1000:03d}", market))  # no code twice below 7,000: 1,000 is no multiple of the seven prefixes
         number += 1
     listings = {}
     for position, (code, market) in enumerate(sorted(codes)):

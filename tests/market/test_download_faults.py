@@ -65,6 +65,7 @@ def test_a_fault_now_and_then_leaves_everything_complete(market, workspace, faul
         report = run(store, tdx)
     assert wrong(store, market) == {} and report.failed == [] and report.empty == []
     assert sorted(report.stored) == sorted(map(symbol_of, shares_of(market)))
+    assert len(store.industries()) == len(report.stored) and all(len(store.facts("book", symbol)) for symbol in report.stored)
 
 
 @pytest.mark.parametrize("fault", sorted(set(FAULTS) - {"split"}))

@@ -2,21 +2,25 @@
 
 import dataclasses
 import struct
+import threading
 
 import numpy as np
 import pytest
 
 from financial_model.errors import DataError, SourceError
 from financial_model.market.adjustment import ExRights, backward_factors
+from financial_model.market.download import plan_download, run_download
 from financial_model.market.sources import tdx_wire
 from financial_model.market.sources.base import Query
 from financial_model.market.sources.session_end import last_complete_day
-from financial_model.market.sources.tdx import TdxSource, volume_unit
+from financial_model.market.sources.tdx import INTERVALS, TdxSource, book_value, volume_unit
 from financial_model.market.sources.tdx_hosts import HostPool, TdxSettings
 from financial_model.market.sources.tdx_industry import industry_of, parse_industries
-from financial_model.market.sources.tdx_wire import TdxConnection
+from financial_model.market.sources.tdx_wire import Finance, TdxConnection
+from financial_model.market.store import Store
 from tests.fakes.tdx import REFUSAL, Faults, TdxServer, varint
-from tests.fakes.tdx_market import SH, SZ, make_market
+from tests.fakes.tdx_market import MINUTES, SH, SZ, intraday, make_market
+from tests.market.truth import days_of, shares_of
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +64,72 @@ def test_a_reply_that_is_longer_or_shorter_than_its_bars_is_refused():
             tdx_wire.parse_bars(wrong, 9, 0)
 
 
+def test_a_minute_of_zeros_is_a_halt_and_half_of_them_is_nonsense():
+    stamp, nothing = struct.pack("<I", 20260105), struct.pack("<ff", 0.0, 0.0)
+    halted = struct.pack("<H", 1) + stamp + varint(0) * 4 + nothing
+    assert tdx_wire.parse_bars(halted, 9, 0)["close"].tolist() == [0.0]
+    for wrong in (stamp + varint(0) + varint(10) + varint(10) + varint(0) + nothing, stamp + varint(0) * 4 + struct.pack("<ff", 7.0, 70.0)):
+        with pytest.raises(tdx_wire._Protocol):
+            tdx_wire.parse_bars(struct.pack("<H", 1) + wrong, 9, 0)
+
+
+class Replies(TdxConnection):
+    """A connection that answers out of a list."""
+
+    def __init__(self, *bodies):
+        super().__init__("host", 1)
+        self.bodies = list(bodies)
+
+    def _ask(self, command, *arguments):
+        return self.bodies.pop(0)
+
+
+def listed(*codes: str) -> bytes:
+    return struct.pack("<H", len(codes)) + b"".join(struct.pack("<6sH8s4sBI4s", code.encode(), 100, b"name", b"", 2, 0, b"") for code in codes)
+
+
+def test_a_list_ends_with_its_last_page_whatever_the_count_said(monkeypatch):
+    monkeypatch.setattr(tdx_wire, "_LISTED", 2)
+    pages = (listed("600000", "600001"), listed("600002"))
+    assert [len(Replies(total, *pages).securities(SH)) for total in (3, 1)] == [3, 3]
+    for bodies in ((5, *pages, listed()), (3, pages[0], b""), (3, pages[0][:-1])):
+        with pytest.raises(SourceError):
+            Replies(*bodies).securities(SH)
+
+
+def test_events_and_reports_that_cannot_be_are_refused():
+    def events(date: int, cash: float) -> bytes:
+        row = struct.pack("<B6sBIBffff", SH, b"600519", 0, date, 1, cash, 0, 0, 0)
+        return struct.pack("<HB6sH", 1, SH, b"600519", 1) + row
+
+    def report(updated: int, book: float) -> bytes:
+        return struct.pack("<HB6sfHHII30f", 1, SH, b"600519", 80.0, 1, 1, updated, 20010827, *[100.0] * 15, 500.0, *[0.0] * 12, book, 0.0)
+
+    assert Replies(events(20240103, 5.0)).events(SH, "600519")[0].values[0] == 5.0
+    assert Replies(b"\0\0").events(SH, "600519") is None
+    found = Replies(report(20240401, 0.5)).finance(SH, "600519")
+    assert (found.total_shares, found.float_shares, found.net_assets, found.book_per_share) == (1e6, 8e5, 5e5, 0.5)
+    for body in (events(20240230, 5.0), events(0, 5.0), events(20240103, float("nan")), b"\5\0", b""):
+        with pytest.raises(SourceError):
+            Replies(body).events(SH, "600519")
+    for body in (report(20241301, 0.5), report(20240401, float("inf"))):
+        with pytest.raises(SourceError):
+            Replies(body).finance(SH, "600519")
+
+
+def test_whatever_goes_wrong_closes_the_socket(market, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("a bug")
+
+    with TdxServer(market) as server:
+        connection = TdxConnection("127.0.0.1", server.port)
+        connection.bars(SH, "600519", 0, 5)
+        monkeypatch.setattr(tdx_wire, "parse_bars", broken)
+        with pytest.raises(RuntimeError):
+            connection.bars(SH, "600519", 0, 5)
+        assert connection._client is None
+
+
 # ---------------------------------------------------------------- the source
 def test_every_share_arrives_whole_with_its_events_and_unit(market):
     with TdxServer(market) as server:
@@ -97,6 +167,86 @@ def test_beijing_comes_only_when_asked_for(market):
         assert not any(entry.symbol.endswith(".BJ") for entry in tdx.listings(Query(count=0)))
         assert [entry.symbol for entry in tdx.listings(Query(count=0, boards=("bse",), indices=False))] == ["920002.BJ"]
         assert len(tdx.connect().fetch("920002.BJ", start="1990-01-01").bars) == 500
+
+
+def test_a_line_of_the_list_that_is_no_code_of_six_digits_is_passed_over(market):
+    strange = dataclasses.replace(market.listings[SH, "600519"], code="H30533")
+    with TdxServer(dataclasses.replace(market, listings={**market.listings, (SH, "H30533"): strange})) as server:
+        found = [entry.symbol for entry in source(server).listings(Query(count=0, indices=False))]
+    assert sorted(found) == sorted(f"{entry.code}.{'SH' if entry.market == SH else 'SZ'}" for entry in shares_of(market))
+
+
+@pytest.mark.parametrize("interval", ["1m", "5m", "15m", "30m", "60m"])
+def test_minute_bars_end_when_they_end_and_halted_minutes_are_none(market, interval):
+    listing = market.listings[SH, "600519"]
+    listing = dataclasses.replace(listing, volume=np.where(np.arange(len(listing.date)) == len(listing.date) - 3, 0, listing.volume))
+    truth = intraday(listing, MINUTES[INTERVALS[interval]])
+    kept = truth.volume > 0
+    with TdxServer(dataclasses.replace(market, listings={**market.listings, listing.key: listing})) as server:
+        bars = TdxSource(settings=settings(server), interval=interval).connect().fetch("600519.SH", start="1990-01-01").bars
+    expected = [f"{day // 10000}-{day // 100 % 100:02d}-{day % 100:02d}T{minute // 60:02d}:{minute % 60:02d}" for day, minute in
+                zip(truth.date[kept].tolist(), truth.minute[kept].tolist(), strict=True)]
+    assert np.array_equal(bars["date"].to_numpy(), np.array(expected, "datetime64[s]"))
+    assert np.array_equal(np.rint(bars[["open", "close", "high", "low"]].to_numpy() * 1000).astype(int), truth.prices[kept])
+    assert np.array_equal(bars["volume"], truth.volume[kept]), "minutes come in shares, not in lots"
+
+
+def test_share_counts_are_dated_and_the_book_value_is_that_of_the_report(market):
+    listing = market.listings[SH, "600519"]
+    with TdxServer(market) as server:
+        reply = source(server).connect().fetch("600519.SH", start="1990-01-01")
+    step, reported = str(days_of(listing)[150]), str(days_of(listing)[-1])
+    assert reply.shares == [(step, 1e9, 8e8), (reported, listing.total_shares, listing.float_shares)]
+    assert reply.book == [(reported, reported, listing.book_per_share)]
+
+
+def test_a_book_value_its_own_report_contradicts_is_unknown():
+    good = Finance(total_shares=1e9, float_shares=8e8, net_assets=6e9, book_per_share=5.0, updated=20260331, listed=20010827)
+    assert book_value(good) == [("2026-03-31", "2026-03-31", 5.0)] and book_value(dataclasses.replace(good, net_assets=0.0)) is not None
+    for change in ({"net_assets": 6e10}, {"net_assets": -6e9}, {"book_per_share": -1.0}, {"updated": 0}):
+        assert book_value(dataclasses.replace(good, **change)) is None
+
+
+def test_a_host_without_a_word_on_events_is_believed_when_it_says_so_again_and_again(market, monkeypatch):
+    asked = []
+
+    def nothing(self, number, raw, entry):
+        asked.append(raw)
+        return struct.pack("<H", 0)
+
+    monkeypatch.setattr(TdxServer, "_events", nothing)
+    with TdxServer(market) as server:
+        reply = source(server).connect().fetch("600519.SH", start="1990-01-01")
+    assert len(reply.bars) == len(market.listings[SH, "600519"].date) and reply.events == [] and len(asked) > 2
+
+
+def test_bars_of_another_index_are_not_taken_and_a_host_without_reports_of_indices_will_do(market, monkeypatch):
+    with TdxServer(market, Faults(on={"wrong_code"})) as server, pytest.raises(SourceError):
+        source(server, attempts=2, patience=0.3, aside=0.1).connect().fetch("000300.SH", start="1990-01-01")
+    real = TdxServer._finance
+    monkeypatch.setattr(TdxServer, "_finance", lambda self, number, raw, entry: None if entry and entry.is_index else real(self, number, raw, entry))
+    with TdxServer(market) as server:
+        server.faults.delay = 0.0
+        assert len(source(server).connect().fetch("000300.SH", start="1990-01-01").bars) == len(market.listings[SH, "000300"].date)
+
+
+def test_each_worker_has_its_own_connection_and_there_are_four_at_most(workspace, monkeypatch):
+    used = {}
+    real = TdxConnection._ask
+
+    def recorded(self, command, *arguments):
+        used.setdefault(self, set()).add(threading.get_ident())
+        return real(self, command, *arguments)
+
+    monkeypatch.setattr(TdxConnection, "_ask", recorded)
+    store = Store(workspace.data_dir)
+    with TdxServer(make_market(20, 60, noise=0)) as server:
+        tdx = source(server)
+        plan = plan_download(store, tdx, Query(count=0))
+        used.clear()
+        assert len(run_download(store, tdx, plan, workers=64).stored) == 21
+    workers = {thread for threads in used.values() for thread in threads} - {threading.get_ident()}
+    assert 2 <= len(workers) <= 4 and all(len(threads) == 1 for threads in used.values())
 
 
 def test_an_update_asks_only_for_what_is_missing(market):

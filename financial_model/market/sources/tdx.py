@@ -36,7 +36,10 @@ SECONDS = {"day": 86_400, "1m": 60, "5m": 300, "15m": 900, "30m": 1800, "60m": 3
 OVERLAP = 5
 """Bars asked for twice: pages, and an update and what is stored, must agree on them."""
 SHARE_EVENTS = {2, 3, 5, 7, 8, 9, 10}
-_EMPTY_ANSWERS = 3
+_EMPTY_ANSWERS = 5
+"""Times a proven host must say that it has nothing before that is believed; busy hosts answer with nothing now and then."""
+_REPORTED_ASSETS = 2.0
+"""Net assets may differ from shares x book per share by this factor (preferred shares, an issue since); beyond it one of them is wrong."""
 _LOTS, _SHARES = (60.0, 160.0), (0.6, 1.6)
 """Range of median(amount / volume / close) that says lots of 100, or shares."""
 
@@ -96,7 +99,7 @@ class TdxSource:
     def _listed(self, line: TdxLine, market: str) -> list[tuple[str, Security]]:
         """Everything the hosts list of SZ or SH, indices and bonds too; the names are kept."""
         entries = line.ask(partial(_securities, market=MARKETS[market]))
-        found = [(str(Symbol(code=entry.code, market=market)), entry) for entry in entries]
+        found = [(str(Symbol(code=entry.code, market=market)), entry) for entry in entries if entry.code.isdecimal()]
         self._names.update({symbol: entry.name for symbol, entry in found})
         return found
 
@@ -162,7 +165,7 @@ class TdxLine:
         raise last or self.pool.no_host()
 
     def fetch(self, symbol: str, *, start: str, since: str = "") -> Reply:
-        """All bars from ``start``, or those from ``since`` on. An empty reply is legitimate only after a proven host said so three times."""
+        """All bars from ``start``, or those from ``since`` on. An empty reply is legitimate only after a proven host said so again and again."""
         code = parse_symbol(symbol)
         market, index = MARKETS.get(code.market, -1), kind(symbol) == "index"
         if market < 0:
@@ -174,12 +177,21 @@ class TdxLine:
         if index:
             return Reply(bars=self._frame(bars, 10_000.0), name=self.names.get(symbol, ""))
         unit = volume_unit(bars, symbol)
-        rows = self.ask(lambda connection: connection.events(market, code.code))
+        rows = self._events(market, code.code)
         shown, finance = self._shown
         if shown != code.code:  # the line was replaced since the bars came
             finance = self.ask(lambda connection: connection.finance(market, code.code))
         return Reply(bars=self._frame(bars, unit), events=ex_rights(rows), shares=share_counts(rows, finance),
-                     book=[book_value(finance)] if finance and finance.book_per_share > 0 else None, name=self.names.get(symbol, ""))
+                     book=book_value(finance), name=self.names.get(symbol, ""))
+
+    def _events(self, market: int, code: str) -> list[EventRow]:
+        """The ex-rights rows. None at all is believed as an empty history of bars is: a lost event would be a wrong return."""
+        for _ in range(_EMPTY_ANSWERS):
+            rows = self.ask(lambda connection: connection.events(market, code))
+            if rows is not None:
+                return rows
+            self.ask(self.pool.prove)
+        return []
 
     def _history(self, market: int, code: str, first: np.datetime64, index: bool) -> np.ndarray:
         """Bars from ``first`` on, page by page from the newest; neighbouring pages must agree where they overlap."""
@@ -201,12 +213,13 @@ class TdxLine:
         if not pages:
             return np.empty(0, dtype=[("time", "datetime64[s]")])
         joined = np.concatenate(pages)
+        joined = joined[joined["close"] > 0]
         _, keep = np.unique(joined["time"], return_index=True)
         bars = joined[keep]
         return bars[(bars["time"] >= first) & (bars["time"].astype("datetime64[D]") <= last_complete_day("CN"))]
 
     def _page(self, market: int, code: str, start: int, count: int, index: bool) -> np.ndarray:
-        """One page; a short one is believed when the same answer comes again, an empty one when it comes three times from a proven host."""
+        """One page; a short one is believed when the same answer comes again, an empty one when a proven host gives it again and again."""
         def question(connection: TdxConnection) -> np.ndarray:
             self._show_identity(connection, market, code, index)
             bars = connection.bars(market, code, start, count, category=self.category, index=index)
@@ -226,9 +239,18 @@ class TdxLine:
         return page
 
     def _show_identity(self, connection: TdxConnection, market: int, code: str, index: bool) -> None:
-        """Bars do not say whose they are; the finance reply does. A connection out of step is found before its bars are taken."""
-        if not index and self._shown[0] != code:
-            self._shown = code, connection.finance(market, code)
+        """Bars do not say whose they are; the finance reply does. A connection out of step is found before its bars are taken.
+
+        A host need not have a report of an index; if it gives one, it must be of this one."""
+        if self._shown[0] == code:
+            return
+        try:
+            answers = (connection.finance(market, code) for _ in range(_EMPTY_ANSWERS))
+            self._shown = code, next((report for report in answers if report is not None), None)
+        except SourceError as error:
+            if not index or getattr(error.fields.get("reason"), "key", "") == "tdx.reason.other_code":
+                raise
+            self._shown = code, None
 
     def _frame(self, bars: np.ndarray, unit: float) -> pd.DataFrame:
         return pd.DataFrame({
@@ -278,13 +300,21 @@ def ex_rights(rows: Sequence[EventRow]) -> list[ExRights]:
 
 def share_counts(rows: Sequence[EventRow], finance: Finance | None) -> list[tuple[str, float, float]]:
     """(date, total, float) in shares: after each change of capital, and as of the latest report."""
-    changes = [row for row in rows if row.category in SHARE_EVENTS and row.values[3] > 0]
+    changes = [row for row in rows if row.category in SHARE_EVENTS and 0 < row.values[3] < np.inf]
     found = {_day(row.date): (row.values[3] * 10_000.0, row.values[2] * 10_000.0) for row in changes}
     if finance and finance.total_shares > 0 and finance.updated > 19_900_101:
         found.setdefault(_day(finance.updated), (finance.total_shares, finance.float_shares))
     return [(date, total, floating) for date, (total, floating) in sorted(found.items())]
 
 
-def book_value(finance: Finance) -> tuple[str, str, float]:
-    """(report, public from, book per share): only the latest report is served, so history stays unknown."""
-    return _day(finance.updated), _day(finance.updated), float(finance.book_per_share)
+def book_value(finance: Finance | None) -> list[tuple[str, str, float]] | None:
+    """(report, public from, book per share): only the latest report is served, so history stays unknown. None where the report says nothing, or
+    its own net assets say something else."""
+    if finance is None or finance.book_per_share <= 0 or finance.updated < 19_900_101:
+        return None
+    implied = finance.total_shares * finance.book_per_share
+    if finance.net_assets and implied and not 1 / _REPORTED_ASSETS <= finance.net_assets / implied <= _REPORTED_ASSETS:
+        log.warning("book value ignored: %.4g a share, but net assets of %.4g and %.4g shares", finance.book_per_share, finance.net_assets,
+                    finance.total_shares)
+        return None
+    return [(_day(finance.updated), _day(finance.updated), float(finance.book_per_share))]

@@ -33,7 +33,6 @@ class TdxSettings:
 
     hosts: tuple[str, ...] = DEFAULT_HOSTS
     packets: tuple[int, ...] = (1, 2, 3)
-    connections: int = 4
     timeout: float = 5.0
     pause: float = 0.012
     """Seconds between two requests of one connection."""

@@ -36,6 +36,8 @@ DAILY = 9
 _INTRADAY = {0, 1, 2, 3, 7, 8}
 _BAR = np.dtype([("time", "datetime64[s]"), ("open", "f8"), ("close", "f8"), ("high", "f8"), ("low", "f8"), ("volume", "f8"), ("amount", "f8")])
 _FIRST_MESSAGE = 0x01000000
+_LISTED = 1000
+"""Rows of a full page of the security list."""
 
 
 class _Protocol(Exception):
@@ -153,7 +155,8 @@ def _varint(body: bytes, position: int) -> tuple[int, int]:
 
 
 def parse_bars(body: bytes, category: int, extra: int) -> np.ndarray:
-    """Bars in ascending order (time; open, close, high, low in yuan; volume and amount as sent). Anything left over or missing is refused."""
+    """Bars in ascending order (time; open, close, high, low in yuan; volume and amount as sent). Anything left over or missing is refused.
+    A bar of zeros alone says that nothing traded."""
     try:
         count = struct.unpack_from("<H", body)[0]
         times, prices, flows = [], np.empty((count, 4)), np.empty((count, 2))
@@ -179,7 +182,8 @@ def parse_bars(body: bytes, category: int, extra: int) -> np.ndarray:
     for column, name in enumerate(("open", "close", "high", "low")):
         bars[name] = prices[:, column] / 1000.0
     bars["volume"], bars["amount"] = flows[:, 0], flows[:, 1]
-    if not np.isfinite(flows).all() or (flows < 0).any() or (prices <= 0).any() or (bars["high"] < bars["low"]).any():
+    idle = ~prices.any(axis=1) & (flows[:, 0] == 0)  # a halted minute is sent as zeros
+    if not np.isfinite(flows).all() or (flows < 0).any() or (prices[~idle] <= 0).any() or (bars["high"] < bars["low"]).any():
         raise _Protocol("tdx.reason.impossible")
     if count > 1 and (np.diff(bars["time"]) <= np.timedelta64(0, "s")).any():
         raise _Protocol("tdx.reason.order")
@@ -213,10 +217,11 @@ class EventRow:
 
 @dataclass(frozen=True)
 class Finance:
-    """The latest report. Shares in shares, book per share in yuan, dates yyyymmdd."""
+    """The latest report. Shares in shares, net assets and book per share in yuan, dates yyyymmdd (0: none)."""
 
     total_shares: float
     float_shares: float
+    net_assets: float
     book_per_share: float
     updated: int
     listed: int
@@ -277,13 +282,19 @@ class TdxConnection:
             greeting = self.refusal
             self.close()
             raise SourceError("tdx.bad_answer", host=self.address, reason=greeting or _words(error)) from error
+        except BaseException:  # whatever it was: half an answer may still be on its way
+            self.close()
+            raise
 
     def bars(self, market: int, code: str, start: int, count: int, *, category: int = DAILY, index: bool = False) -> np.ndarray:
         """At most 800 bars, ``start`` counted back from the newest."""
         return self._ask(_IndexBars if index else _Bars, category, market, code, start, min(count, PAGE))
 
-    def events(self, market: int, code: str) -> list[EventRow]:
+    def events(self, market: int, code: str) -> list[EventRow] | None:
+        """Distributions and changes of capital; ``None`` where the host answers with nothing, without even naming the code."""
         body = self._ask(_Events, market, code)
+        if body == b"\0\0":
+            return None
         self._check_echo(body, market, code)
         (count,) = struct.unpack_from("<H", body, 9) if len(body) >= 11 else (0,)
         if len(body) != 11 + 29 * count:
@@ -292,26 +303,32 @@ class TdxConnection:
         for row in range(count):
             date, category = struct.unpack_from("<IB", body, 11 + 29 * row + 8)
             rows.append(EventRow(date, category, struct.unpack_from("<ffff", body, 11 + 29 * row + 13)))
+        if not all(_is_day(row.date) and (row.category != 1 or np.isfinite(row.values).all()) for row in rows):
+            self._refuse("tdx.reason.impossible")
         return rows
 
     def finance(self, market: int, code: str) -> Finance | None:
         """The latest report, or ``None`` where the host has none."""
         body = self._ask(_Finance, market, code)
-        if len(body) < 9 + 12 + 4 * 31:
+        if len(body) < 9 + 16 + 4 * 30:
             return None
         self._check_echo(body, market, code)
-        float_shares, _, _, updated, listed, total = struct.unpack_from("<fHHIIf", body, 9)
-        (book,) = struct.unpack_from("<f", body, len(body) - 8)
-        return Finance(total * 10_000.0, float_shares * 10_000.0, book, updated, listed)
+        float_shares, _, _, updated, listed = struct.unpack_from("<fHHII", body, 9)
+        figures = struct.unpack_from("<30f", body, 25)
+        total, net_assets, book = figures[0], figures[15], figures[28]
+        if not np.isfinite((float_shares, total, net_assets, book)).all() or (updated and not _is_day(updated)):
+            self._refuse("tdx.reason.impossible")
+        return Finance(total * 10_000.0, float_shares * 10_000.0, net_assets * 1000.0, book, updated, listed)
 
     def securities(self, market: int) -> list[Security]:
-        """The whole list of a market: bonds, funds and indices too."""
+        """The whole list of a market: bonds, funds and indices too. It ends with its own last page, never before the count is reached."""
         total = self._ask(_Count, market)
         found: list[Security] = []
-        while len(found) < total:
+        count = _LISTED
+        while len(found) < total or count >= _LISTED:
             body = self._ask(_List, market, len(found))
-            (count,) = struct.unpack_from("<H", body)
-            if count == 0 or len(body) != 2 + 29 * count:
+            (count,) = struct.unpack_from("<H", body) if len(body) >= 2 else (0,)
+            if len(body) != 2 + 29 * count or (count == 0 and len(found) < total):
                 self._refuse("tdx.reason.cut_off")
             for row in range(count):
                 code, _, name = struct.unpack_from("<6sH8s", body, 2 + 29 * row)
@@ -323,7 +340,7 @@ class TdxConnection:
         size, parts = self._ask(_FileSize, name)["size"], bytearray()
         while len(parts) < size:
             body = self._ask(_FilePiece, name, len(parts), min(30000, size - len(parts)))
-            if len(body) <= 4:
+            if len(body) <= 4 or struct.unpack_from("<I", body)[0] != len(body) - 4:
                 self._refuse("tdx.reason.cut_off")
             parts += body[4:]
         return bytes(parts)
@@ -335,6 +352,14 @@ class TdxConnection:
     def _refuse(self, reason: str) -> None:
         self.close()
         raise SourceError("tdx.bad_answer", host=self.address, reason=Phrase(reason))
+
+
+def _is_day(packed: int) -> bool:
+    try:
+        np.datetime64(f"{packed // 10000:04d}-{packed // 100 % 100:02d}-{packed % 100:02d}", "D")
+    except ValueError:
+        return False
+    return True
 
 
 def _quiet_close(client: _Client) -> None:
