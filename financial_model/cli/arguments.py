@@ -101,6 +101,8 @@ def _data_commands(command: Any, words: _Words) -> None:
     parser.add_argument("--industry", default=None, metavar="FILE", help=words("flag.industry_file"))
     parser.add_argument("--volume-unit", choices=("auto", "shares", "lots"), default="auto", help=words("flag.volume_unit"))
     parser.add_argument("--prices", choices=("auto", "raw", "adjusted"), default="auto", help=words("flag.prices"))
+    parser.add_argument("--column", action="append", default=[], metavar="FIELD=HEADER", help=words("flag.column"))
+    parser.add_argument("--plan", action="store_true", help=words("flag.import_plan"))
 
     command("analyze")
 

@@ -93,12 +93,16 @@ def _number(text: str) -> Any:
 
 
 def import_files(arguments: argparse.Namespace, output: Output) -> Answer:
-    """A user's own files; what is refused is named with its reason, the rest is taken."""
+    """A user's own files; what is refused is named with its reason, the rest is taken. With ``--plan`` only how they would be read."""
     from financial_model.serving.market import import_files as read
+    from financial_model.serving.market import plan_import
 
+    wishes: dict[str, Any] = {"volume_unit": arguments.volume_unit, "prices": arguments.prices, "columns": arguments.column}
+    if arguments.plan:
+        plan = plan_import(arguments.paths, **wishes)
+        return Answer(plan, _import_plan_lines(plan, output))
     with stopping(output) as stop, ProgressBar(output) as progress:
-        found = read(workspace_of(arguments), arguments.paths, industry=arguments.industry, volume_unit=arguments.volume_unit,
-                     prices=arguments.prices, progress=progress, stop=stop)
+        found = read(workspace_of(arguments), arguments.paths, industry=arguments.industry, **wishes, progress=progress, stop=stop)
     refused = found["refused"]
     lines = [output.word("cli.import.done", count=len(found["imported"]), rows=f"{found['rows']:,}", files=found["files"],
                          unchanged=found["unchanged"], refused=len(refused), industries=found["industries"])]
@@ -108,6 +112,23 @@ def import_files(arguments: argparse.Namespace, output: Output) -> Answer:
     if found["unmapped"]:
         lines.append(output.word("cli.import.unmapped", words=", ".join(list(found["unmapped"])[:SHOWN])))
     return Answer(found, lines)
+
+
+def _import_plan_lines(plan: dict[str, Any], output: Output) -> list[str]:
+    """Per file: symbols, rows, units, and which header is taken for what; then what would be refused."""
+    lines: list[str] = []
+    for entry in plan["files"]:
+        said = {kind: ", ".join(output.word(f"ui.plan.{kind}_{name}") for name in entry[kind].split("/") if name) or "-"
+                for kind in ("unit", "prices")}
+        rest = entry["count"] - len(entry["symbols"])
+        symbols = ", ".join(entry["symbols"]) + (f" +{rest:,}" if rest > 0 else "")
+        lines.append(output.word("cli.import.file", file=entry["file"], symbols=symbols or "-", rows=f"{entry['rows']:,}", **said))
+        lines.append("  " + ", ".join(name if name == header else f"{name} <- {header}" for name, header in entry["mapping"].items()))
+        if entry["ignored"]:
+            lines.append("  " + output.word("ui.plan.ignored", names=", ".join(entry["ignored"])))
+        lines += [output.word("cli.import.refused", file=entry["file"], sentence=translate(problem["key"], output.language, **problem["fields"]))
+                  for problem in entry["problems"][:SHOWN]]
+    return [*lines, output.word("ui.plan.more", count=plan["more"])] if plan["more"] else lines
 
 
 def analyze(arguments: argparse.Namespace, output: Output) -> Answer:

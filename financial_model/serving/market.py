@@ -87,29 +87,33 @@ def _options(source: str, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def import_files(workspace: Workspace, paths: Sequence[str | Path], *, industry: str | Path | None = None, volume_unit: str = "auto",
-                 prices: str = "auto", progress: ProgressCallback | None = None, stop: threading.Event | None = None) -> dict[str, Any]:
+                 prices: str = "auto", columns: Sequence[str] = (), progress: ProgressCallback | None = None,
+                 stop: threading.Event | None = None) -> dict[str, Any]:
     """A user's own files into the store: what cannot be read is refused with file, line and reason, the rest is taken.
 
+    ``columns``: "field=header" for what is not recognised, "field=" to leave one out; ``ConfigError`` for anything else there.
     Raises the first refusal when nothing at all could be taken.
     """
+    from financial_model.market.sources.columns import column_choice
     from financial_model.market.sources.files import import_paths
     from financial_model.market.store import Store
 
     store = Store(workspace.data_dir)
     report = import_paths(store, [Path(path) for path in paths], industry=industry, volume_unit=volume_unit, prices=prices,
-                          progress=_as_stage(progress, "import"), stop=stop)
+                          columns=column_choice(columns), progress=_as_stage(progress, "import"), stop=stop)
     report.check()
     return {**report.to_dict(), "summary": store.summary()}
 
 
-def plan_import(paths: Sequence[str | Path], *, volume_unit: str = "auto", prices: str = "auto") -> dict[str, Any]:
+def plan_import(paths: Sequence[str | Path], *, volume_unit: str = "auto", prices: str = "auto", columns: Sequence[str] = ()) -> dict[str, Any]:
     """How :func:`import_files` would read the first files, as plain data: ``files`` (symbols, rows, mapping, unit, prices, problems) and ``more``.
     Nothing is stored."""
     from dataclasses import asdict
 
+    from financial_model.market.sources.columns import column_choice
     from financial_model.market.sources.files import plan_import as plan
 
-    return asdict(plan([Path(path) for path in paths], volume_unit=volume_unit, prices=prices))
+    return asdict(plan([Path(path) for path in paths], volume_unit=volume_unit, prices=prices, columns=column_choice(columns)))
 
 
 def analyze(workspace: Workspace, *, progress: ProgressCallback | None = None, stop: threading.Event | None = None) -> dict[str, Any]:

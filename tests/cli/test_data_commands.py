@@ -82,6 +82,23 @@ def test_integrity_of_nothing_says_what_to_do(shell):
     assert "import" in shell.refuses("integrity") or "download" in shell.refuses("integrity")
 
 
+def test_how_files_would_be_read_is_shown_and_a_column_can_be_named(shell, tmp_path):
+    frame = bars(80)
+    chinese = frame.assign(volume=frame["volume"] / 100).rename(columns={"date": "日期", "open": "开盘", "high": "最高", "low": "最低",
+                                                                       "close": "Schluss", "volume": "成交量", "amount": "成交额"})
+    (tmp_path / "600519.csv").write_bytes(chinese.to_csv(index=False).encode("gbk"))
+    path = str(tmp_path / "600519.csv")
+    assert "close" in shell("import", path, "--plan").out and "Schluss" in shell("import", path, "--plan").out
+    named = ("import", path, "--column", "close=Schluss")
+    shown, chinese = shell(*named, "--plan").out, shell(*named, "--plan", "--language", "zh").out
+    assert "600519.SH; 80 rows; volume: lots" in shown and "close <- Schluss" in shown and "date <- 日期" in shown and "成交量：手" in chinese
+    assert shell(*named, "--plan", "--json").data["files"][0]["mapping"]["close"] == "Schluss"
+    assert not (shell.folder / "data" / "training_data").exists(), "a plan stores nothing"
+    assert shell(*named, "--json").data["imported"] == ["600519.SH"]
+    assert "Kurs" in shell.refuses("import", path, "--column", "close=Kurs")
+    assert "price=Schluss" in shell.refuses("import", path, "--column", "price=Schluss")
+
+
 def test_a_zip_is_imported_like_a_folder(shell, tmp_path):
     with zipfile.ZipFile(tmp_path / "mine.zip", "w") as archive:
         archive.writestr("a/600519.csv", bars(30).to_csv(index=False))

@@ -431,6 +431,9 @@ def test_a_mapping_can_be_corrected(store, tmp_path):
     csv(tmp_path / "600519.csv", bars(30).rename(columns={"close": "Schluss"}))
     assert the_refusal(import_paths(store, [tmp_path])).key == "bars.missing_columns"
     assert import_paths(store, [tmp_path], columns={"close": "Schluss"}).imported == ["600519.SH"]
+    csv(tmp_path / "600519.csv", bars(30))
+    assert the_refusal(import_paths(store, [tmp_path], columns={"amount": "Umsatz"})).key == "import.no_such_column"
+    assert import_paths(store, [tmp_path], columns={"amount": ""}).imported == ["600519.SH"] and store.read_bars("600519")["amount"].isna().all()
 
 
 def test_progress_and_stop(store, tmp_path):

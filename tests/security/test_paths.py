@@ -106,7 +106,7 @@ def test_a_file_of_the_server_cannot_be_passed_off_as_an_upload(target, field):
         start = next(entry for entry in config["dependencies"] if [named.get(item) for item, _ in entry["targets"]] == ["data-import"])
         data = {"path": str(target.folder / "secret.csv"), "url": str(target.folder / "secret.csv") if field == "url" else None,
                 "meta": {"_type": "gradio.FileData"}}
-        values = [{}, [data], None, None, "auto", "auto"]
+        values = [{}, [data], None, None, "auto", "auto", ""]
         reply = client.post("/gradio_api/queue/join", json={"data": values, "fn_index": start["id"], "session_hash": f"attack-{field}"})
         said = reply.text
         if reply.status_code == 200:

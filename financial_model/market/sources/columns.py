@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+
+from financial_model.errors import ConfigError
 
 _ALIASES: dict[str, str] = {
     # our name: headers, compared without case, spaces, dots, dashes, underscores and brackets
@@ -102,6 +104,17 @@ def map_columns(headers: Sequence[str], choice: Mapping[str, str] | None = None)
         if unit and name in ("volume", "amount") and unit[1].strip().lower() in _SCALES:
             scales[name] = _SCALES[unit[1].strip().lower()]
     return ColumnMap(fields=fields, extra=extra, ignored=tuple(ignored), repeats=repeats, scales=scales)
+
+
+def column_choice(pairs: Iterable[str]) -> dict[str, str]:
+    """Our field -> header, as a person writes it: ``close=Schluss``; ``volume=`` leaves a field out. ``ConfigError`` for what is neither."""
+    found: dict[str, str] = {}
+    for pair in filter(str.strip, pairs):
+        name, separator, header = (part.strip() for part in pair.partition("="))
+        if not separator or name not in _ALIASES:
+            raise ConfigError("import.column_format", text=pair.strip()[:60], known=", ".join(_ALIASES))
+        found[name] = header
+    return found
 
 
 def recognised(headers: Sequence[str]) -> int:

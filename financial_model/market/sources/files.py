@@ -234,6 +234,10 @@ class _Import:
 
 
 def _columns(table: RawTable, choice: Mapping[str, str] | None) -> ColumnMap:
+    """What each column is. A header that was chosen and is not there is refused: something else must not take its place."""
+    for name, header in (choice or {}).items():
+        if header and header not in table.headers:
+            raise DataError("import.no_such_column", file=table.path.name, column=header[:60], field=name, found=", ".join(table.headers)[:200])
     found = map_columns(table.headers, choice)
     missing = [name for name in _NEEDED if name not in found.fields]
     if missing:

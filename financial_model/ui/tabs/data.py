@@ -5,12 +5,14 @@ In: the page. Out: the tab. Every import and creation is a job; the card and the
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
 from financial_model.errors import ConfigError
+from financial_model.market.sources.columns import column_choice
 from financial_model.serving.market import plan_import
 from financial_model.ui import components, data_view, uploads
 from financial_model.ui.page import Page, Snapshot
@@ -98,6 +100,7 @@ def _files(page: Page) -> None:
             },
             value="auto",
         )
+    columns = words(gr.Textbox, {"label": "ui.data.columns", "info": "ui.data.columns_info"}, max_lines=1, elem_id="data-columns")
     with gr.Row():
         begin = words(gr.Button, {"value": "ui.data.import"}, variant="primary", elem_id="data-import")
         look = words(gr.Button, {"value": "ui.plan.look"}, elem_id="data-look")
@@ -106,13 +109,19 @@ def _files(page: Page) -> None:
     def given(files: list[str] | None, chosen: str | None) -> list[Path]:
         return uploads.tables(files) if files else [uploads.folder(page.services.workspace, chosen)] if chosen else []
 
-    def preview(view: View, files: list[str] | None, chosen: str | None, unit: str, prices: str) -> str:
+    def named(columns: str) -> list[str]:
+        """The pairs of the columns field; refused here, before a job begins, where they are none."""
+        pairs = re.split("[,，]", columns)
+        column_choice(pairs)
+        return pairs
+
+    def preview(view: View, files: list[str] | None, chosen: str | None, unit: str, prices: str, columns: str) -> str:
         paths = given(files, chosen)
         if not paths:
             raise ConfigError("ui.data.nothing_chosen")
-        return data_view.import_plan(view, plan_import(paths, volume_unit=unit, prices=prices))
+        return data_view.import_plan(view, plan_import(paths, volume_unit=unit, prices=prices, columns=named(columns)))
 
-    def start(view: View, files: list[str] | None, chosen: str | None, table: str | None, unit: str, prices: str) -> list[Any]:
+    def start(view: View, files: list[str] | None, chosen: str | None, table: str | None, unit: str, prices: str, columns: str) -> list[Any]:
         services = page.services
         paths = given(files, chosen)
         if not paths and not table:
@@ -123,11 +132,12 @@ def _files(page: Page) -> None:
             industry=str(uploads.received(table, kinds=uploads.KINDS)) if table else None,
             volume_unit=unit,
             prices=prices,
+            columns=named(columns),
         )
         return [None, None, ""]
 
-    page.on_and_refresh(begin.click, start, [upload, folder, industry, unit, prices], [upload, industry, seen], trigger_mode="once")
-    page.on(look.click, preview, [upload, folder, unit, prices], [seen], trigger_mode="once", show_progress="minimal")
+    page.on_and_refresh(begin.click, start, [upload, folder, industry, unit, prices, columns], [upload, industry, seen], trigger_mode="once")
+    page.on(look.click, preview, [upload, folder, unit, prices, columns], [seen], trigger_mode="once", show_progress="minimal")
     page.live(
         "data.folders",
         [folder],
