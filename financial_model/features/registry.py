@@ -62,11 +62,11 @@ def register(entry: Feature) -> None:
 
 
 def feature(name: str, group: str, *, help_en: str, help_zh: str, cross_section: bool = False, optional: bool = False,
-            over: Sequence[int] = ()) -> Callable:
+            over: Sequence[int] = (), inner: Sequence[tuple[str, Callable[[Series], np.ndarray]]] = ()) -> Callable:
     """Register ``function(bars: Series) -> [rows]`` as a feature.
 
     ``over`` makes a family: ``function(bars, n)`` for every ``n``, with ``{n}`` filled in name and help.
-    Values before the first finite one of a symbol are its warm-up and stay NaN; later ones that are not finite read 0.
+    ``inner``: see :class:`Feature`. Values before the first finite one of a symbol are its warm-up and stay NaN; later ones that are not finite read 0.
     """
     def decorate(function: Callable) -> Callable:
         if not function.__module__.startswith("financial_model."):
@@ -75,7 +75,7 @@ def feature(name: str, group: str, *, help_en: str, help_zh: str, cross_section:
             register(Feature(
                 name=name if n is None else name.format(n=n), group=group, cross_section=cross_section, optional=optional,
                 help_en=help_en if n is None else help_en.format(n=n), help_zh=help_zh if n is None else help_zh.format(n=n),
-                function=function if n is None else _bind(function, n)))
+                function=function if n is None else _bind(function, n), inner=tuple(inner)))
         return function
     return decorate
 

@@ -238,7 +238,12 @@ class Market(Series):
     @cached_property
     def members(self) -> np.ndarray:
         """Over all symbols per market date ``[days, 3]``: money traded, share of them that rose, spread of their returns."""
-        return _daily_totals(self._members, self.time)
+        return _daily_totals(self.names, self.time)
+
+    @property
+    def names(self) -> Series:
+        """All symbols at once."""
+        return Series(self._members)
 
     @cached_property
     def traded(self) -> np.ndarray:
@@ -281,8 +286,7 @@ def last_at_or_before(time, offsets, days):
     return out
 
 
-def _daily_totals(bars: Any, days: np.ndarray) -> np.ndarray:
-    series = Series(bars)
+def _daily_totals(series: Series, days: np.ndarray) -> np.ndarray:
     day = last_at_or_before(series.time, series.offsets, days)
     known = (day >= 0) & np.isfinite(series.log_return)
     known[known] &= days[day[known]] == series.time[known]
