@@ -66,7 +66,8 @@ def feature(name: str, group: str, *, help_en: str, help_zh: str, cross_section:
     """Register ``function(bars: Series) -> [rows]`` as a feature.
 
     ``over`` makes a family: ``function(bars, n)`` for every ``n``, with ``{n}`` filled in name and help.
-    ``inner``: see :class:`Feature`. Values before the first finite one of a symbol are its warm-up and stay NaN; later ones that are not finite read 0.
+    ``inner``: see :class:`Feature`.
+    Values before the first finite one of a symbol are its warm-up and stay NaN; later ones that are not finite read 0.
     """
     def decorate(function: Callable) -> Callable:
         if not function.__module__.startswith("financial_model."):
