@@ -57,6 +57,10 @@ class Series:
                 return self._bars.extra[name][self._rows]
         return None
 
+    def ranks(self, key: str) -> np.ndarray:
+        """The ranks among the names of each date that a feature asked for as ``inner``."""
+        return self._bars.extra[key][self._rows]
+
     @cached_property
     def open(self) -> np.ndarray:
         return self.raw("open") * self.factor

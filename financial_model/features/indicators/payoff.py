@@ -41,7 +41,7 @@ def _register(name: str, rule: Callable[[Series], np.ndarray], english: str, chi
 
 def _daily(names: Series, signal: str, days: np.ndarray) -> np.ndarray:
     """[days] correlation over the names between the ranks of ``signal`` at their bars before and of their returns; 0 where too few are known."""
-    together = 12.0 * names.shift(names.extra(signal), 1) * names.extra(_RETURN)  # ranks spread evenly over -0.5..0.5 have a variance of 1/12
+    together = 12.0 * names.shift(names.ranks(signal), 1) * names.ranks(_RETURN)  # ranks spread evenly over -0.5..0.5 have a variance of 1/12
     day = last_at_or_before(names.time, names.offsets, days)
     known = (day >= 0) & np.isfinite(together)
     known[known] &= days[day[known]] == names.time[known]
