@@ -1,7 +1,8 @@
-"""Looking at what is stored, in a real browser: the integrity report with its CSV, and the universe."""
+"""Looking at what is stored, in a real browser: the integrity report with its CSV, the universe, and the candles of a row."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -17,16 +18,18 @@ SLOW = 90_000
 @pytest.fixture(scope="module")
 def stocked(tmp_path_factory):
     folder = tmp_path_factory.mktemp("stocked")
-    write_demo(Store(folder / "data"), stocks=60, years=2)
+    store = Store(folder / "data")
+    write_demo(store, stocks=60, years=2)
     with browser.server(folder) as url:
-        yield url
+        yield url, store
 
 
 def test_stored_data_is_judged_and_looked_at(chromium, stocked):
+    address, store = stocked
     context = chromium.new_context(locale="zh-CN", viewport={"width": 1360, "height": 900}, accept_downloads=True)
     page = context.new_page()
-    watcher = browser.Watcher(page, stocked)
-    page.goto(stocked)
+    watcher = browser.Watcher(page, address)
+    page.goto(address)
     page.locator("#integrity-begin").click(timeout=SLOW)
     page.locator("#integrity-head").get_by_text("停牌日").wait_for(timeout=SLOW)
     with page.expect_download(timeout=SLOW) as event:
@@ -36,5 +39,12 @@ def test_stored_data_is_judged_and_looked_at(chromium, stocked):
 
     page.get_by_role("tab", name="股票池分析", exact=True).click()
     page.locator("#universe-coverage .js-plotly-plot").wait_for(timeout=SLOW)
+    chosen = page.locator("#universe-table [role=gridcell][data-row='3']").first  # the table's only <tbody> measures widths and is never seen
+    symbol = chosen.inner_text(timeout=SLOW)
+    chosen.click(timeout=SLOW)
+    page.locator("#universe-stock").get_by_text(re.compile(re.escape(symbol))).wait_for(timeout=SLOW)
+    page.locator("#universe-candles .js-plotly-plot").wait_for(timeout=SLOW)
+    drawn = page.locator("#universe-candles .js-plotly-plot").evaluate("plot => Array.from(plot.data[0].close).at(-1)")
+    assert drawn == pytest.approx(store.read_bars(symbol)["close"].iloc[-1], abs=1e-3)
     assert watcher.errors == [] and watcher.strangers == []
     context.close()
