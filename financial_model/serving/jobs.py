@@ -38,6 +38,8 @@ _FURTHER_GPU = re.compile(r"cuda:[1-9]\d*")
 DONE = frozenset({"finished", "stopped", "failed"})
 QUEUED, RETRY_SECONDS = 100, 60
 """Jobs that may wait, whoever asks for them; and when it is worth asking again."""
+PREPARATIONS = frozenset({"panel", "split"})
+"""Stages before the work that was asked for begins."""
 ASK_SECONDS = 0.5
 """How soon a job that waits for another one notices that it shall stop."""
 KEEP = 50
@@ -240,7 +242,7 @@ class JobService:
             if stage != job.stage or not job.total:  # the rate counts from the first figure: a resumed run does not begin at 0
                 job.stage, job.began, job.first = stage, time.monotonic(), float(done)
             job.done, job.total = float(done), float(total)
-            if job.state == "preparing" and stage in ("train", "watch"):
+            if job.state == "preparing" and stage not in PREPARATIONS:
                 job.state = "running"
 
     def _ask(self, job: Job, kind: str, parameters: dict[str, Any]) -> Any:

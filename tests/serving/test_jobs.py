@@ -197,6 +197,24 @@ def test_a_snapshot_is_consistent_while_a_job_reports(workspace):
         service.close()
 
 
+def test_a_job_prepares_until_its_own_work_begins(workspace):
+    asked, seen = threading.Event(), []
+
+    def work(context):
+        for stage in ("panel", "rank"):
+            context.progress(stage, 1, 2)
+            seen.append(service.snapshot(job.id)["state"] if asked.wait(LIMIT) else "")
+
+    service = JobService(workspace, {"rank": work})
+    try:
+        job = service.submit("rank")
+        asked.set()
+        finished(service, job)
+        assert seen == ["preparing", "running"]
+    finally:
+        service.close()
+
+
 def test_the_rate_counts_from_the_begin_of_the_stage(service, gate):
     job = service.submit("download", tag="x")
     gate.wait_begun()
