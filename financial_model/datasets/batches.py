@@ -180,14 +180,16 @@ class _HostSet:
             self.batch.unit.copy_(torch.from_numpy(spec.fixed_unit))
         self.arrays = {entry.name: getattr(self.batch, entry.name).numpy() for entry in fields(Batch)}
         self.statistics = np.empty((2, size, columns), np.float32)
+        self.flat = self.arrays["x"].reshape(-1)
         self.roots = targets.root_days(spec.horizon)
         self.copied = torch.cuda.Event() if pinned else None
 
     def fill(self, panel: Panel, spec: Recipe, ends: NDArray[np.int64], length: int, threads: int) -> None:
         n, a = len(ends), self.arrays
+        x = self.flat[:n * length * self.statistics.shape[2]]  # as ``packed``, without calling torch for every batch
         windows_cpu.gather_windows(
             panel.values, ends, length, spec.mode, center=spec.center, scale=spec.scale, clip=spec.clip, close=spec.close,
-            out=(packed(self.batch.x, n, length).numpy(), self.statistics[0][:n], self.statistics[1][:n]), threads=threads or torch.get_num_threads())
+            out=(x, self.statistics[0][:n], self.statistics[1][:n]), threads=threads or torch.get_num_threads())
         a["end"][:n] = ends
         targets.fill_facts(ends, panel.time, panel.conditions, panel.ranks, panel.volatility, self.roots,
                            a["date"], a["condition"], a["ranks"], a["spread"])

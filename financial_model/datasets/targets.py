@@ -17,11 +17,13 @@ from financial_model.datasets.panel import LOG_CLOSE, LOG_OPEN, Panel
 from financial_model.errors import ConfigError, DataError
 from financial_model.features.cross_section import rank_by_date
 from financial_model.features.labels import Future, entry_wait, future_momentum, future_volatility, label_path, reads_beyond
+from financial_model.kernels.prefetch import LINE, prefetch
 
 CODES = UP, FLAT, DOWN = (CLASSES.index("up"), CLASSES.index("flat"), CLASSES.index("down"))
 MOST_CHANGE = 3.0
 """Most that a volatility is said to change, as a logarithm: to a twentieth, or to the twentyfold."""
 _CHUNK = 1 << 16
+_AHEAD = 8  # so many windows before its turn a row is asked for
 _TRIED = 16
 """Windows on which a label is asked again with its own bars alone."""
 
@@ -150,7 +152,12 @@ def class_bounds(config: LabelConfig) -> tuple[int, float, float]:
 @numba.njit(cache=True, nogil=True)
 def fill_returns(prices, ends, wait, column, out):
     """``prices`` columns: log close first; ``column``: the price of the entry, ``wait`` bars after the end."""
+    reach, step = (out.shape[1] + 1) * prices.shape[1], LINE // 8
     for i in range(ends.shape[0]):
+        if i + _AHEAD < ends.shape[0]:
+            first = (ends[i + _AHEAD] + wait) * prices.shape[1]
+            for place in range(first, first + reach, step):
+                prefetch(prices, place)
         start = ends[i] + wait
         base = prices[start, column]
         for h in range(out.shape[1]):
@@ -169,6 +176,12 @@ def fill_classes(returns, column, up, down, codes, out):
 def fill_facts(ends, time, conditions, ranks, volatility, roots, date, condition, rank, spread):
     """What else a batch knows about its windows."""
     for i in range(ends.shape[0]):
+        if i + _AHEAD < ends.shape[0]:
+            later = ends[i + _AHEAD]
+            prefetch(time, later)
+            prefetch(conditions, later * conditions.shape[1])
+            prefetch(ranks, later * ranks.shape[1])
+            prefetch(volatility, later)
         row = ends[i]
         date[i] = time[row]
         for c in range(condition.shape[1]):

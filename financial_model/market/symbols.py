@@ -48,6 +48,9 @@ INDEX_NAMES = {
 }
 """Indices whose digits also belong to a stock, or could: a file that names them is recognised by the name."""
 
+_REMEMBERED = 40
+"""Longest text whose symbol is remembered: a page of a file that is no symbol need not stay in memory."""
+
 
 @dataclass(frozen=True, order=True, slots=True)
 class Symbol:
@@ -68,7 +71,14 @@ def parse_symbol(text: str | Symbol) -> Symbol:
     """
     if isinstance(text, Symbol):
         return text
-    written = unicodedata.normalize("NFKC", str(text)).strip().strip("'\"").upper()
+    written = str(text)
+    return _parsed(written) if len(written) <= _REMEMBERED else _parsed.__wrapped__(written)
+
+
+@lru_cache(maxsize=20_000)
+def _parsed(text: str) -> Symbol:
+    """A ranking asks for the same few thousand names several times each."""
+    written = unicodedata.normalize("NFKC", text).strip().strip("'\"").upper()
     match = _CHINESE.fullmatch(written)
     if match:
         before, code, after = match.groups()
@@ -78,7 +88,7 @@ def parse_symbol(text: str | Symbol) -> Symbol:
             return Symbol(code, markets.pop())
     elif _TICKER.fullmatch(written):
         return Symbol(_CLASS_SHARE.sub(r"\1-\2", written.removesuffix(".US")), "US")
-    raise DataError("symbols.unknown", symbol=str(text)[:40])
+    raise DataError("symbols.unknown", symbol=text[:40])
 
 
 def index_by_name(code: str, name: str) -> Symbol | None:
