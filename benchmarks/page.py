@@ -108,6 +108,7 @@ class Visitor:
     def open(self, tab: str) -> Any:
         """Look at a tab: from now on a refresh draws what stands on it."""
         shown = self._dependency(f"tab-{tab}")
+        self.named[next(key for key, props in self.named.items() if props.get("elem_id") == "k-opened")]["value"] = tab
         return self.call(shown, self.values(shown))
 
     def fetch(self) -> float:

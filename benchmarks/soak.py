@@ -1,8 +1,10 @@
 """A long ordinary day in short: ``./start.sh soak [--minutes 30]``.
 
 The app with a demo market in a temporary folder, a training on, eight clients that ask as open pages and programs do, and a Chromium with a page that
-stays open and one that is loaded again now and then. Measured: memory of server and pages over time, points of the curve that never arrived, and how
-long answers take. Ctrl-C ends it early with the figures so far; nothing is left behind. It needs Linux for the memory of processes.
+stays open and one that is loaded again now and then. Measured: memory of server and pages over time, points of the curve that never arrived, how long
+answers take, and who has used the processor meanwhile. In the end the browser is closed and the clients go on for a minute: what the server takes to
+answer, apart from what a small machine takes that draws pages as well. Ctrl-C ends it early with the figures so far; nothing is left behind. It needs
+Linux for the memory of processes.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import contextlib
 import itertools
 import json
 import logging
+import os
 import signal
 import statistics
 import sys
@@ -35,6 +38,9 @@ SHARE, FLOOR = 0.05, 3e6
 """Flat: a straight line through the last two thirds rises by less than this share of their median, or by less than so many bytes."""
 SETTINGS = {"name": "soak", "backbone": "lstm", "hidden": 64, "epochs": 1000, "windows_per_epoch": 20_000, "patience": 0}
 POINTS = 2000
+ALONE_SECONDS, ALONE_SHARE = 60.0, 0.2
+"""How long the clients go on without a browser on the machine: so many seconds, but no more than this share of the whole."""
+ALONE = ", without a browser"
 PATIENCE = 300_000.0
 """Milliseconds after which a page that does not move counts as hung: a busy machine is no finding."""
 Samples = list[tuple[float, float]]
@@ -49,6 +55,8 @@ class Measured:
     """Bytes, by what they belong to."""
     seconds: dict[str, list[float]] = field(default_factory=dict)
     """How long answers took, by kind of question."""
+    processor: dict[str, float] = field(default_factory=dict)
+    """Seconds of processor time while the browser was there, by who used it; ``machine``: everybody."""
     errors: list[str] = field(default_factory=list)
     points: int = 0
     lost: list[str] = field(default_factory=list)
@@ -93,6 +101,44 @@ def resident(process: int) -> float:
     raise RuntimeError("this system does not tell the memory of a process")
 
 
+def used(process: int) -> dict[int, float]:
+    """Seconds of processor time of a process and of everything below it, by process id, the ended ones left out."""
+    parents, seconds = {}, {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text("utf-8", errors="replace").rpartition(")")[2].split()
+        except OSError:  # it has just ended
+            continue
+        parents[int(path.parent.name)] = int(fields[1])
+        seconds[int(path.parent.name)] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    found = {process}
+    while more := {child for child, parent in parents.items() if parent in found} - found:
+        found |= more
+    return {one: seconds[one] for one in found if one in seconds}
+
+
+def busy() -> float:
+    """Seconds all processors of the machine have worked since it was started."""
+    ticks = list(map(int, Path("/proc/stat").read_text("utf-8").split("\n", 1)[0].split()[1:]))
+    return (sum(ticks[:3]) + sum(ticks[5:7])) / os.sysconf("SC_CLK_TCK")  # without idle, waiting for a disk, and what a host took
+
+
+class Meter:
+    """Who has used the processor since it was made."""
+
+    def __init__(self, server: int, browser: Browser | None) -> None:
+        self.server, self.browser = server, browser
+        self._before = self._now()
+
+    def _now(self) -> dict[str, float]:
+        ours = used(self.server)
+        found = {"server": ours.pop(self.server, 0.0), "training": sum(ours.values()), "machine": busy(), "clock": time.monotonic()}
+        return found | ({"browser": self.browser.used()} if self.browser else {})
+
+    def read(self) -> dict[str, float]:
+        return {name: value - self._before[name] for name, value in self._now().items()}
+
+
 # ---------------------------------------------------------------- clients
 class Clients:
     """Threads that ask, each at its own pace, until ``ended``."""
@@ -100,6 +146,8 @@ class Clients:
     def __init__(self, address: str, measured: Measured, ended: threading.Event) -> None:
         self.address, self.measured, self.ended = address, measured, ended
         self.run = ""
+        self.alone = False
+        """Whether the browser has been closed."""
         self._lock = threading.Lock()
         self._threads = [threading.Thread(target=self._guarded, args=(self._page, place)) for place in range(PAGES)]
         self._threads += [threading.Thread(target=self._guarded, args=(self._program, place)) for place in range(PROGRAMS)]
@@ -110,7 +158,8 @@ class Clients:
 
     def join(self) -> None:
         for thread in self._threads:
-            thread.join()
+            if thread.ident is not None:
+                thread.join()
 
     def _guarded(self, work: Callable[[int], None], place: int) -> None:
         try:
@@ -121,7 +170,7 @@ class Clients:
 
     def _note(self, kind: str, seconds: float) -> None:
         with self._lock:
-            self.measured.seconds.setdefault(kind, []).append(seconds)
+            self.measured.seconds.setdefault(kind + ALONE * self.alone, []).append(seconds)
 
     def _page(self, place: int) -> None:
         """An open page on the training tab; it comes anew now and then."""
@@ -226,6 +275,10 @@ class Browser:
         processes = [entry["id"] for entry in self.system.send("SystemInfo.getProcessInfo")["processInfo"] if entry["type"] == "renderer"]
         return {"page that stays, scripts": float(used), "both pages, processes": sum(map(resident, processes))}
 
+    def used(self) -> float:
+        """Seconds of processor time of all its processes."""
+        return sum(entry["cpuTime"] for entry in self.system.send("SystemInfo.getProcessInfo")["processInfo"])
+
     def reload_now_and_then(self) -> None:
         if time.monotonic() - self._reloaded < RELOAD_SECONDS:
             return
@@ -276,16 +329,21 @@ def soak(minutes: float, *, stocks: int, years: int, interrupted: threading.Even
             clients = Clients(address, measured, ended)
             training.start()
             clients.run = training.run
-            with browsing(address, measured, interrupted) as browser:
-                clients.start()
-                try:
+            try:
+                with browsing(address, measured, interrupted) as browser:
+                    clients.start()
+                    meter = Meter(process, browser)
                     _watch(minutes, process, training, clients, browser, measured, interrupted, say)
-                except Exception:
-                    if not interrupted.is_set():  # what Ctrl-C has cut off is no finding
-                        raise
-                finally:
-                    ended.set()
-                    clients.join()
+                    measured.processor = meter.read()
+                if browser:
+                    clients.alone = True
+                    interrupted.wait(min(ALONE_SECONDS, 60 * ALONE_SHARE * minutes))
+            except Exception:
+                if not interrupted.is_set():  # what Ctrl-C has cut off is no finding
+                    raise
+            finally:
+                ended.set()
+                clients.join()
             if not interrupted.is_set():
                 training.stop()
                 training.settle()
@@ -316,6 +374,17 @@ def _watch(minutes: float, process: int, training: Training, clients: Clients, b
     measured.minutes = (time.monotonic() - began) / 60
 
 
+def shares(measured: Measured) -> dict[str, float]:
+    """Cores in use on average, by whom; and milliseconds of the server's processor time for an answer to a client (those to the browser count in)."""
+    if not measured.processor:
+        return {}
+    seconds = dict(measured.processor)
+    clock, count = seconds.pop("clock"), sum(len(times) for kind, times in measured.seconds.items() if not kind.endswith(ALONE))
+    found = {name: value / clock for name, value in seconds.items()}
+    others = found["machine"] - sum(found.get(name, 0.0) for name in ("server", "training", "browser"))
+    return found | {"others": others, "ms_per_answer": 1e3 * seconds["server"] / max(1, count)}
+
+
 def report(measured: Measured, interrupted: bool) -> dict[str, Any]:
     """Figures and verdicts as plain data."""
     memory = {name: trend(samples) for name, samples in measured.memory.items() if len(samples) > 3}
@@ -323,7 +392,7 @@ def report(measured: Measured, interrupted: bool) -> dict[str, Any]:
                for kind, seconds in measured.seconds.items()}
     whole = not measured.lost and not measured.errors and all(entry["flat"] is not False for entry in memory.values())
     return {"minutes": measured.minutes, "interrupted": interrupted, "clients": PAGES + PROGRAMS, "runs": measured.runs, "reloads": measured.reloads,
-            "memory": memory, "answers": answers, "points": measured.points, "lost": measured.lost, "errors": measured.errors,
+            "memory": memory, "answers": answers, "processor": shares(measured), "points": measured.points, "lost": measured.lost, "errors": measured.errors,
             "passed": whole and not interrupted and bool(memory), "samples": measured.memory}
 
 
@@ -344,6 +413,9 @@ def render(found: dict[str, Any]) -> str:
         verdict = ("met" if entry["p95_ms"] < ANSWER_MILLISECONDS else "NOT met") if wanted else ""
         lines.append(f"| {kind}, {entry['count']} answers | median {entry['median_ms']:.0f} ms, 95th percentile {entry['p95_ms']:.0f} ms | "
                      f"{f'< {ANSWER_MILLISECONDS:.0f} ms' if wanted else ''} | {verdict} |")
+    if used := found["processor"]:
+        said = ", ".join(f"{name} {used[name]:.2f}" for name in ("server", "training", "browser", "others") if name in used)
+        lines.append(f"| processor, {os.cpu_count()} cores | {said}; the server's own {used['ms_per_answer']:.0f} ms an answer |  |  |")
     lines.append(f"| errors | {'; '.join(found['errors'][:5]) or 'none'} | none | {'NOT met' if found['errors'] else 'met'} |")
     return "\n".join(lines)
 

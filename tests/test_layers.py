@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "financial_model"
-BASE = ("config", "errors", "extensions", "paths", "runtime", "text")
+BASE = ("config", "errors", "extensions", "gpu", "paths", "runtime", "text")
 LAYERS = ("kernels", "market", "features", "datasets", "models", "objectives", "training", "evaluation", "serving", "ui", "cli")
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

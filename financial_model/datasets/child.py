@@ -3,6 +3,7 @@
 In: the name of a module that calls ``serve`` and a job as plain JSON. Out: its result, its progress, its errors as they were raised.
 The two processes talk in lines of JSON over the child's standard input and output; the child ends when its input closes, that is when
 its parent is gone, however it went. It knows nothing of what the work is.
+A stop kills a child, or is told to it (``patient``), and then the child puts things in order and ends by itself.
 """
 
 from __future__ import annotations
@@ -18,12 +19,17 @@ from collections.abc import Callable, Mapping
 from typing import IO, Any, Protocol
 
 from financial_model import errors
-from financial_model.errors import DataError, KairosError, Stopped
+from financial_model.errors import DataError, KairosError, Phrase, Stopped
 
 Progress = Callable[[str, float, float], object]
 """``progress(stage, done, total)``"""
 _POLL = 0.1
 _ORPHANED = 70
+_STOP = "stop"
+
+
+class Died(DataError):
+    """The child ended without a word; usually the memory was full."""
 
 
 class Stop(Protocol):
@@ -33,37 +39,45 @@ class Stop(Protocol):
 
 
 def run(module: str, job: Mapping[str, Any], *, progress: Progress | None = None, stop: Stop | None = None,
-        abandoned: Callable[[int], object] | None = None) -> Any:
+        abandoned: Callable[[int], object] | None = None, patient: bool = False) -> Any:
     """Run ``python -m module`` on ``job`` and return its result (plain JSON data).
 
-    A ``KairosError`` raised there is raised here; anything else it raised is a ``RuntimeError`` with its traceback. ``Stopped`` when ``stop`` was
-    set: the child is killed, so its work must be atomic. ``DataError`` when it died without a word (usually: no memory left).
+    A ``KairosError`` raised there is raised here; anything else it raised is a ``RuntimeError`` with its traceback and its ``error_id``, if it had
+    one. ``Stopped`` when ``stop`` was set: the child is killed, so its work must be atomic. Where ``patient``, the child is told instead (the event
+    that :func:`serve` hands to its work), and what it does then counts. ``Died`` when it ended without a word.
     ``abandoned(pid)`` is called after an end without a result, to clear away what a child with this process id had begun.
     """
     child = _start(module)
     lines: queue.Queue[str | None] = queue.Queue()
     reader = threading.Thread(target=_read, args=(child.stdout, lines), daemon=True)
     reader.start()
-    finished = False
+    finished = told = False
     try:
-        _send(child.stdin, job)
+        _send(child.stdin, json.dumps(job))
         while True:
-            if stop is not None and stop.is_set():
-                raise Stopped
+            if stop is not None and stop.is_set() and not told:
+                if not patient:
+                    raise Stopped
+                _send(child.stdin, _STOP)
+                told = True
             try:
                 line = lines.get(timeout=_POLL)
             except queue.Empty:
                 continue
             if line is None:
-                raise DataError("panel.child_died", code=child.wait())
+                raise Died("panel.child_died", code=child.wait())
             message = json.loads(line)
             if message["kind"] == "result":
                 finished = True
                 return message["value"]
+            if message["kind"] == "stopped":
+                raise Stopped
             if message["kind"] == "error":
                 raise _error(message)
             if message["kind"] == "bug":
-                raise RuntimeError(f"the child process failed:\n{message['traceback']}")
+                bug = RuntimeError(f"the child process failed:\n{message['traceback']}")
+                vars(bug).update(message["marks"])
+                raise bug
             if progress is not None:
                 progress(message["stage"], message["done"], message["total"])
     finally:
@@ -90,12 +104,12 @@ def _close(pipe: IO[str] | None) -> None:
         return
 
 
-def _send(pipe: IO[str] | None, job: Mapping[str, Any]) -> None:
+def _send(pipe: IO[str] | None, line: str) -> None:
     """The pipe stays open: its end tells the child that we are gone."""
     try:
         if pipe is None:
             raise BrokenPipeError
-        pipe.write(json.dumps(job) + "\n")
+        pipe.write(line + "\n")
         pipe.flush()
     except BrokenPipeError:  # it died at birth; the reader finds out and says so
         return
@@ -109,11 +123,27 @@ def _read(pipe: IO[str] | None, lines: queue.Queue[str | None]) -> None:
 
 def _error(message: Mapping[str, Any]) -> KairosError:
     kind = getattr(errors, message["type"], DataError)
-    return kind(message["key"], **message["fields"])
+    return kind(message["key"], **{name: _unpacked(value) for name, value in message["fields"].items()})
 
 
-def serve(work: Callable[[dict[str, Any], Progress], Any]) -> int:
-    """The child's side: read the job, call ``work(job, progress)``, send what became of it. Returns the exit status."""
+def _packed(value: Any) -> Any:
+    """A field of a sentence as JSON data: a piece of a sentence keeps its key, so that it is still said in the reader's language."""
+    if isinstance(value, Phrase | KairosError):
+        return {"key": value.key, "fields": {name: _packed(part) for name, part in value.fields.items()}}
+    return value
+
+
+def _unpacked(value: Any) -> Any:
+    if isinstance(value, dict) and set(value) == {"key", "fields"}:
+        return Phrase(value["key"], **{name: _unpacked(part) for name, part in value["fields"].items()})
+    return value
+
+
+def serve(work: Callable[..., Any], *, patient: bool = False) -> int:
+    """The child's side: read the job, call ``work(job, progress)``, send what became of it. Returns the exit status.
+
+    Where ``patient``, it is ``work(job, progress, stop)`` with an event that is set when the parent was asked to stop.
+    """
     channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever a library prints must not fall between our lines
 
@@ -121,20 +151,27 @@ def serve(work: Callable[[dict[str, Any], Progress], Any]) -> int:
         channel.write(json.dumps({"kind": kind, **content}, default=str) + "\n")
         channel.flush()
 
-    job = json.loads(sys.stdin.readline())
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    job, stop = json.loads(sys.stdin.readline()), threading.Event()
+    threading.Thread(target=_listen, args=(stop,), daemon=True).start()
     try:
-        value = work(job, lambda stage, done, total: send("progress", stage=stage, done=float(done), total=float(total)))
+        value = work(job, lambda stage, done=0, total=0: send("progress", stage=stage, done=float(done), total=float(total)),
+                     *([stop] if patient else []))
+    except Stopped:
+        send("stopped")
+        return 3
     except KairosError as error:
-        send("error", type=type(error).__name__, key=error.key, fields=error.fields)
+        send("error", type=type(error).__name__, key=error.key, fields={name: _packed(value) for name, value in error.fields.items()})
         return 2
-    except Exception:  # not swallowed: the parent raises it again
-        send("bug", traceback=traceback.format_exc())
+    except Exception as error:  # not swallowed: the parent raises it again
+        send("bug", traceback=traceback.format_exc(), marks={name: vars(error)[name] for name in ("error_id",) if name in vars(error)})
         return 1
     send("result", value=value)
     return 0
 
 
-def _leave_with_parent() -> None:
-    sys.stdin.read()
+def _listen(stop: threading.Event) -> None:
+    """Set ``stop`` when it is said, and leave with the parent."""
+    for line in sys.stdin:
+        if line.strip() == _STOP:
+            stop.set()
     os._exit(_ORPHANED)

@@ -95,7 +95,7 @@ def whiskers(rows: Sequence[tuple[str, float, Sequence[float] | None, int]], *, 
         if interval:
             parts.append(f'<line class="c{style}" stroke-width="3" x1="{place(interval[0]):.1f}" x2="{place(interval[1]):.1f}" y1="{y}" y2="{y}"/>')
         parts.append(f'<circle class="f{style}" cx="{place(value):.1f}" cy="{y}" r="4.5"><title>{escape(name)}: {escape(text)}</title></circle>')
-    for tick in _ticks(low, high, 6):
+    for tick in ticks(low, high, 6):
         parts.append(f'<text x="{place(tick):.1f}" y="{height - 8}" class="tick" text-anchor="middle">{escape(value_format(tick))}</text>')
     return _svg(WIDTH, height, "".join(parts), label)
 
@@ -132,7 +132,7 @@ class _Frame:
 
     def axes(self, x_format: Callable[[float], str], y_format: Callable[[float], str]) -> str:
         parts = []
-        for tick in _ticks(self.y_low, self.y_high, 5):
+        for tick in ticks(self.y_low, self.y_high, 5):
             y = self.y(tick)
             style = "zero" if abs(tick) < 1e-12 else "grid"
             parts.append(f'<line class="{style}" x1="{LEFT}" x2="{self.width - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
@@ -175,7 +175,7 @@ def _padded(low: float, high: float) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _ticks(low: float, high: float, count: int) -> list[float]:
+def ticks(low: float, high: float, count: int) -> list[float]:
     """Round numbers between two ends, about ``count`` of them."""
     raw = (high - low) / max(count, 1)
     size = 10 ** math.floor(math.log10(raw))

@@ -20,7 +20,7 @@ import gradio as gr  # noqa: E402
 from financial_model import extensions
 from financial_model.errors import ConfigError  # noqa: E402
 from financial_model.paths import Workspace  # noqa: E402
-from financial_model.serving import doors  # noqa: E402
+from financial_model.serving import apart, doors  # noqa: E402
 from financial_model.serving.access import LOOPBACK  # noqa: E402
 from financial_model.ui import components, endpoints, machine, sessions, theme, uploads  # noqa: E402
 from financial_model.ui.page import STRAIGHT, Page, Preferences, Services, Snapshot  # noqa: E402
@@ -152,7 +152,7 @@ def launch(
     if host not in LOOPBACK and auth is None:
         raise ConfigError("ui.launch.auth_needed", host=host)
     extensions.load()
-    services = Services(workspace or Workspace())
+    services = Services(workspace or Workspace(), tasks=apart.TASKS)
     demo = build(services.workspace, services, language=language)
     options: dict[str, Any] = {
         "server_name": host,

@@ -1,19 +1,18 @@
-"""The live loss curve as rows: what ``gr.LinePlot`` draws every two seconds while a training runs.
+"""The live loss curve as lines: what a training tab draws every two seconds.
 
-In: the thinned series of :meth:`RunStore.curves` and the visitor's view. Out: a DataFrame ``epoch, loss, series`` and a colour per series.
-Baselines are level lines on the same chart, so that nobody needs a second look to see whether the model beats them.
-
-``gr.LinePlot`` takes new rows in place, but whatever else of it changes (a range, a colour) makes it build a new chart beside the old one, which the
-browser keeps: 1.5 MB every time. So ranges move in steps, and the colours change only when a series comes in.
+In: the thinned series of :meth:`RunStore.curves` and the visitor's view. Out: points by series and a colour per series, for ``line_chart.py``.
+Baselines are level lines on the same chart, so that nobody needs a second look to see whether the model beats them. The axes move in steps, so that
+the curve grows on a chart that stands still.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from financial_model.ui.charts import ACCENT, GOLD, GREY
+from financial_model.ui.line_chart import Points
 from financial_model.ui.text import View, known
 
 if TYPE_CHECKING:
@@ -23,7 +22,6 @@ TEAL = "#1795a8"
 BASELINE_COLOURS = (GOLD, GREY, "#b8527f", "#5b8c3e")
 EARLIER, TOGETHER = "#d9a99f", "#6b4fa3"
 """Colours of an ensemble: members that are trained already, and what they give together."""
-COLUMNS = ("epoch", "loss", "series")
 DETAILS = {
     "learning_rate": ("train/learning_rate",),
     "grad_norm": ("train/grad_norm",),
@@ -46,65 +44,62 @@ def table(curves: Mapping[str, Any]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["series", "step", "epoch", "value"])
 
 
-def loss_rows(curves: Mapping[str, Any], view: View, *, smoothing: float = 0.0, logarithmic: bool = False, end: float | None = None) -> pd.DataFrame:
-    """Rows of the loss chart: train, validation, one level line per baseline, and an upright line at the best epoch; of an ensemble also the
-    validation of every earlier member, and a level line for what they give together.
+def loss_lines(curves: Mapping[str, Any], view: View, *, smoothing: float = 0.0, logarithmic: bool = False,
+               end: float | None = None) -> dict[str, Points]:
+    """The lines of the loss chart by their names: train, validation, one level line per baseline, and an upright line at the best epoch; of an
+    ensemble also the validation of every earlier member, and a level line for what they give together.
 
     ``smoothing`` (0..0.99) is the weight of the past in an exponential mean of the training loss; ``logarithmic`` gives log10 of each value;
     ``end`` is the epoch the axis reaches while a run is still going (see :func:`axis_end`).
     """
-    import numpy as np
-    import pandas as pd
-
-    rows: list[tuple[float, float, str]] = []
+    found: dict[str, Points] = {}
     series = curves.get("series", {})
     for split, name in (("train", view.word("ui.curve.train")), ("validation", view.word("ui.curve.validation"))):
         points = series.get(f"{split}/loss")
         if points:
-            values = smoothed(points["value"], smoothing) if split == "train" else points["value"]
-            rows += [(float(x), float(y), name) for x, y in zip(points["epoch"], values, strict=True)]
-    for number, points in _earlier(curves).items():
-        rows += [(float(x), float(y), _member(view, number)) for x, y in zip(points["epoch"], points["value"], strict=True)]
-    reached = [x for x, _, _ in rows]
+            found[name] = points["epoch"], smoothed(points["value"], smoothing) if split == "train" and smoothing else points["value"]
+    found |= {_member(view, number): (points["epoch"], points["value"]) for number, points in _earlier(curves).items()}
+    reached = [x for xs, _ in found.values() for x in xs]
     best = curves.get("best")
-    if best and len(rows) > 1:
-        low, high = min(y for _, y, _ in rows), max(y for _, y, _ in rows)
-        rows += [(best["epoch"], y, view.word("ui.curve.best")) for y in (low, high)]
+    if best and len(reached) > 1:
+        values = [y for _, ys in found.values() for y in ys]
+        found[view.word("ui.curve.best")] = (best["epoch"],) * 2, (min(values), max(values))
     if reached:
         ends = (0.0, end) if end else (min(reached), max(reached))
         for name, metrics in curves.get("baselines", {}).items():
             if known(metrics.get("loss")):
-                rows += [(x, metrics["loss"], view.term("baseline", name)) for x in ends]
+                found[view.term("baseline", name)] = ends, (metrics["loss"],) * 2
         together = (curves.get("members") or {}).get("together")
         if together:
-            rows += [(x, together[-1][1], view.word("ui.curve.together")) for x in ends]
-    frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype({"epoch": float, "loss": float, "series": str})
-    if logarithmic and not frame.empty:
-        frame = frame[frame["loss"] > 0].assign(loss=lambda rest: np.log10(rest["loss"]))
-    return frame
+            found[view.word("ui.curve.together")] = ends, (together[-1][1],) * 2
+    return _logarithms(found) if logarithmic else found
 
 
-def detail_rows(curves: Mapping[str, Any], view: View, which: str) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Rows ``epoch, value, series`` of the second chart, and a colour per series."""
-    import pandas as pd
+def _logarithms(lines: Mapping[str, Points]) -> dict[str, Points]:
+    """log10 of every value that has one."""
+    kept = {name: [(x, math.log10(y)) for x, y in zip(*points, strict=True) if y > 0] for name, points in lines.items()}
+    return {name: ([x for x, _ in pairs], [y for _, y in pairs]) for name, pairs in kept.items() if pairs}
 
-    rows, colours = [], {}
+
+def detail_lines(curves: Mapping[str, Any], view: View, which: str) -> tuple[dict[str, Points], dict[str, str]]:
+    """The lines of the second chart, and a colour per series."""
+    found, colours = {}, {}
     for name, colour in zip(DETAILS[which], (TEAL, ACCENT), strict=False):
         metric = name.partition("/")[2]
         label = view.term("metric", metric) if which == "skill" else view.word(f"ui.curve.{which}")
-        points = curves.get("series", {}).get(name, {"epoch": (), "value": ()})
-        rows += [(float(x), float(y), label) for x, y in zip(points["epoch"], points["value"], strict=True)]
+        points = curves.get("series", {}).get(name)
+        if points:
+            found[label] = points["epoch"], points["value"]
         colours[label] = colour
-    return pd.DataFrame(rows, columns=["epoch", "value", "series"]).astype({"epoch": float, "value": float, "series": str}), colours
+    return found, colours
 
 
-def series_colours(curves: Mapping[str, Any], view: View, shown: Collection[str] | None = None) -> dict[str, str]:
-    """A colour per series: of those in ``shown``, without it of all that can be."""
+def series_colours(curves: Mapping[str, Any], view: View) -> dict[str, str]:
+    """A colour per series that can be on the chart."""
     colours = {view.word("ui.curve.train"): TEAL, view.word("ui.curve.validation"): ACCENT, view.word("ui.curve.best"): "#a9b0bd"}
     for place, name in enumerate(curves.get("baselines", {})):
         colours[view.term("baseline", name)] = BASELINE_COLOURS[place % len(BASELINE_COLOURS)]
-    colours |= {_member(view, number): EARLIER for number in _earlier(curves)} | {view.word("ui.curve.together"): TOGETHER}
-    return {name: colour for name, colour in colours.items() if shown is None or name in shown}
+    return colours | {_member(view, number): EARLIER for number in _earlier(curves)} | {view.word("ui.curve.together"): TOGETHER}
 
 
 def _earlier(curves: Mapping[str, Any]) -> dict[int, Mapping[str, Any]]:
@@ -126,17 +121,24 @@ def smoothed(values: list[float], weight: float) -> list[float]:
     return result
 
 
-def limits(rows: pd.DataFrame) -> list[float] | None:
-    """The range of the loss axis: everything but the wild first steps, with a little air, out to the next eighth or so of it."""
+def limits(lines: Mapping[str, Points], share: float = 0.98) -> tuple[float, float] | None:
+    """The range of the upright axis: the lowest ``share`` of the values, so without the wild first steps, with a little air, out to the next eighth
+    or so of it."""
     import numpy as np
 
-    if rows.empty:
+    values = np.concatenate([np.asarray(ys, float) for _, ys in lines.values()]) if lines else np.empty(0)
+    if not len(values):
         return None
-    values = rows["loss"].to_numpy()
-    low, high = float(values.min()), float(np.quantile(values, 0.98))
+    low, high = float(values.min()), float(np.quantile(values, share))
     air = 0.06 * (high - low) or 0.05
     step = 2.0 ** math.floor(math.log2((high - low + 2 * air) / 4))
-    return [math.floor((low - air) / step) * step, math.ceil((high + air) / step) * step]
+    return math.floor((low - air) / step) * step, math.ceil((high + air) / step) * step
+
+
+def span(lines: Mapping[str, Points]) -> tuple[float, float]:
+    """From the first to the last epoch there is."""
+    ends = [x for xs, _ in lines.values() for x in xs]
+    return (min(ends), max(ends)) if ends else (0.0, 1.0)
 
 
 def epoch_reached(curves: Mapping[str, Any]) -> float | None:

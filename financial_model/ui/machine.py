@@ -1,16 +1,15 @@
 """What the status bar says about the machine: device, memory, free disk. Cheap enough for every tick, and without importing torch.
 
-In: the folder whose disk counts. Out: plain numbers in bytes. It knows no jobs; the facts come from ``runtime.py``.
+In: the folder whose disk counts. Out: plain numbers in bytes. It knows no jobs; the facts come from ``runtime.py`` and ``gpu.py``.
 """
 
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
-from financial_model import runtime
+from financial_model import gpu, runtime
 
 
 def describe(folder: Path) -> dict[str, Any]:
@@ -20,11 +19,8 @@ def describe(folder: Path) -> dict[str, Any]:
 
 
 def device() -> str:
-    """The GPU and its memory once a job has loaded torch; before that, whether a driver is there."""
-    torch = sys.modules.get("torch")
-    if torch is not None and hasattr(torch, "cuda") and torch.cuda.is_available():
-        free, total = torch.cuda.mem_get_info()
-        return f"{torch.cuda.get_device_name()} · {(total - free) / 1e9:.1f} / {total / 1e9:.0f} GB"
-    if torch is None and Path("/proc/driver/nvidia/version").exists():
-        return "GPU"
-    return f"CPU × {os.cpu_count() or 1}"
+    """The GPU and its memory, whoever uses it; without one the number of processors."""
+    found = gpu.first()
+    if found is not None:
+        return f"{found.name} · {found.memory_used / 1e9:.1f} / {found.memory_total / 1e9:.0f} GB"
+    return "GPU" if gpu.unreadable() else f"CPU × {os.cpu_count() or 1}"

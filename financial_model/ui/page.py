@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -28,7 +28,7 @@ from financial_model.serving.abilities import Abilities
 from financial_model.serving.jobs import JobService
 from financial_model.serving.probe import Prober
 from financial_model.serving.runs import RunInfo, RunStore
-from financial_model.serving.tasks import TASKS, JobContext
+from financial_model.serving.tasks import TASKS, JobContext, Task
 from financial_model.ui.components import note
 from financial_model.ui.text import View, Words, view_of
 
@@ -80,9 +80,9 @@ class Snapshot:
 class Services:
     """The server's side of the page: one object per process, shared by every visitor."""
 
-    def __init__(self, workspace: Workspace, jobs: JobService | None = None) -> None:
+    def __init__(self, workspace: Workspace, jobs: JobService | None = None, tasks: Mapping[str, Task] = TASKS) -> None:
         self.workspace = workspace
-        self.jobs = jobs or JobService(workspace, {**TASKS, "rank": _ranking, "forecast": self._forecast})
+        self.jobs = jobs or JobService(workspace, {**tasks, "rank": _ranking, "forecast": self._forecast})
         self.runs: RunStore = self.jobs.runs
         self.store = Store(workspace.data_dir)
         self.prober = Prober(workspace)
@@ -167,6 +167,12 @@ BUTTONS = """element.addEventListener('click', event => {
 });"""
 """Script of an HTML part whose content has buttons of its own; see :meth:`Page.on_button`."""
 FIRST_TAB = "data"
+OPENED = """(...given) => {
+  const tab = document.querySelector('#k-tabs > .tab-wrapper button[role=tab][aria-selected=true]')?.id.match(/^tab-(\\w+)-button$/);
+  if (tab) given[3] = tab[1];
+  return given;
+}"""
+"""Script of a tick: its fourth value is the tab that is open (:attr:`Page.opened`)."""
 MEMORY, BELL = "memory", "bell"
 Memory = dict[Any, Any]
 """Part -> version a visitor has seen."""
@@ -202,8 +208,8 @@ class Page:
     _acted: list[Any] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.opened = gr.State(FIRST_TAB)
-        """Name of the tab this visitor has open."""
+        self.opened = gr.Textbox(FIRST_TAB, visible="hidden", render=False, elem_id="k-opened")
+        """Name of the tab this visitor has open: his browser says it with every tick, so that no event that is lost or late can mislead us."""
         self.seen_frame, self.seen_tabs = gr.State({}), gr.State({})
         """Versions this visitor has seen; two memories, so that a tick and a drawing never overwrite each other."""
         self.trouble = gr.HTML(elem_id="k-trouble", render=False)
@@ -273,6 +279,7 @@ class Page:
 
     def connect(self, *triggers: Any) -> None:
         """Wire load, timer and preferences (``triggers``) and whatever asked for a refresh. Called once, when all tabs are built."""
+        self.opened.render()
         for shown in self.tabs.values():
             shown.bell.render()  # here and not in its tab: what is in a closed tab does not exist in the browser
             self._connect_tab(shown)
@@ -284,11 +291,11 @@ class Page:
             return self.tick(self.view(preferences, request), frame, tabs, opened, dict(zip(inputs, values, strict=True)))
 
         wiring = ([self.preferences, self.seen_frame, self.seen_tabs, self.opened, *inputs], outputs)
-        gr.on(list(triggers), tick, *wiring, **STRAIGHT, trigger_mode="once")
+        gr.on(list(triggers), tick, *wiring, **STRAIGHT, js=OPENED, trigger_mode="once")
         if self._refresh_triggers:
-            gr.on(self._refresh_triggers, tick, *wiring, **STRAIGHT, trigger_mode="always_last")
+            gr.on(self._refresh_triggers, tick, *wiring, **STRAIGHT, js=OPENED, trigger_mode="always_last")
         for event in self._acted:
-            event.then(tick, *wiring, **STRAIGHT, trigger_mode="multiple")
+            event.then(tick, *wiring, **STRAIGHT, js=OPENED, trigger_mode="multiple")
 
     def _connect_tab(self, shown: TabParts) -> None:
         inputs = list(dict.fromkeys(item for part in shown.parts for item in part.inputs))
@@ -297,13 +304,13 @@ class Page:
         def draw(request: gr.Request, preferences: Preferences, seen: Memory, *values: Any) -> dict[Any, Any]:
             view = self.view(preferences, request)
             drawn = self.draw(shown.parts, view, seen, dict(zip(inputs, values, strict=True)), shown.trouble)
-            return {self.opened: shown.name, self.seen_tabs: drawn.pop(MEMORY), **drawn}
+            return {self.seen_tabs: drawn.pop(MEMORY), **drawn}
 
         gr.on(
             [shown.bell.change, shown.tab.select],
             draw,
             [self.preferences, self.seen_tabs, *inputs],
-            [self.opened, self.seen_tabs, shown.trouble, *outputs],
+            [self.seen_tabs, shown.trouble, *outputs],
             **STRAIGHT,
             trigger_mode="always_last",
         )

@@ -11,8 +11,9 @@ from typing import Any
 import gradio as gr
 
 from financial_model.serving.runs import RunInfo
-from financial_model.ui import components, curves, downloads, results
+from financial_model.ui import components, curves, downloads, line_chart, results
 from financial_model.ui.choosing import pick, run_choices, setting
+from financial_model.ui.drawn import Drawn
 from financial_model.ui.page import Page, Snapshot
 from financial_model.ui.queue import QueueCard
 from financial_model.ui.text import DASH, View, duration, known, number
@@ -26,6 +27,7 @@ class TrainingPanel:
 
     def __init__(self, page: Page, name: str, tab: gr.Tab, belongs: Callable[[RunInfo], bool]) -> None:
         self.page, self.name, self.tab, self.belongs = page, name, tab, belongs
+        self._drawn, self._with_points = Drawn(), set[str]()
         words = page.words
         QueueCard(page, name)
         self.picker = words(gr.Dropdown, {"label": "ui.train.run"}, choices=[], value=None, filterable=False, elem_id=f"{name}-run")
@@ -34,20 +36,7 @@ class TrainingPanel:
             self.stop = words(gr.Button, {"value": "ui.train.stop"}, variant="stop", interactive=False, elem_id=f"{name}-stop")
             self.resume = words(gr.Button, {"value": "ui.train.resume"}, interactive=False, elem_id=f"{name}-resume")
             self.checkpoint = words(gr.DownloadButton, {"label": "ui.train.checkpoint"}, interactive=False, elem_id=f"{name}-checkpoint")
-        self.curve = gr.LinePlot(
-            value=None,
-            x="epoch",
-            y="loss",
-            color="series",
-            x_title=" ",
-            y_title=" ",
-            color_title=" ",
-            show_label=False,
-            height=340,
-            visible=False,
-            elem_id=f"{name}-curve",
-            buttons=["fullscreen"],
-        )
+        self.curve = gr.HTML(elem_id=f"{name}-curve", elem_classes=["k-live"], js_on_load=line_chart.POINTING)
         with gr.Row(visible=False, elem_classes=["k-options"]) as self.options:
             self.scale = words(
                 gr.Radio,
@@ -78,19 +67,7 @@ class TrainingPanel:
                 elem_id=f"{name}-which",
                 elem_classes=["k-switch"],
             )
-            self.detail = gr.LinePlot(
-                value=None,
-                x="epoch",
-                y="value",
-                color="series",
-                x_title=" ",
-                y_title=" ",
-                color_title=" ",
-                show_label=False,
-                height=230,
-                elem_id=f"{name}-detail",
-                buttons=[],
-            )
+            self.detail = gr.HTML(elem_id=f"{name}-detail", elem_classes=["k-live"], js_on_load=line_chart.POINTING)
         self.result = gr.HTML(elem_id=f"{name}-result")
         with words(gr.Accordion, {"label": "ui.train.log"}, open=False):
             self.log = gr.Textbox(
@@ -107,14 +84,10 @@ class TrainingPanel:
     def _connect(self) -> None:
         page = self.page
         page.live(f"{self.name}.picker", [self.picker], self._runs_version, self._draw_picker, [self.picker])
-        page.live(f"{self.name}.progress", [self.progress, self.stop, self.resume], self._progress_version, self._draw_progress, [self.picker])
-        page.live(
-            f"{self.name}.curve",
-            [self.curve, self.tiles, self.options, self.more],
-            self._curve_version,
-            self._draw_curve,
-            [self.picker, self.smoothing, self.scale],
-        )
+        page.live(f"{self.name}.progress", [self.progress], self._progress_version, self._draw_progress, [self.picker])
+        page.live(f"{self.name}.acts", [self.stop, self.resume], self._possible, self._draw_acts, [self.picker])
+        page.live(f"{self.name}.curve", [self.curve, self.tiles], self._curve_version, self._draw_curve, [self.picker, self.smoothing, self.scale])
+        page.live(f"{self.name}.options", [self.options, self.more], self._begun, self._draw_options, [self.picker])
         page.live(f"{self.name}.detail", [self.detail], self._curve_version, self._draw_detail, [self.picker, self.which])
         page.live(f"{self.name}.result", [self.result, self.checkpoint, *self.files], self._result_version, self._draw_result, [self.picker])
         page.live(f"{self.name}.log", [self.log], self._log_version, self._draw_log, [self.picker])
@@ -142,11 +115,16 @@ class TrainingPanel:
 
     def _draw_progress(self, view: View, snapshot: Snapshot, wanted: str | None) -> list[Any]:
         run = self.shown(snapshot, wanted)
-        if run is None:
-            return [components.empty(view, "ui.train.empty"), gr.update(interactive=False), gr.update(interactive=False)]
-        job = snapshot.job_of(run.id)
-        stoppable = job is not None and job["state"] in ("queued", "preparing", "running")
-        return [components.progress(view, job, run), gr.update(interactive=stoppable), gr.update(interactive=run.resumable)]
+        return [components.progress(view, snapshot.job_of(run.id), run) if run else components.empty(view, "ui.train.empty")]
+
+    def _possible(self, snapshot: Snapshot, wanted: str | None) -> tuple[bool, bool]:
+        """Whether the run can be stopped, and whether it can go on."""
+        run = self.shown(snapshot, wanted)
+        job = snapshot.job_of(run.id) if run else None
+        return job is not None and job["state"] in ("queued", "preparing", "running"), run is not None and run.resumable
+
+    def _draw_acts(self, view: View, snapshot: Snapshot, wanted: str | None) -> list[Any]:
+        return [gr.update(interactive=possible) for possible in self._possible(snapshot, wanted)]
 
     def _curve_version(self, snapshot: Snapshot, wanted: str | None, *looks: Any) -> Any:
         run = self.shown(snapshot, wanted)
@@ -155,29 +133,55 @@ class TrainingPanel:
     def _draw_curve(self, view: View, snapshot: Snapshot, wanted: str | None, smoothing: float, scale: str) -> list[Any]:
         run = self.shown(snapshot, wanted)
         if run is None:
-            return [gr.update(visible=False), "", gr.update(visible=False), gr.update(visible=False)]
+            return ["", ""]
+        return self._drawn.get((view, self._curve_version(snapshot, wanted, smoothing, scale)), lambda: self._curve(view, run, smoothing, scale))
+
+    def _curve(self, view: View, run: RunInfo, smoothing: float, scale: str) -> list[Any]:
         series = self.page.services.runs.curves(run.id)
         end = curves.axis_end(series, int(setting(run, "training", "epochs"))) if run.active else None
-        rows = curves.loss_rows(series, view, smoothing=smoothing, logarithmic=scale == "log", end=end)
-        shown = not rows.empty
-        plot = gr.update(
-            visible=shown,
-            value=rows,
-            color_map=curves.series_colours(series, view, set(rows["series"])),
-            x_lim=[0, end] if end else None,
-            y_lim=curves.limits(rows),
+        lines = curves.loss_lines(series, view, smoothing=smoothing, logarithmic=scale == "log", end=end)
+        chart = line_chart.lines(
+            lines,
+            curves.series_colours(series, view),
+            x_range=(0.0, end) if end else curves.span(lines),
+            y_range=curves.limits(lines) or (0.0, 1.0),
             x_title=view.word("ui.curve.epoch"),
             y_title=view.word("ui.curve.log_loss" if scale == "log" else "ui.curve.loss"),
+            whole=view.word("ui.curve.whole"),
         )
-        tiles = components.tiles(self._figures(view, series, run.active)) if shown else ""
-        return [plot, tiles, gr.update(visible=shown), gr.update(visible=shown)]
+        return [chart, components.tiles(self._figures(view, series, run.active)) if chart else ""]
+
+    def _begun(self, snapshot: Snapshot, wanted: str | None) -> bool:
+        """Whether the run has a point to look at."""
+        run = self.shown(snapshot, wanted)
+        if run is None or run.id in self._with_points:
+            return run is not None
+        if downloads.file_size(run.path / "events.jsonl") and self.page.services.runs.curves(run.id)["series"]:
+            self._with_points.add(run.id)
+        return run.id in self._with_points
+
+    def _draw_options(self, view: View, snapshot: Snapshot, wanted: str | None) -> list[Any]:
+        return [gr.update(visible=self._begun(snapshot, wanted))] * 2
 
     def _draw_detail(self, view: View, snapshot: Snapshot, wanted: str | None, which: str) -> list[Any]:
         run = self.shown(snapshot, wanted)
         if run is None:
-            return [gr.skip()]
-        rows, colours = curves.detail_rows(self.page.services.runs.curves(run.id), view, which)
-        return [gr.update(value=rows, color_map=colours, x_title=view.word("ui.curve.epoch"), y_title=view.word(f"ui.curve.{which}"))]
+            return [""]
+        return self._drawn.get((view, self._curve_version(snapshot, wanted, which)), lambda: self._detail(view, run, which))
+
+    def _detail(self, view: View, run: RunInfo, which: str) -> list[Any]:
+        lines, colours = curves.detail_lines(self.page.services.runs.curves(run.id), view, which)
+        chart = line_chart.lines(
+            lines,
+            colours,
+            x_range=curves.span(lines),
+            y_range=curves.limits(lines, 1.0) or (0.0, 1.0),
+            x_title=view.word("ui.curve.epoch"),
+            y_title=view.word(f"ui.curve.{which}"),
+            whole=view.word("ui.curve.whole"),
+            height=230,
+        )
+        return [chart]
 
     @staticmethod
     def _figures(view: View, series: dict[str, Any], active: bool) -> list[tuple[str, str, str]]:

@@ -6,10 +6,20 @@ import time
 from pathlib import Path
 
 from financial_model.datasets import child
-from financial_model.errors import StorageError
+from financial_model.errors import Stopped, StorageError
 
 
-def work(job, progress):
+def work(job, progress, stop=None):
+    if job["do"] == "listen":
+        progress("train")
+        return "in good order" if stop.wait(60) else "nobody said anything"
+    if job["do"] == "leave":
+        stop.wait(60)
+        raise Stopped
+    if job["do"] == "number":
+        bug = ZeroDivisionError("a bug")
+        bug.error_id = "0123abcd"
+        raise bug
     if job["do"] == "report":
         print("a library that prints must not break the protocol")
         progress("panel", 1, 2)
@@ -27,4 +37,4 @@ def work(job, progress):
 
 
 if __name__ == "__main__":
-    sys.exit(child.serve(work))
+    sys.exit(child.serve(work, patient=True))

@@ -83,3 +83,16 @@ def test_the_child_ends_with_its_parent_even_when_that_is_killed(tmp_path):
     parent.send_signal(signal.SIGKILL)
     parent.wait()
     assert eventually(lambda: gone(int(pid_file.read_text())))
+
+
+def test_a_patient_stop_is_told_to_the_child_and_what_it_does_then_counts():
+    stop = threading.Event()
+    assert child.run(MODULE, {"do": "listen"}, progress=lambda *step: stop.set(), stop=stop, patient=True) == "in good order"
+    with pytest.raises(Stopped):
+        child.run(MODULE, {"do": "leave"}, stop=stop, patient=True)
+
+
+def test_the_number_of_a_bug_is_the_same_on_both_sides():
+    with pytest.raises(RuntimeError) as caught:
+        child.run(MODULE, {"do": "number"})
+    assert vars(caught.value)["error_id"] == "0123abcd"

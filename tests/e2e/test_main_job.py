@@ -157,6 +157,22 @@ def test_a_second_browser_sees_the_same(chromium, address, visit):
         context.close()
 
 
+def test_a_tab_is_drawn_even_if_the_event_of_its_opening_is_lost(chromium, address, visit):
+    context = chromium.new_context(locale="en-US")
+    page = context.new_page()
+    try:
+        Person(page).open(address)
+        lost = []
+        page.route("**/run/predict*", lambda route: (lost.append(route.request.url), route.abort()))
+        Person(page).tab("Basic training")
+        page.wait_for_timeout(SECOND)
+        page.unroute("**/run/predict*")
+        assert lost, "the event of the opening was sent, and did not arrive"
+        page.locator("#basic-progress").get_by_text("Stopped", exact=True).wait_for(timeout=SLOW)
+    finally:
+        context.close()
+
+
 def test_on_a_phone_in_the_dark(chromium, address, visit):
     context = chromium.new_context(locale="zh-CN", viewport={"width": 390, "height": 844}, color_scheme="dark")
     page = context.new_page()

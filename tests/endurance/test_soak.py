@@ -2,6 +2,8 @@
 
 import mmap
 import os
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -72,12 +74,29 @@ def test_the_memory_of_a_process_is_its_own():
         assert soak.resident(os.getpid()) - before > 0.9 * len(held)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_processor_time_is_counted_for_a_process_and_those_it_began():
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as child:
+        try:
+            before, machine = soak.used(os.getpid()), soak.busy()
+            while soak.used(os.getpid())[child.pid] - before.get(child.pid, 0.0) < 0.05:
+                pass
+            after = soak.used(os.getpid())
+            assert after[os.getpid()] >= before[os.getpid()] > 0 and soak.busy() > machine
+            assert soak.used(child.pid).keys() == {child.pid}
+        finally:
+            child.kill()
+
+
 def test_the_table_says_what_was_met():
-    measured = soak.Measured(memory={"server": samples(0)}, seconds={"refresh of a page": [0.05] * 99 + [9.0], "gradio_client": [0.2] * 5},
-                             points=10, runs=1, minutes=30.0)
+    measured = soak.Measured(memory={"server": samples(0)}, points=10, runs=1, minutes=30.0, seconds={
+        "refresh of a page": [0.05] * 99 + [9.0], "gradio_client": [0.2] * 5, f"refresh of a page{soak.ALONE}": [0.02] * 9},
+                             processor={"server": 26.0, "training": 150.0, "browser": 50.0, "machine": 240.0, "clock": 130.0})
     found = soak.report(measured, interrupted=False)
     text = soak.render(found)
     assert found["passed"] and "| flat |" in text and "10 written, lost: none" in text
+    assert "refresh of a page, without a browser, 9 answers | median 20 ms, 95th percentile 20 ms | < 100 ms | met" in text
+    assert "server 0.20, training 1.15, browser 0.38, others 0.11; the server's own 248 ms an answer" in text
     assert "median 50 ms, 95th percentile 50 ms | < 100 ms | met" in text
     measured.lost.append("a point")
     assert not soak.report(measured, interrupted=False)["passed"]

@@ -131,8 +131,8 @@ def test_charts_break_at_unknown_points_and_thin_long_series():
 
 
 def test_axis_ticks_are_round():
-    assert svg._ticks(0.0, 1.0, 5) == [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
-    assert svg._ticks(-0.034, 0.051, 5) == [-0.02, 0.0, 0.02, 0.04]
+    assert svg.ticks(0.0, 1.0, 5) == [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    assert svg.ticks(-0.034, 0.051, 5) == [-0.02, 0.0, 0.02, 0.04]
 
 
 def test_a_walk_forward_shows_its_folds_and_no_second_timeline(result):
