@@ -277,7 +277,8 @@ class Browser:
 
     def used(self) -> float:
         """Seconds of processor time of all its processes."""
-        return sum(entry["cpuTime"] for entry in self.system.send("SystemInfo.getProcessInfo")["processInfo"])
+        entries = self.system.send("SystemInfo.getProcessInfo")["processInfo"]
+        return sum(used(next(entry["id"] for entry in entries if entry["type"] == "browser")).values())
 
     def reload_now_and_then(self) -> None:
         if time.monotonic() - self._reloaded < RELOAD_SECONDS:
@@ -392,7 +393,8 @@ def report(measured: Measured, interrupted: bool) -> dict[str, Any]:
                for kind, seconds in measured.seconds.items()}
     whole = not measured.lost and not measured.errors and all(entry["flat"] is not False for entry in memory.values())
     return {"minutes": measured.minutes, "interrupted": interrupted, "clients": PAGES + PROGRAMS, "runs": measured.runs, "reloads": measured.reloads,
-            "memory": memory, "answers": answers, "processor": shares(measured), "points": measured.points, "lost": measured.lost, "errors": measured.errors,
+            "memory": memory, "answers": answers, "processor": shares(measured), "points": measured.points, "lost": measured.lost,
+            "errors": measured.errors,
             "passed": whole and not interrupted and bool(memory), "samples": measured.memory}
 
 
