@@ -55,8 +55,6 @@ def backtest_lines(found: Mapping[str, Any], output: Output) -> list[str]:
     title = output.word("cli.backtest.title", run=found["run"], first=found["test"]["first"], last=found["test"]["last"], top=held["top"],
                         drop=held["drop"], days=found["metrics"]["days"])
     facts = [f"{output.word(f'evaluation.report.figure_{name}')}: {_shown(name, found['metrics'].get(name))}" for name in FACTS]
-    if found["overfitting"] is not None:
-        facts.append(output.word("cli.backtest.overfitting", value=percent(found["overfitting"], 0), trials=found["metrics"]["trials"]))
     return [title, "", *table(["", *(output.word(f"evaluation.report.side_{name}") for name in sides)], rows), "", *facts, "",
             *(output.word(item["key"], **item["fields"]) for item in found["verdict"])]
 

@@ -116,8 +116,10 @@ def evaluate(arguments: argparse.Namespace, output: Output) -> Answer:
             **({"members": found["members"]} if "members" in found else {}), **({"importance": importance} if importance else {}),
             **({"html": str(html)} if html else {}), **({"context": context} if (context := context_of(run)) else {})}
     folds = [output.word("cli.evaluate.fold", number=number, first=fold["split"]["test"]["first"], last=fold["split"]["test"]["last"],
-                         trained=fold["split"]["train"]["last"], rank_ic=figure(fold["metrics"].get("rank_ic")))
-             for number, fold in enumerate(found.get("folds", ()), start=1)]
+                         trained=fold["split"]["train"]["last"], rank_ic=figure(fold["metrics"].get("rank_ic")), low=figure(ends[0]),
+                         high=figure(ends[1]))
+             for number, fold in enumerate(found.get("folds", ()), start=1)
+             for ends in [fold["metrics"].get("rank_ic_interval") or (None, None)]]
     lines = [output.word("cli.evaluate.title", run=run.id, first=split["test"]["first"], last=split["test"]["last"], rows=found["metrics"]["rows"],
                          dates=found["metrics"]["dates"]), "", *metric_table(found["metrics"], output), "", *_tasks(tasks, output), *folds,
              *_members(found.get("members"), output), *sentences(found["result"]["verdict"], output.language), *notes,

@@ -77,28 +77,33 @@ def trailing_volatility(log_close, offsets, scale=1.0):
 
 
 def tradable_flags(bars: PackedBars) -> NDArray[np.uint8]:
-    """[rows] TRADES where there was volume and no suspension, and whether the bar opened at its upper or lower price limit."""
+    """[rows] TRADES where there was volume and no suspension, and whether the bar opened at its upper or lower price limit.
+
+    Special treatment narrows the limit on the days the source marks (``is_st``); days it says nothing of count as ordinary ones.
+    """
     trades = bars.volume > 0
     if "tradable" in bars.extra:
         trades &= ~(bars.extra["tradable"] == 0)
     flags = np.zeros(len(trades), np.uint8)
     flags[trades] = TRADES
+    special = bars.extra["is_st"] == 1 if "is_st" in bars.extra else np.zeros(len(trades), bool)
     for stock, symbol in enumerate(bars.symbols):
         rows = slice(int(bars.offsets[stock]), int(bars.offsets[stock + 1]))
-        np.bitwise_or(flags[rows], _limit_flags(symbol, bars.time[rows], bars.open[rows], bars.close[rows], bars.factor[rows]), out=flags[rows])
+        np.bitwise_or(flags[rows], _limit_flags(symbol, bars.time[rows], bars.open[rows], bars.close[rows], bars.factor[rows], special[rows]),
+                      out=flags[rows])
     return flags
 
 
-def _limit_flags(symbol: str, time: NDArray, opened: NDArray, close: NDArray, factor: NDArray) -> NDArray[np.uint8]:
+def _limit_flags(symbol: str, time: NDArray, opened: NDArray, close: NDArray, factor: NDArray, special: NDArray) -> NDArray[np.uint8]:
     flags = np.zeros(len(time), np.uint8)
     if len(time) < 2:
         return flags
     reference = round_half_up(close[:-1] * factor[:-1] / factor[1:])  # on an ex-day the ex-reference price
     kind, age = board(symbol), np.arange(2, len(time) + 1)
-    up = price_limit(kind, time[1:], listed_days=age, side="up")
+    up = price_limit(kind, time[1:], st=special[1:], listed_days=age, side="up")
     if not np.isfinite(up).any():
         return flags
-    down = price_limit(kind, time[1:], listed_days=age, side="down")
+    down = price_limit(kind, time[1:], st=special[1:], listed_days=age, side="down")
     with np.errstate(invalid="ignore"):
         flags[1:][np.isfinite(up) & (opened[1:] >= round_half_up(reference * (1 + up)) - 1e-6)] |= OPENS_AT_LIMIT_UP
         flags[1:][np.isfinite(down) & (opened[1:] <= round_half_up(reference * (1 - down)) + 1e-6)] |= OPENS_AT_LIMIT_DOWN

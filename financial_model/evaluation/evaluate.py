@@ -67,6 +67,7 @@ def evaluate(prediction: Prediction, panel: Panel, config: RunConfig, baselines:
     horizon = prediction.expected.shape[1]
     sample = build_sample(prediction.end, panel, config.label, horizon)
     judged = judge(prediction, sample, config.label, "model")
+    rivals = {name: judge(other, sample, config.label, name) for name, other in (baselines or {}).items()}
     overlap = significance.signal_overlap(sample.symbol, sample.day, judged.expected[:, -1], config.features.context_length)
     block = significance.block_length(horizon, overlap, sample.days)
     bootstrap = significance.DateBootstrap.plan(sample.days, block, draws=draws, seed=seed)
@@ -74,11 +75,11 @@ def evaluate(prediction: Prediction, panel: Panel, config: RunConfig, baselines:
         **figures(judged.statistics, bootstrap), "horizon": horizon, "entry": config.label.entry, "class_horizon": sample.class_horizon,
         "sample": _describe(sample, panel, judged, block, overlap), "trials": trials,
         "rank_ic_t": _t_value(judged.series["rank_ic"], block), "ic_t": _t_value(judged.series["ic"], block),
-        "baselines": {name: _compare(judged, judge(other, sample, config.label, name), bootstrap) for name, other in (baselines or {}).items()},
+        "baselines": {name: _compare(judged, other, bootstrap) for name, other in rivals.items()},
         "constant_classes": {name: _constant_class(sample, number) for number, name in enumerate(CLASSES)},
         "confusion": classification.confusion(judged.statistics["balanced_accuracy"]).tolist(),
         "horizons": {h: _at_horizon(prediction, sample, h, bootstrap) for h in sorted({h for h in HORIZONS if h < horizon} | {horizon})},
-        "groups": by_group(judged, sample, bootstrap), "calibration": _calibration(judged, sample, bootstrap),
+        "groups": by_group(judged, sample, bootstrap, rivals), "calibration": _calibration(judged, sample, bootstrap),
         "tear_sheet": tear_sheet(judged.expected[:, -1], sample, panel.ranks[sample.end], bootstrap),
         "buyable": _buyable_only(judged, sample, bootstrap), "series": _series(judged, sample),
         "scatter": _scatter(judged, sample), "tasks": judge_tasks(prediction, sample, panel, config.label, bootstrap),
@@ -106,6 +107,21 @@ def quick_score(prediction: Prediction, panel: Panel, label: LabelConfig | None 
     if sample.names_per_date() < metrics.MINIMUM_NAMES:
         found |= metrics.time_statistics(day, days, sample.symbol, expected, actual)
     return {name: _number(found[name].value()) for name in (*QUICK, "time_ic") if name in found}
+
+
+def fold_scores(prediction: Prediction, rivals: Mapping[str, Prediction], panel: Panel, config: RunConfig) -> dict[str, Any]:
+    """``rank_ic_interval`` of a part of a test and ``baselines``: the RankIC of each rival on its rows."""
+    sample = build_sample(prediction.end, panel, config.label, prediction.expected.shape[1])
+    day, days, actual = sample.day, sample.days, sample.actual[:, -1]
+
+    def series(of: Prediction, name: str) -> DateStatistic:
+        return metrics.series_mean(metrics.daily_rank_ic(day, days, of.expected[aligned(of, sample, name), -1].astype(np.float64), actual))
+
+    expected = prediction.expected[aligned(prediction, sample, "model"), -1].astype(np.float64)
+    overlap = significance.signal_overlap(sample.symbol, day, expected, config.features.context_length)
+    bootstrap = significance.DateBootstrap.plan(days, significance.block_length(sample.horizon, overlap, days))
+    return plain({"rank_ic_interval": None if bootstrap is None else bootstrap.interval(series(prediction, "model")),
+                  "baselines": {name: series(other, name).value() for name, other in rivals.items()}})
 
 
 # ---------------------------------------------------------------- one forecaster
@@ -192,17 +208,19 @@ def _at_horizon(prediction: Prediction, sample: Sample, horizon: int, bootstrap:
 
 
 # ---------------------------------------------------------------- parts of the sample
-def by_group(judged: Judged, sample: Sample, bootstrap: significance.DateBootstrap | None) -> dict[str, dict[str, dict[str, Any]]]:
-    """condition -> name (and ``unknown``) -> counts and figures of the rows in it."""
+def by_group(judged: Judged, sample: Sample, bootstrap: significance.DateBootstrap | None,
+             rivals: Mapping[str, Judged] | None = None) -> dict[str, dict[str, dict[str, Any]]]:
+    """condition -> name (and ``unknown``) -> counts and figures of the rows in it; ``baselines``: the RankIC of each rival on the same rows."""
     result: dict[str, dict[str, dict[str, Any]]] = {}
     for condition, names in CONDITIONS.items():
         index = np.minimum(sample.conditions[condition], len(names))
-        result[condition] = {name: _subset(judged, sample, index == number, bootstrap)
+        result[condition] = {name: _subset(judged, sample, index == number, bootstrap, rivals)
                              for number, name in enumerate((*names, "unknown")) if (index == number).any()}
     return result
 
 
-def _subset(judged: Judged, sample: Sample, rows: Array, bootstrap: significance.DateBootstrap | None) -> dict[str, Any]:
+def _subset(judged: Judged, sample: Sample, rows: Array, bootstrap: significance.DateBootstrap | None,
+            rivals: Mapping[str, Judged] | None = None) -> dict[str, Any]:
     day, days, expected, actual = sample.day[rows], sample.days, judged.expected[rows, -1], sample.actual[rows, -1]
     found, series = metrics.correlation_statistics(day, days, expected, actual)
     direction = metrics.direction_statistics(day, days, expected, actual)
@@ -212,7 +230,11 @@ def _subset(judged: Judged, sample: Sample, rows: Array, bootstrap: significance
         quantile = metrics.quantile_statistics(day, days, judged.levels, judged.quantiles[rows], actual)
         found |= {name: statistic for name, statistic in quantile.items() if name.startswith(("coverage", "pinball"))}
     values = _values(found)
-    values["rank_ic_interval"] = None if bootstrap is None else bootstrap.interval(found["rank_ic"])
+    for name in ("rank_ic", "coverage_80"):
+        values[f"{name}_interval"] = None if bootstrap is None or name not in found else bootstrap.interval(found[name])
+    if rivals:
+        values["baselines"] = {name: metrics.series_mean(metrics.daily_rank_ic(day, days, other.expected[rows, -1], actual)).value()
+                               for name, other in rivals.items()}
     return {"rows": int(rows.sum()), "dates": len(np.unique(day)), "names": len(np.unique(sample.symbol[rows])),
             "dates_with_ic": int(np.isfinite(series["rank_ic"]).sum()), **values}
 

@@ -44,6 +44,8 @@ class MarketDays:
     index: Array | None = None
     """float64 [days] level of the market index"""
     index_name: str = ""
+    st_known: bool = False
+    """Whether the source marks the days of special treatment; ``flags`` then follow its narrower limit"""
     industries: tuple[int, ...] = ()
     """[stocks] number of each stock's industry; empty where they are not known"""
 
@@ -97,6 +99,7 @@ def market_days(bars: PackedBars, *, first: int | None = None, last: int | None 
     return MarketDays(
         time=time, symbols=tuple(bars.symbols), open=grid(bars.open), close=grid(bars.close), factor=grid(bars.factor), amount=grid(amount),
         flags=grid(tradable_flags(bars), 0), index=_index_levels(bars, time), index_name=bars.market_name,
+        st_known=bool(np.isfinite(bars.extra.get("is_st", np.array([np.nan]))).any()),
         industries=tuple(INDUSTRIES.index(industries.get(symbol, "other")) for symbol in bars.symbols) if industries else ())
 
 

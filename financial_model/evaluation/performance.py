@@ -19,9 +19,10 @@ import numpy as np
 from financial_model.datasets.splits import iso
 from financial_model.evaluation import significance
 from financial_model.evaluation.backtest import Backtest
-from financial_model.evaluation.costs import BUY, SELL
+from financial_model.evaluation.costs import BUY, CHINESE, SELL
 from financial_model.evaluation.market_days import MarketDays
 from financial_model.evaluation.metrics import DateStatistic, series_ratio
+from financial_model.market.packing import EQUAL_WEIGHT
 from financial_model.training.plain import plain
 
 Array = np.ndarray
@@ -32,7 +33,8 @@ def summarize(result: Backtest, market: MarketDays, *, trials: int = 1, trial_va
               draws: int = significance.DRAWS) -> dict[str, Any]:
     """Everything a page or a report shows of a backtest.
 
-    ``trials`` and the variance of their daily Sharpe ratios deflate the Sharpe ratio; ``horizon`` sets the block of its interval.
+    ``trials`` and the variance of their daily Sharpe ratios deflate the Sharpe ratio; where that variance is not known (0), trials count as
+    worthless and independent, whose ratios vary by one over the sessions. ``horizon`` sets the block of its interval.
     """
     days = slice(result.first, len(market.time))
     time, net, gross = market.time[days], result.returns(), result.gross_returns()
@@ -46,7 +48,7 @@ def summarize(result: Backtest, market: MarketDays, *, trials: int = 1, trial_va
         **figures(net, year), "sharpe_interval": _sharpe_interval(net, year, plan),
         "turnover": float(turnover.mean() / 2), "cost_per_year": float((result.costs / before).mean() * year),
         "invested": float(result.invested.mean()), "days": len(net), "trades": len(result.trades), "blocked": len(result.blocked),
-        "deflated_sharpe": significance.deflated_sharpe(net, trials, trial_variance), "trials": trials,
+        "deflated_sharpe": significance.deflated_sharpe(net, trials, trial_variance or 1 / len(net)), "trials": trials,
     }
     for name, returns in benchmarks.items():
         metrics |= _against(net, gross, returns, turnover, year, name, plan)
@@ -57,7 +59,7 @@ def summarize(result: Backtest, market: MarketDays, *, trials: int = 1, trial_va
         "monthly": monthly(net, time), "trades": trade_rows(result, market), "blocked": _blocked(result), "settings": asdict(result.settings),
         "index_name": market.index_name,
     }
-    data["verdict"] = _verdict(data)
+    data["verdict"] = _verdict(data, market)
     return plain(data)
 
 
@@ -146,8 +148,8 @@ def _blocked(result: Backtest) -> dict[str, dict[str, int]]:
     return {side: dict(Counter(order.reason for order in result.blocked if order.side == side)) for side in (BUY, SELL)}
 
 
-def _verdict(data: dict[str, Any]) -> list[dict[str, Any]]:
-    """Plain sentences about the excess over the equal-weight universe, the harder and fairer of the two benchmarks."""
+def _verdict(data: dict[str, Any], market: MarketDays) -> list[dict[str, Any]]:
+    """Plain sentences about the excess over the equal-weight universe, the harder and fairer of the two benchmarks, and what flatters."""
     metrics = data["metrics"]
     interval, value = metrics["excess_equal_weight_interval"], metrics["excess_equal_weight"]
     found = []
@@ -161,5 +163,9 @@ def _verdict(data: dict[str, Any]) -> list[dict[str, Any]]:
         found.append(("trails_free" if free else "break_even", "bad" if free else "note", {"value": metrics["break_even_cost_equal_weight"]}))
     if metrics["trials"] > 1 and metrics["deflated_sharpe"] is not None:
         found.append(("deflated", "warning", {"trials": metrics["trials"], "value": metrics["deflated_sharpe"]}))
-    found.append(("st_unknown", "note", {}))
+    if not market.st_known and set(market.boards()) & set(CHINESE):
+        found.append(("st_unknown", "note", {}))
+    found.append(("dividends", "note", {}))
+    if "index" in data and market.index_name not in ("", EQUAL_WEIGHT):
+        found.append(("price_index", "note", {"name": market.index_name}))
     return [{"key": f"evaluation.backtest.{name}", "level": level, "fields": fields} for name, level, fields in found]

@@ -31,13 +31,15 @@ SHARES = ("direction", "direction_base_rate", "direction_demeaned", "balanced_ac
 DETAILS = ("rank_icir", "ic_t", "rank_ic_t", "time_ic", "time_rank_ic", "direction_demeaned", "best_capture", "macro_f1", "up_recall",
            "false_rise_rate", "mark_score", "brier", "brier_skill", "log_loss", "coverage_50", "coverage_95", "width_80_percent")
 CLASS_COLUMNS = ("class_accuracy", "balanced_accuracy", "macro_f1", "up_recall", "false_rise_rate", "mark_score")
+GROUP_RIVALS = 2
+"""Baselines that a table of groups has room for."""
 GROUP_COLUMNS = ("rank_ic", "direction", "direction_base_rate", "mae_percent", "coverage_80")
 MEMBER_COLUMNS = ("loss", "ic", "rank_ic", "icir", "time_ic", "mae_percent")
 """Figures a training measures on the validation part."""
 FOLD_COLUMNS = ("ic", "rank_ic", "icir", "direction", "direction_base_rate", "mae_percent")
 BACKTEST_ROWS = ("total_return", "annual_return", "annual_volatility", "sharpe", "max_drawdown", "calmar", "win_rate")
-BACKTEST_FACTS = ("information_ratio_index", "information_ratio_equal_weight", "turnover", "cost_per_year", "break_even_cost_equal_weight",
-                  "invested", "trades", "blocked", "deflated_sharpe")
+BACKTEST_FACTS = ("excess_equal_weight", "excess_index", "information_ratio_index", "information_ratio_equal_weight", "turnover", "cost_per_year",
+                  "break_even_cost_equal_weight", "invested", "trades", "blocked", "deflated_sharpe")
 
 
 def write_report(path: Path, result: Mapping[str, Any], *, name: str, language: str = "en", config: RunConfig | None = None,
@@ -72,7 +74,8 @@ def render_report(result: Mapping[str, Any], *, name: str, language: str = "en",
     words = Words(language)
     said = words.sentences([*_walked(folds), *result["verdict"], *notes])
     sections: dict[str, Any] = {
-        "summary": said, "folds": _folds(folds, words), "members": _members(members, words), "comparison": _comparison(result, words), "tasks": [],
+        "summary": said, "folds": _folds(folds, words, best_baselines(result)), "members": _members(members, words),
+        "comparison": _comparison(result, words), "tasks": [],
         "series": None, "horizons": None, "groups": [], "calibration": None, "classes": None, "backtest": None, "curves": _curves(curves, words),
         "tear": None, "importance": importance_section(importance, words), "null": None, "data": _data(result, split, data, words),
         "memory": memory_section(context, language), "settings": _settings(config, words)}
@@ -148,15 +151,18 @@ def _walked(folds: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [{"key": "evaluation.report.walked", "level": "note", "fields": fields}]
 
 
-def _folds(folds: Sequence[Mapping[str, Any]], words: Words) -> dict[str, Any]:
-    """Dates and figures of each fold, and its parts on one scale."""
+def _folds(folds: Sequence[Mapping[str, Any]], words: Words, rivals: Sequence[str]) -> dict[str, Any]:
+    """Dates and figures of each fold, the RankIC of the best baselines on the same rows, and the fold's parts on one scale."""
     spans = [[(words(f"part_{name}"), _moment(fold["split"][name]["first"]), _moment(fold["split"][name]["last"]), style)
               for style, name in enumerate(PARTS)] for fold in folds]
     whole = (min(part[1] for parts in spans for part in parts), max(part[2] for parts in spans for part in parts)) if spans else None
     names = [name for name in FOLD_COLUMNS if any(fold["metrics"].get(name) is not None for fold in folds)]
     rows = [{"name": number, "dates": [f"{fold['split'][part]['first']} … {fold['split'][part]['last']}" for part in PARTS],
-             "cells": words.cells(names, fold["metrics"])} for number, fold in enumerate(folds, start=1)]
-    return {"columns": [*(words(f"part_{name}") for name in PARTS), *(words.term("metric", name) for name in names)], "rows": rows,
+             "cells": [*words.cells(names, fold["metrics"]),
+                       *({"value": words.figure("rank_ic", fold["metrics"].get("baselines", {}).get(rival)), "interval": ""} for rival in rivals)]}
+            for number, fold in enumerate(folds, start=1)]
+    return {"columns": [*(words(f"part_{name}") for name in PARTS), *(words.term("metric", name) for name in names),
+                        *(words("rival", name=words.term("baseline", rival)) for rival in rivals)], "rows": rows,
             "timelines": [timeline(parts, words("timeline"), whole) for parts in spans]}
 
 
@@ -227,15 +233,24 @@ def _horizons(result: Mapping[str, Any], words: Words) -> dict[str, Any]:
 
 
 def _groups(result: Mapping[str, Any], words: Words) -> list[dict[str, Any]]:
-    tables = []
+    tables, rivals = [], best_baselines(result)
     for condition, entries in result["groups"].items():
         if len(entries) < 2:
             continue
         rows = [{"name": words.term(condition, name), "counts": [entry["rows"], entry["dates"], entry["names"]],
-                 "cells": words.cells(GROUP_COLUMNS, entry)} for name, entry in entries.items()]
+                 "cells": [*words.cells(GROUP_COLUMNS, entry),
+                           *({"value": words.figure("rank_ic", entry.get("baselines", {}).get(rival)), "interval": ""} for rival in rivals)]}
+                for name, entry in entries.items()]
         tables.append({"title": words.term("dimension", condition), "rows": rows})
-    columns = [words("rows"), words("dates"), words("names"), *(words.term("metric", name) for name in GROUP_COLUMNS)]
+    columns = [words("rows"), words("dates"), words("names"), *(words.term("metric", name) for name in GROUP_COLUMNS),
+               *(words("rival", name=words.term("baseline", rival)) for rival in rivals)]
     return [{**table, "columns": columns} for table in tables]
+
+
+def best_baselines(result: Mapping[str, Any], most: int = GROUP_RIVALS) -> list[str]:
+    """Names of the baselines whose RankIC over all rows is highest, best first."""
+    ranked = sorted(((entry["rank_ic"], name) for name, entry in result["baselines"].items() if entry.get("rank_ic") is not None), reverse=True)
+    return [name for _, name in ranked[:most]]
 
 
 def _calibration(result: Mapping[str, Any], recalibration: Mapping[str, Any] | None, words: Words) -> dict[str, Any]:
@@ -247,7 +262,8 @@ def _calibration(result: Mapping[str, Any], recalibration: Mapping[str, Any] | N
     diagonal = Line("", [0.0, 1.0], [0.0, 1.0], 5)
     coverage = [{"level": f"{100 * row['level']:.0f} %", "covered": words.figure("coverage_80", row["covered"]),
                  "interval": words.interval("coverage_80", row["interval"])} for row in calibration["coverage"]]
-    regime = [{"name": words.term("regime", name), "value": words.figure("coverage_80", entry.get("coverage_80")), "rows": entry["rows"]}
+    regime = [{"name": words.term("regime", name), "value": words.figure("coverage_80", entry.get("coverage_80")), "rows": entry["rows"],
+               "interval": words.interval("coverage_80", entry.get("coverage_80_interval"))}
               for name, entry in result["groups"]["regime"].items() if entry.get("coverage_80") is not None]
     return {
         "reliability": chart([diagonal, *lines], square=True, x_format=percent, y_format=percent, label=words("reliability")) if lines else "",
@@ -276,14 +292,14 @@ def _backtest(data: Mapping[str, Any] | None, words: Words) -> dict[str, Any] | 
     if "index" in labels and data["index_name"] not in ("", "equal_weight"):
         labels["index"] = data["index_name"]
     lines = [Line(labels[name], time, series[name], style) for style, (name, _) in enumerate(sides)]
-    shown = {name: _money(name, data["metrics"].get(name), words) for name in BACKTEST_FACTS}
     return {
         "verdict": words.sentences(data["verdict"]),
         "equity": chart(lines, x_format=date, label=words("equity")),
         "drawdown": chart([Line("", time, series["drawdown"], 3)], height=150, x_format=date, y_format=percent, label=words("drawdown")),
         "columns": list(labels.values()),
-        "rows": [{"name": words(f"figure_{name}"), "cells": [_money(name, entry.get(name), words) for _, entry in sides]} for name in BACKTEST_ROWS],
-        "facts": [{"name": words(f"figure_{name}"), "value": value} for name, value in shown.items()],
+        "rows": [{"name": words(f"figure_{name}"), "cells": [_money(name, entry, words) for _, entry in sides]} for name in BACKTEST_ROWS],
+        "facts": [{"name": words(f"figure_{name}"), **_money(name, data["metrics"], words)} for name in BACKTEST_FACTS
+                  if name in data["metrics"]],
         "months": [{"year": year, "cells": [_month(months.get(str(month))) for month in range(1, 13)],
                     "total": f"{100 * (math.prod(1 + value for value in months.values()) - 1):+.1f} %"} for year, months in data["monthly"].items()],
         "blocked": [{"side": words(side), "reason": words(f"blocked_{reason}"), "count": count}
@@ -291,10 +307,15 @@ def _backtest(data: Mapping[str, Any] | None, words: Words) -> dict[str, Any] | 
     }
 
 
-def _money(name: str, value: Any, words: Words) -> str:
-    """A figure of the backtest: ratios and counts as they are, everything else in percent."""
+def _money(name: str, entry: Mapping[str, Any], words: Words) -> dict[str, str]:
+    """A figure of the backtest and its interval: ratios and counts as they are, everything else in percent."""
     plain = name in ("sharpe", "calmar", "trades", "blocked") or name.startswith("information_ratio")
-    return words.figure(name, value) if plain or value is None else f"{100 * value:.2f} %"
+
+    def shown(value: Any) -> str:
+        return words.figure(name, value) if plain or value is None else f"{100 * value:.2f} %"
+
+    ends = entry.get(f"{name}_interval")
+    return {"value": shown(entry.get(name)), "interval": "" if ends is None else f"{shown(ends[0]).removesuffix(' %')} … {shown(ends[1])}"}
 
 
 def _month(value: float | None) -> dict[str, Any]:
@@ -331,7 +352,8 @@ def _data(result: Mapping[str, Any], split: Mapping[str, Any] | None, data: Mapp
         ("judged", words("judged_value", rows=sample["rows"], symbols=sample["symbols"], dates=sample["dates"], first=iso(sample["first"]),
                          last=iso(sample["last"]))),
         ("block", words("block_value", block=sample["block"], overlap=sample["signal_overlap"])),
-        ("effective", None if sample["effective_dates"] is None else f"{sample['effective_dates']:.0f}"), ("trials", result["trials"]),
+        ("effective", None if sample["effective_dates"] is None else f"{sample['effective_dates']:.0f}"), ("opened", facts.get("opened")),
+        ("trials", result["trials"]),
     ]
     parts = [(words(f"part_{name}"), _moment(split[name]["first"]), _moment(split[name]["last"]), style)
              for style, name in enumerate(PARTS) if split and name in split]

@@ -137,7 +137,8 @@ class _Frame:
             style = "zero" if abs(tick) < 1e-12 else "grid"
             parts.append(f'<line class="{style}" x1="{LEFT}" x2="{self.width - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
                          f'<text x="{LEFT - 8}" y="{y + 4:.1f}" class="tick" text-anchor="end">{escape(y_format(tick))}</text>')
-        count = max(2, (self.width - LEFT) // 130)
+        count, span = max(2, (self.width - LEFT) // 130), self.x_high - self.x_low
+        count = int(span) + 1 if span == int(span) < count else count  # a few whole steps: each has its mark, none has two
         for i in range(count):
             value = self.x_low + (self.x_high - self.x_low) * i / (count - 1)
             anchor = "start" if i == 0 else "end" if i == count - 1 else "middle"

@@ -27,6 +27,8 @@ _CORE = ("open", "high", "low", "close", "volume", "amount", "factor")
 INDICES = {"CN": ("000300.SH", "000001.SH"), "US": ("^GSPC",)}
 """Index that stands for the market, in order of preference."""
 EQUAL_WEIGHT = "equal_weight"
+DAILY_FLAGS = ("trade_status", "is_st")
+"""Extra columns that the rules of trading read."""
 _COVERAGE = 0.95
 
 

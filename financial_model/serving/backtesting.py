@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 DAYS_BEFORE = 40
 """Calendar days of bars read before the first forecast: limits of its day are relative to the close before."""
 COMPARABLE = 10
-"""Portfolios on the same days from which the probability of overfitting is stated."""
+"""Portfolios from which the probability of overfitting is stated, and the variance of their Sharpe ratios is measured and not assumed."""
 
 
 def backtest(prediction: Prediction, panel: Panel, store: Store, config: RunConfig, *, settings: BacktestSettings | None = None, count: int = 1,
@@ -43,14 +43,14 @@ def backtest(prediction: Prediction, panel: Panel, store: Store, config: RunConf
     from financial_model.evaluation.backtest import run_backtest
     from financial_model.evaluation.market_days import market_days, scores
     from financial_model.evaluation.performance import summarize
-    from financial_model.market.packing import pack
+    from financial_model.market.packing import DAILY_FLAGS, pack
 
     times = panel.time[prediction.end]
     if (times % 86_400).any():
         raise DataError("serving.backtest_intraday")
     first = int(times.min())
     symbols = [symbol for symbol in panel.symbols if store.has(symbol)]
-    bars = pack(store, symbols, start=_day(first, before=DAYS_BEFORE), end=_day(int(panel.time.max())), columns=("trade_status",))
+    bars = pack(store, symbols, start=_day(first, before=DAYS_BEFORE), end=_day(int(panel.time.max())), columns=DAILY_FLAGS)
     days = market_days(bars, first=first, last=int(panel.time.max()), industries=store.industries())
     result = run_backtest(days, scores(prediction, panel, days), settings)
     return summarize(result, days, trials=count, trial_variance=variance, horizon=config.label.horizon)
@@ -83,9 +83,10 @@ def backtest_run(workspace: Workspace, run_id: str, *, settings: BacktestSetting
     tried = [entry for entry in before.get("tried", []) if entry["test"] == found["split"]["test"] and entry["settings"] != described(settings)]
     peers = [known for other in trials.others(runs, run) if (known := trials.read_backtest(other)) is not None]
     ratios = [entry["sharpe"] for known in ({"tried": tried}, *peers) for entry in known["tried"] if entry["sharpe"] is not None]
-    result = backtest(stored_forecasts(run, panel), panel, Store(workspace.data_dir), run.run_config(), settings=settings, count=1 + len(ratios),
-                      variance=float(np.var(ratios, ddof=1)) if len(ratios) > 1 else 0.0)
-    result = {**result, **_kept(run, found["split"]["test"], settings, result, tried), "overfitting": _overfitting(result, peers),
+    result = backtest(stored_forecasts(run, panel), panel, Store(workspace.data_dir), run.run_config(), settings=settings,
+                      count=max(1 + len(ratios), trials.count(runs, run)),
+                      variance=float(np.var(ratios, ddof=1)) if len(ratios) >= COMPARABLE else 0.0)
+    result = {**result, **_kept(run, found["split"]["test"], settings, result, tried), **_overfitting(result, peers),
               "synthetic": found["synthetic"]}
     save(run, result)
     refresh_report(run, runs)
@@ -143,10 +144,14 @@ def described(settings: BacktestSettings) -> dict[str, Any]:
     return json.loads(json.dumps(asdict(settings)))
 
 
-def _overfitting(result: dict[str, Any], peers: Sequence[dict[str, Any]]) -> float | None:
-    """Probability that the best of the portfolios on exactly these days is below the median elsewhere (CSCV)."""
+def _overfitting(result: dict[str, Any], peers: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """``overfitting``: probability that the best of the portfolios on exactly these days is below the median elsewhere (CSCV), None where they are
+    few; and ``verdict``, which says so."""
     from financial_model.evaluation.significance import overfitting_probability
 
     time, own = trials.returns_by_time(result)
     same = [returns for known in peers for when, returns in [trials.returns_by_time(known)] if when == time]
-    return overfitting_probability(np.stack([own, *same], axis=1)) if len(same) + 1 >= COMPARABLE else None
+    value = overfitting_probability(np.stack([own, *same], axis=1)) if len(same) + 1 >= COMPARABLE else None
+    said = [] if value is None else [{"key": "evaluation.backtest.overfitting", "level": "warning" if value > 0.25 else "note",
+                                      "fields": {"count": len(same) + 1, "value": value}}]
+    return {"overfitting": value, "verdict": [*result["verdict"], *said]}

@@ -193,8 +193,8 @@ class Experiment:
                        progress=self.progress, stop=self.stop)
         self._stage("report")
         publish(self.run, self.runs, {**result, "test_opened": 1 if before is None else int(before["test_opened"]) + 1})
-        logger.info("test: %s", ", ".join(f"{name} {result['metrics'][name]}" for name in ("ic", "rank_ic", "direction", "mae_percent", "mae")
-                                         if name in result["metrics"]))
+        known = {name: result["metrics"].get(name) for name in ("ic", "rank_ic", "direction", "mae_percent", "mae")}
+        logger.info("test: %s", ", ".join(f"{name} {value:.4f}" for name, value in known.items() if value is not None))
 
     def _stage(self, name: str) -> None:
         if self.stop.is_set():

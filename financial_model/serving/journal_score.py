@@ -71,7 +71,7 @@ class _Truth:
     """The bars from before the first entry until today, and what they say about each forecast."""
 
     def __init__(self, workspace: Workspace, entries: Sequence[Entry], figures: Mapping[int, Mapping[str, Any]]) -> None:
-        from financial_model.market.packing import pack
+        from financial_model.market.packing import DAILY_FLAGS, pack
         from financial_model.market.store import Store
 
         store, self.bars = Store(workspace.data_dir), None
@@ -81,7 +81,7 @@ class _Truth:
         start = str(np.datetime64(min(entry["as_of"] for entry in entries), "D") - DAYS_BEFORE)
         if there:
             try:
-                self.bars = pack(store, there, start=start, columns=("trade_status",))
+                self.bars = pack(store, there, start=start, columns=DAILY_FLAGS)
             except DataError as error:
                 if error.key != "bars.nothing_in_range":  # the data of another market, or none any more: everything waits
                     raise

@@ -54,6 +54,7 @@ def judge(checkpoint: Path, panel: Panel, *, store: Store | None = None, trials:
     parts = pieces.predict(found, panel, "test", stage="evaluate", progress=progress, stop=stop)
     model, rivals = pieces.joined(parts), pieces.rivals(found, panel, own_label.BASELINES if own else BASELINES, progress=progress, stop=stop)
     result = evaluate(model, panel, config, rivals, trials=trials)
+    result["verdict"] = [*result["verdict"][:1], *_changed_universe(found, panel), *result["verdict"][1:]]
     save_forecasts(checkpoint.parent / FORECASTS, model, [len(part) for part in parts], panel)
     missing: list[dict[str, Any]] = [*found[-1].model.header.get("notes", ())]
     answer = {
@@ -70,8 +71,21 @@ def judge(checkpoint: Path, panel: Panel, *, store: Store | None = None, trials:
     if load:
         answer["experts"] = load
     if len(found) > 1:
-        answer["folds"] = [_fold(piece, part, panel) for piece, part in zip(found, parts, strict=True)]
+        answer["folds"] = [_fold(piece, part, panel, rivals) for piece, part in zip(found, parts, strict=True)]
     return answer
+
+
+def _changed_universe(found: Sequence[Piece], panel: Panel) -> list[dict[str, Any]]:
+    """A warning where many of the tested stocks are none that the model of their dates has learned from: new in the store, or listed since."""
+    from financial_model.evaluation.detectors import universe_check
+
+    worst = None
+    for piece in found:
+        known = set(piece.model.symbols) & {panel.symbols[stock] for stock in set(panel.symbol_index(piece.train).tolist())}
+        finding = universe_check(known, {panel.symbols[stock] for stock in set(panel.symbol_index(piece.test).tolist())})
+        if finding.fired and (worst is None or finding.fields["share"] > worst.fields["share"]):
+            worst = finding
+    return [] if worst is None else [{"key": worst.key, "level": "warning", "fields": worst.fields}]
 
 
 LOOKED_AT = 2000
@@ -116,12 +130,15 @@ def _recalibration(found: Sequence[Piece], parts: Sequence[Prediction], panel: P
     return {"rows": [*calibration.compare(before, after, panel, label)["rows"], gated], "adjustments": [facts for _, facts in adjusted]}
 
 
-def _fold(piece: Piece, part: Prediction, panel: Panel) -> dict[str, Any]:
-    """Dates and figures of one fold; no figures while none of its outcomes is known."""
-    from financial_model.evaluation.evaluate import quick_score
+def _fold(piece: Piece, part: Prediction, panel: Panel, rivals: Mapping[str, Prediction]) -> dict[str, Any]:
+    """Dates and figures of one fold, the RankIC with its interval and that of each baseline; no figures while none of its outcomes is known."""
+    from financial_model.evaluation.evaluate import fold_scores, quick_score
 
+    label = piece.config.label
     try:
-        figures: dict[str, Any] = dict(quick_score(part, panel, piece.config.label))
+        figures: dict[str, Any] = dict(quick_score(part, panel, label))
+        if not label.own:
+            figures |= fold_scores(part, rivals, panel, piece.config)
     except DataError as error:
         if error.key != "evaluation.no_rows":
             raise
@@ -207,7 +224,7 @@ def report(run: RunInfo, runs: RunStore, result: Mapping[str, Any], path: Path, 
     made = read_backtest(run)
     return write_report(
         path, result["result"], name=run.id, language=language, config=run.run_config(), split=result["split"], curves=runs.curves(run.id),
-        data=result["data"], folds=result.get("folds", ()), members=result.get("members"),
+        data={**result["data"], "opened": result["test_opened"]}, folds=result.get("folds", ()), members=result.get("members"),
         recalibration=result.get("recalibration"), null=null_of(run),
         importance=importance_of(run), context=context_of(run),
         backtest=made if made is not None and made["test"] == result["split"]["test"] else None,

@@ -85,12 +85,12 @@ class _Desk:
 
     def __init__(self, store: Store, ranking: pd.DataFrame, inside: Sequence[Holding], today: str | None) -> None:
         from financial_model.evaluation.market_days import market_days
-        from financial_model.market.packing import pack
+        from financial_model.market.packing import DAILY_FLAGS, pack
 
         self.as_of = np.datetime64(ranking.attrs["as_of"], "D")
         self.names = store.names()
         symbols = list(dict.fromkeys([*ranking["symbol"], *(holding.symbol for holding in inside)]))
-        bars = pack(store, symbols, start=str(self.as_of - DAYS_BEFORE), end=str(self.as_of), columns=("trade_status",))
+        bars = pack(store, symbols, start=str(self.as_of - DAYS_BEFORE), end=str(self.as_of), columns=DAILY_FLAGS)
         if (bars.time % 86_400).any():
             raise DataError("orders.intraday")
         self.days = market_days(bars, industries=store.industries())

@@ -12,6 +12,7 @@ from typing import Any
 import gradio as gr
 
 from financial_model.config import CLASSES, CONDITIONS, RETURN
+from financial_model.evaluation.report import best_baselines
 from financial_model.serving.outcomes import judged_symbols, outcomes
 from financial_model.ui import asking, charts, components, results
 from financial_model.ui.choosing import asked, pick, setting, usable
@@ -150,7 +151,7 @@ class EvaluationView:
         if not found:
             return [gr.skip(), ""]
         groups = found["result"].get("groups", {}).get(dimension, {})
-        return [charts.group_bars(groups, dimension, view), group_table(view, groups, dimension)]
+        return [charts.group_bars(groups, dimension, view), group_table(view, groups, dimension, best_baselines(found["result"]))]
 
 
 def meant(text: str | None, symbols: Sequence[str], names: Mapping[str, str]) -> str | None:
@@ -176,8 +177,8 @@ def monthly(series: Mapping[str, Sequence[Any]]) -> dict[str, dict[str, float]]:
 GROUP_FIGURES = ("ic", "rank_ic", "direction", "direction_base_rate", "mae_percent", "coverage_80")
 
 
-def group_table(view: View, groups: Mapping[str, Mapping[str, Any]], dimension: str) -> str:
-    """One row per label of a condition."""
+def group_table(view: View, groups: Mapping[str, Mapping[str, Any]], dimension: str, rivals: Sequence[str] = ()) -> str:
+    """One row per label of a condition, with the RankIC of the baselines ``rivals`` on the same rows."""
     if not groups:
         return ""
     rows = []
@@ -194,6 +195,7 @@ def group_table(view: View, groups: Mapping[str, Mapping[str, Any]], dimension: 
                 percent(entry.get("direction_base_rate")),
                 number(entry.get("mae_percent")),
                 percent(entry.get("coverage_80")),
+                *(number(entry.get("baselines", {}).get(rival)) for rival in rivals),
             ]
         )
     headers = [
@@ -201,6 +203,7 @@ def group_table(view: View, groups: Mapping[str, Mapping[str, Any]], dimension: 
         view.word("ui.data.stocks"),
         view.word("ui.evaluation.rows"),
         *(view.term("metric", name) for name in GROUP_FIGURES),
+        *(view.word("evaluation.report.rival", name=view.term("baseline", rival)) for rival in rivals),
     ]
     return f'<div class="k-card">{components.table(headers, rows)}</div>'
 

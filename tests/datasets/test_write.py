@@ -73,6 +73,15 @@ class TestTradable:
         assert self.flags("300750.SZ", opens, [10] * 9)[6:] == [TRADES] * 3, "ChiNext moves 20 %"
         assert self.flags("AAPL", opens, [10] * 9)[6:] == [TRADES] * 3, "no limit in the US"
 
+    def test_special_treatment_narrows_the_limit_on_the_days_the_source_marks(self):
+        """5 % for ST on the main board, on those days alone; unknown days count as ordinary ones."""
+        bars = make_bars((9,), symbols=("600519.SH",))
+        bars.open[:], bars.close[:] = [10] * 6 + [10.5, 9.5, 10.5], 10
+        bars.time[:] = FIRST + DAY * (2000 + np.arange(9))
+        assert tradable_flags(bars)[6:].tolist() == [TRADES] * 3
+        bars.extra["is_st"] = np.array([0.0] * 6 + [1, 1, np.nan])
+        assert tradable_flags(bars)[6:].tolist() == [TRADES | OPENS_AT_LIMIT_UP, TRADES | OPENS_AT_LIMIT_DOWN, TRADES]
+
     def test_limit_follows_the_ex_reference_price(self):
         opens, closes, factor = [10.0] * 7 + [5.5], [10.0] * 7 + [5.5], [1.0] * 7 + [2.0]
         assert self.flags("600519.SH", opens, closes, factor=factor)[-1] == TRADES | OPENS_AT_LIMIT_UP

@@ -195,9 +195,18 @@ class Bars:
     market_name = "000300.SH"
 
 
+def test_an_american_day_by_hand_single_shares_no_limit_and_nothing_but_slippage():
+    flags = [[TRADES, TRADES], [TRADES, TRADES], [TRADES, TRADES]]
+    days = market([[33.0, 10], [33.0, 10], [66.0, 10]], symbols=("AAPL", "MSFT"), flags=flags)
+    result = run_backtest(days, scored((1, np.nan), (np.nan, 1), NONE), BacktestSettings(top=1, capital=1_000))
+    buy, sell, _ = result.trades
+    assert (buy.shares, buy.charge.total) == (30, pytest.approx(30 * 33 * 0.0005)), "30 x 33 = 990 and 0.50 of slippage; a lot of 100 is not asked"
+    assert (sell.shares, sell.price, sell.charge.total) == (30, 66.0, pytest.approx(30 * 66 * 0.0005)), "doubled overnight: no limit stops the sale"
+
+
 def test_packed_bars_become_a_grid_with_dated_limits():
     days = market_days(Bars())
-    assert days.open.shape == (4, 2) and np.isnan(days.open[0, 1])
+    assert days.open.shape == (4, 2) and np.isnan(days.open[0, 1]) and not days.st_known
     assert days.amount[0, 0] == pytest.approx(1e5)  # unknown amount: volume times the middle of open and close
     assert days.opens_at_limit(1, 0, "buy") and not days.opens_at_limit(2, 0, "buy")  # 10.00 to 11.00 is ten per cent
     assert not days.trades(3, 0) and not days.trades(0, 1)

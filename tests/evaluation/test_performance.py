@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -83,6 +84,27 @@ def test_a_perfect_forecast_beats_both_benchmarks():
     data = performance.summarize(run_backtest(market, future, BacktestSettings(top=10, drop=0)), market, draws=300)
     assert data["metrics"]["excess_equal_weight_interval"][0] > 0 and data["metrics"]["information_ratio_index"] > 5
     assert data["verdict"][0]["key"].endswith("excess_above")
+
+
+def test_trials_are_deflated_even_where_their_spread_is_not_known():
+    market, rng = noise_market(days=300)
+    result = run_backtest(market, rng.standard_normal(market.open.shape), BacktestSettings(top=10))
+    alone, many = (performance.summarize(result, market, trials=trials, draws=20)["metrics"]["deflated_sharpe"] for trials in (1, 50))
+    assert many < 0.7 * alone
+
+
+@pytest.mark.parametrize(("changes", "said", "unsaid"), [
+    ({}, {"st_unknown", "dividends", "price_index"}, set()),
+    ({"st_known": True}, {"dividends", "price_index"}, {"st_unknown"}),
+    ({"index": None, "index_name": ""}, {"st_unknown"}, {"price_index"}),
+    ({"symbols": tuple(f"US{number}" for number in range(40))}, {"dividends"}, {"st_unknown"}),
+])
+def test_what_flatters_is_said_where_it_applies(changes, said, unsaid):
+    market, rng = noise_market(days=60)
+    market = replace(market, **changes)
+    found = performance.summarize(run_backtest(market, rng.standard_normal(market.open.shape)), market, draws=20)["verdict"]
+    keys = {item["key"].rpartition(".")[2] for item in found}
+    assert said <= keys and not unsaid & keys
 
 
 def test_few_days_have_no_interval_and_say_so():

@@ -122,6 +122,21 @@ def test_the_file_is_written_whole(tmp_path, result):
     assert [entry.name for entry in path.parent.iterdir()] == ["report.html"]
 
 
+def test_a_short_axis_of_whole_days_names_each_day_once():
+    drawing = svg.chart([svg.Line("", [1, 2, 3, 4, 5], [0.05, 0.03, 0.02, 0.01, 0.0])], x_format="day {:.0f}".format)
+    assert re.findall(r">day (\d)<", drawing) == ["1", "2", "3", "4", "5"]
+
+
+def test_groups_stand_beside_the_best_baselines_and_the_backtest_shows_its_intervals(result, page):
+    text = " ".join(read(page).text)
+    assert "RankIC: Ridge regression" in text and "RankIC: Zero return" not in text, "a constant has no correlation to stand beside"
+    entry = next(iter(result["groups"]["industry"].values()))
+    assert entry["baselines"]["ridge"] is not None and entry["baselines"]["zero"] is None
+    assert "Over equal weight a year" in text and "Over the index a year" in text
+    sharpe = re.search(r"<td>Sharpe ratio</td><td>[-\d.]+<small>[-\d.]+ … [-\d.]+</small></td>", page)
+    assert sharpe, "the Sharpe ratio has its interval"
+
+
 def test_charts_break_at_unknown_points_and_thin_long_series():
     drawing = svg.chart([svg.Line("a & b", range(6), [1.0, None, 2.0, float("nan"), 3.0, 2.5])])
     assert drawing.count("M") >= 3 and "a &amp; b" in drawing
@@ -141,7 +156,9 @@ def test_a_walk_forward_shows_its_folds_and_no_second_timeline(result):
 
     folds = [{"split": split("2020-01-01", "2020-06-01"), "metrics": {"rank_ic": 0.0421, "ic": None}}, {"split": split("2020-06-02", "2020-12-01"),
                                                                                                      "metrics": {}}]
+    folds[0]["metrics"] |= {"rank_ic_interval": [-0.011, 0.093], "baselines": {"ridge": 0.0377}}
     text = render_report(result, name="walk", folds=folds)
+    assert "-0.011 … 0.093" in text and "0.038" in text
     assert "Walk-forward: 2 trainings" in text and "0.042" in text and "2020-06-02 … 2020-12-01" in text
     assert "Walk-forward" not in render_report(result, name="plain")
 

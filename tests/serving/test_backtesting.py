@@ -106,17 +106,18 @@ def test_every_run_on_the_same_market_is_a_trial_of_the_next(copied):
     assert second["result"]["trials"] == 2 and any(item["key"].endswith("trials") for item in second["result"]["verdict"])
 
 
-def test_the_probability_of_overfitting_is_stated_from_ten_portfolios_on(finished):
-    result = trials.read_backtest(finished[1])
+def test_the_probability_of_overfitting_is_stated_from_ten_portfolios_on():
     rng = np.random.default_rng(0)
-    days = len(result["series"]["time"])
+    time = [86_400 * day for day in range(64)]
 
     def other():
-        return {"series": {"time": result["series"]["time"], "net": np.cumprod(1 + 0.01 * rng.standard_normal(days)).tolist()}}
+        return {"series": {"time": time, "net": np.cumprod(1 + 0.01 * rng.standard_normal(64)).tolist()}}
 
+    result = {**other(), "verdict": []}
     few, many = [other() for _ in range(5)], [other() for _ in range(12)]
-    assert backtesting._overfitting(result, few) is None
-    found = backtesting._overfitting({**result, "series": {**other()["series"]}}, many)
-    assert found is None or 0 <= found <= 1
+    assert backtesting._overfitting(result, few) == {"overfitting": None, "verdict": []}
+    found = backtesting._overfitting(result, many)
+    assert 0.1 < found["overfitting"] <= 1, "the best of thirteen worthless portfolios is luck"
+    assert found["verdict"][-1]["fields"] == {"count": 13, "value": found["overfitting"]}
     elsewhere = [{"series": {"time": entry["series"]["time"][1:], "net": entry["series"]["net"][1:]}} for entry in many]
-    assert backtesting._overfitting(result, elsewhere) is None, "only portfolios on the same days are compared"
+    assert backtesting._overfitting(result, elsewhere)["overfitting"] is None, "only portfolios on the same days are compared"

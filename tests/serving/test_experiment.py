@@ -17,6 +17,7 @@ import torch
 from financial_model.cli.main import run as command
 from financial_model.config import BASELINES
 from financial_model.errors import ConfigError, DataError, JobError, NotFoundError
+from financial_model.market.store import Store
 from financial_model.paths import Workspace
 from financial_model.serving import experiment
 from financial_model.serving.deciding import context_of
@@ -320,3 +321,16 @@ def test_one_symbol_is_enough_to_train_on(workspace):
     store.write_bars(SYMBOLS[0], bars(0, trading_days(400)), source="files")
     run = run_training(workspace, tiny("one", symbols=SYMBOLS[0], groups="return", epochs=1))
     assert run.state == "finished" and run.metrics["ic"] is None and 0 <= run.metrics["direction"] <= 1
+
+
+def test_stocks_the_model_never_learned_from_are_said_to_have_changed_the_universe(copied):
+    """Four stocks with a full history come into the store after the training: they are tested, but they were never trained on."""
+    assert "evaluation.detector.universe" not in {item["key"] for item in evaluate_run(copied, "finished")["result"]["verdict"]}
+    store = Store(copied.data_dir)
+    for seed in range(4):
+        store.write_bars(f"60100{seed}.SH", bars(50 + seed, trading_days(300)), source="files")
+    found = evaluate_run(copied, "finished")
+    (flag,) = [item for item in found["result"]["verdict"] if item["key"] == "evaluation.detector.universe"]
+    assert flag["level"] == "warning" and flag["fields"]["share"] == pytest.approx(4 / 12) and "601000.SH" in flag["fields"]["examples"]
+    text = (RunStore(copied.checkpoint_dir).get("finished").path / "report.html").read_text("utf-8")
+    assert "33% of the tested stocks were never trained on" in text and "Test opened (times)</td><td>2</td>" in text

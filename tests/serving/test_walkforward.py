@@ -58,6 +58,10 @@ def test_the_pieces_are_judged_as_one_and_each_comes_after_its_own_training(walk
     sessions = sum(fold["split"]["test"]["sessions"] for fold in folds)
     assert found["metrics"]["dates"] == sessions - 3, "every session but the last three, whose outcome is not known: no purge between the pieces"
     assert set(found["metrics"]["baselines"]) == set(BASELINES)
+    for fold in folds:
+        assert set(fold["metrics"]["baselines"]) == set(BASELINES) and fold["metrics"]["baselines"]["ridge"] is not None
+        low, high = fold["metrics"]["rank_ic_interval"] or (-1, 1)
+        assert low <= fold["metrics"]["rank_ic"] <= high
 
 
 def walked_arguments(walked):
