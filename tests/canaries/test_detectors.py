@@ -15,6 +15,7 @@ from financial_model.evaluation.significance import newey_west
 from tests.canaries.noise import HORIZON, NAMES, Noise, momentum
 from tests.evaluation.builders import DAY, START, all_ends, config, make_panel, noise_prediction, predict_from
 
+
 def centred_average(price: np.ndarray) -> np.ndarray:
     """Distance to a five-day mean that ends two days in the future."""
     padded = np.pad(price, ((0, 0), (2, 2)), mode="edge")
