@@ -330,9 +330,10 @@ def _curves(curves: Mapping[str, Any] | None, words: Words) -> str:
     series = (curves or {}).get("series", {})
     lines = [Line(words(f"loss_{part}"), series[f"{part}/loss"]["step"], series[f"{part}/loss"]["value"], style)
              for style, part in enumerate(("train", "validation")) if f"{part}/loss" in series]
-    levels = [Level(words.term("baseline", name), entry["loss"], 2 + i) for i, (name, entry) in enumerate((curves or {}).get("baselines", {}).items())
-              if "loss" in entry]
-    return chart(lines, levels=levels[:4], x_format="{:.0f}".format, label=words("curves"))
+    baselines = (curves or {}).get("baselines", {})
+    levels = [Level(words.term("baseline", name), entry["loss"], 2 + i % 4) for i, (name, entry) in enumerate(baselines.items())
+              if entry.get("loss") is not None]
+    return chart(lines, levels=levels, x_format="{:.0f}".format, label=words("curves"))
 
 
 def _null(null: Mapping[str, Any] | None, words: Words) -> str:

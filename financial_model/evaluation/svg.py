@@ -69,9 +69,25 @@ def chart(lines: Sequence[Line], *, levels: Sequence[Level] = (), height: int = 
     frame = _Frame(min(xs), max(xs), *_padded(min(ys), max(ys)), width, height)
     parts = [frame.axes(x_format, y_format), *(frame.draw(line) for line in lines), *(frame.level(level, y_format) for level in levels)]
     named = [(line.name, line.style) for line in lines if line.name] + [(level.name, level.style) for level in levels if level.name]
-    legend = "".join(f'<tspan class="t{style}" dx="{14 if i else 0}">● {escape(name)}</tspan>' for i, (name, style) in enumerate(named))
-    names = f'<text x="{LEFT}" y="{height + 16}" class="legend">{legend}</text>' if legend else ""
-    return _svg(width, height + (24 if legend else 0), "".join(parts) + names, label)
+    rows = _legend(named, width - LEFT)
+    for place, row in enumerate(rows):
+        names = "".join(f'<tspan class="t{style}" dx="{14 if i else 0}">● {escape(name)}</tspan>' for i, (name, style) in enumerate(row))
+        parts.append(f'<text x="{LEFT}" y="{height + 16 + 18 * place}" class="legend">{names}</text>')
+    return _svg(width, height + (6 + 18 * len(rows) if rows else 0), "".join(parts), label)
+
+
+def _legend(named: Sequence[tuple[str, int]], width: int) -> list[list[tuple[str, int]]]:
+    """Names in rows that fit ``width`` pixels; letters outside ASCII count as wide ones."""
+    rows: list[list[tuple[str, int]]] = []
+    room = 0
+    for name, style in named:
+        needed = 30 + sum(7 if letter.isascii() else 13 for letter in name)
+        if not rows or needed > room:
+            rows.append([])
+            room = width
+        rows[-1].append((name, style))
+        room -= needed
+    return rows
 
 
 def whiskers(rows: Sequence[tuple[str, float, Sequence[float] | None, int]], *, middle: float = 0.0, label: str = "",

@@ -37,6 +37,7 @@ from financial_model.training.processes import ALONE, Processes, Whispered
 from financial_model.training.progress import Meter, Progress
 from financial_model.training.reporter import Reporter
 from financial_model.training.resume import ResumePoint, identity, save_resume
+from financial_model.training.rivals import rules_of_thumb
 from financial_model.training.schedule import Schedule
 from financial_model.training.step import NotFiniteError, TrainingStep, choose_compile
 from financial_model.training.validation import evaluate, validation_loader
@@ -173,19 +174,24 @@ class Session:
         return " ".join(translate(key) for key in keys)
 
     def measure_constants(self) -> None:
-        """What the constant forecasts lose on the validation windows."""
+        """What the constant forecasts, the ridge regression and the rules of thumb lose on the validation windows."""
         prepared, config = self.prepared, self.config
         places = np.linspace(0, len(prepared.train) - 1, min(len(prepared.train), CONSTANT_SAMPLE)).astype(np.int64)
         known = targets(config, self.panel, prepared.train[places], prepared.label_scale)
         asked = targets(config, self.panel, self.validation.order(), prepared.label_scale)
         forecasts = constant_forecasts(config.head(), *known, config.model.quantile_levels)
-        self.progress.baselines = constant_losses(self.objective, forecasts, *asked, config.training.batch_size,
-                                                  date=compared_dates(config, self.panel, self.validation.order()))
+        dates = compared_dates(config, self.panel, self.validation.order())
+        self.progress.baselines = constant_losses(self.objective, forecasts, *asked, config.training.batch_size, date=dates)
         start, table = self._start()
         if start is not None and table is not None:
             line = start.line(self.panel, self.validation.order(), config, table, products=False)
             others = repeated(forecasts["train_mean"], len(line))
             self.progress.baselines["ridge"] = mean_loss(self.objective, others | {"point": line}, *asked, config.training.batch_size)
+        if config.head() in ("point", "multi") and not config.label.own:
+            lines = rules_of_thumb(self.panel, config, prepared.train[places], known[0], self.validation.order(), prepared.label_scale)
+            others = repeated(forecasts["train_mean"], len(self.validation.order()))
+            self.progress.baselines |= {name: mean_loss(self.objective, others | {"point": said}, *asked, config.training.batch_size, dates)
+                                        for name, said in lines.items()}
         base = None if self.start is None else self.start.forecaster(self.device)
         if base is not None:
             self.progress.baselines["base"] = evaluate(base, self.validation, self.objective, config, prepared.label_scale, self.stop).loss

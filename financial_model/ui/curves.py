@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TEAL = "#1795a8"
-BASELINE_COLOURS = (GOLD, GREY, "#b8527f", "#5b8c3e")
+BASELINE_COLOURS = (GOLD, GREY, "#b8527f", "#5b8c3e", "#8a6fc9", "#c96a3d", "#4a90c2", "#7d8b3a")
 EARLIER, TOGETHER = "#d9a99f", "#6b4fa3"
 """Colours of an ensemble: members that are trained already, and what they give together."""
 DETAILS = {

@@ -145,6 +145,14 @@ def test_charts_break_at_unknown_points_and_thin_long_series():
     assert svg.chart([svg.Line("", [1.0], [5.0])])  # a single point, no spread
 
 
+def test_a_long_legend_takes_as_many_rows_as_it_needs():
+    names = [f"a baseline with a name {number}" for number in range(9)]
+    drawing = svg.chart([svg.Line("loss", [0, 1], [1.0, 2.0])], levels=[svg.Level(name, 1.5) for name in names])
+    rows = re.findall(r'<text x="\d+" y="(\d+)" class="legend">(.*?)</text>', drawing)
+    assert len(rows) >= 3 and all(name in drawing for name in names)
+    assert all(len(re.sub("<.*?>", "", text)) < 120 for _, text in rows) and int(re.search(r'viewBox="0 0 \d+ (\d+)"', drawing)[1]) > int(rows[-1][0])
+
+
 def test_axis_ticks_are_round():
     assert svg.ticks(0.0, 1.0, 5) == [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
     assert svg.ticks(-0.034, 0.051, 5) == [-0.02, 0.0, 0.02, 0.04]

@@ -70,7 +70,9 @@ def test_a_run_tells_its_facts_stages_and_constants_first(tmp_path, panel):
     run(make_config(), panel, tmp_path)
     events, _ = read_events(tmp_path / "events.jsonl")
     kinds = [event["kind"] for event in events]
-    assert kinds[:6] == ["stage", "run", "baseline", "baseline", "baseline", "stage"]
+    drawn = [event["name"] for event in events if event["kind"] == "baseline"]
+    assert set(drawn) == {"zero", "train_mean", "ridge", "persistence", "reversal_5", "momentum_12_1", "moving_average"}
+    assert kinds[:3 + len(drawn)] == ["stage", "run", *["baseline"] * len(drawn), "stage"]
     facts = events[1]
     assert facts["parameters"] > 0 and facts["device"] == "cpu" and facts["precision"] == "fp32" and facts["steps"] == 18
     assert facts["compile"].startswith("Not compiled") and facts["windows"] == {"train": 565, "validation": 65, "epoch": 565, "evaluation": 65}
