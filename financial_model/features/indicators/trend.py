@@ -5,13 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from financial_model.features import recursions
+from financial_model.features.elementwise import linear, place, ratio
 from financial_model.features.registry import feature
-from financial_model.features.series import Series, ratio
+from financial_model.features.series import Series
 
 
 def distance(bars: Series, level: np.ndarray) -> np.ndarray:
     """How far the close stands above ``level``, as a fraction of it."""
-    return ratio(bars.close, level) - 1.0
+    return ratio(bars.close, level, plus=-1.0)
 
 
 @feature("sma_distance_{n}", "trend", over=(5, 10, 20, 50, 200), help_en="close against its {n}-bar mean (SMA)",
@@ -44,13 +45,13 @@ def di_difference(bars: Series) -> np.ndarray:
 @feature("aroon_up_25", "trend", help_en="Aroon up: 1 when the 25-bar high is new, 0 when it is 25 bars old",
          help_zh="阿隆上升线：25 日新高为 1，已过 25 日为 0")
 def aroon_up(bars: Series) -> np.ndarray:
-    return 1.0 - bars.age("high", 26, 1.0) / 25.0
+    return linear(bars.age("high", 26, 1.0), plus=-25.0, times=-1.0 / 25.0)
 
 
 @feature("aroon_down_25", "trend", help_en="Aroon down: 1 when the 25-bar low is new, 0 when it is 25 bars old",
          help_zh="阿隆下降线：25 日新低为 1，已过 25 日为 0")
 def aroon_down(bars: Series) -> np.ndarray:
-    return 1.0 - bars.age("low", 26, -1.0) / 25.0
+    return linear(bars.age("low", 26, -1.0), plus=-25.0, times=-1.0 / 25.0)
 
 
 @feature("psar_distance", "trend", help_en="close against the parabolic stop (PSAR 0.02, 0.2)", help_zh="收盘价相对抛物线止损（PSAR 0.02、0.2）")
@@ -75,13 +76,21 @@ def kama_distance(bars: Series) -> np.ndarray:
 
 @feature("hma_distance_16", "trend", help_en="close against Hull's moving average of 16 bars", help_zh="收盘价相对 16 日赫尔均线（HMA）")
 def hma_distance(bars: Series) -> np.ndarray:
+    return distance(bars, bars.weighted("close", hull_weights(16)))
+
+
+def hull_weights(n: int) -> np.ndarray:
+    """Weights of the last bars, the newest last, that Hull's mean of ``n`` comes to: twice the linear one of half the bars less that of all, smoothed
+    by the linear one of the square root."""
     def linear(n: int) -> np.ndarray:
         return np.arange(1, n + 1) / (n * (n + 1) / 2.0)
-    return distance(bars, bars.weighted(2.0 * bars.weighted("close", linear(8)) - bars.weighted("close", linear(16)), linear(4)))
+    quick = -linear(n)
+    quick[n - n // 2:] += 2.0 * linear(n // 2)
+    return np.convolve(quick, linear(round(n**0.5)))
 
 
 def _middle(bars: Series, n: int) -> np.ndarray:
-    return (bars.max("high", n) + bars.min("low", n)) / 2.0
+    return bars.once(("middle", n), lambda: (bars.max("high", n) + bars.min("low", n)) / 2.0)
 
 
 @feature("ichimoku_conversion", "trend", help_en="close against the Ichimoku conversion line (9 bars)", help_zh="收盘价相对一目均衡表转换线（9 日）")
@@ -109,17 +118,16 @@ def ichimoku_span_b(bars: Series) -> np.ndarray:
 @feature("slope_{n}", "trend", over=(20, 50, 100), help_en="regression slope of the close over {n} bars, in percent of the close per bar",
          help_zh="{n} 日收盘价回归斜率（每日占收盘价的百分比）")
 def slope(bars: Series, n: int) -> np.ndarray:
-    return 100.0 * ratio(bars.slope("close", n), bars.close)
+    return ratio(bars.slope("close", n), bars.close, times=100.0)
 
 
 @feature("donchian_place_20", "trend", help_en="place of the close in the 20-bar Donchian channel, -1..1",
          help_zh="收盘价在 20 日唐奇安通道的位置，-1..1")
 def donchian_place(bars: Series) -> np.ndarray:
-    low = bars.min("low", 20)
-    return 2.0 * ratio(bars.close - low, bars.max("high", 20) - low, empty=0.5) - 1.0
+    return place(bars.close, bars.min("low", 20), bars.max("high", 20), plus=-0.5, times=2.0)
 
 
 @feature("keltner_place_20", "trend", help_en="close less its 20-bar exponential mean, in half widths of the Keltner channel (2 ranges of 10 bars)",
          help_zh="收盘价在 20 日肯特纳通道（2 倍 10 日 ATR）的位置，以半宽为单位")
 def keltner_place(bars: Series) -> np.ndarray:
-    return ratio(bars.close - bars.ema("close", 20), 2.0 * bars.wilder("true_range", 10))
+    return ratio(bars.close - bars.ema("close", 20), bars.wilder("true_range", 10), times=0.5)

@@ -33,4 +33,4 @@ def parkinson(bars: Series) -> np.ndarray:
 @feature("bollinger_width", "volatility", help_en="width of the Bollinger band (20 bars, 2 deviations) over its middle",
          help_zh="布林带（20 日，2 倍标准差）宽度相对中轨")
 def bollinger_width(bars: Series) -> np.ndarray:
-    return ratio(4.0 * bars.std("close", 20), bars.mean("close", 20))
+    return ratio(bars.std("close", 20), bars.mean("close", 20), times=4.0)

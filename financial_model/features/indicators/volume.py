@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from financial_model.features import elementwise
+from financial_model.features.elementwise import ratio
 from financial_model.features.registry import feature
-from financial_model.features.series import Series, ratio
+from financial_model.features.series import Series, slope_weights
 
 
 @feature("volume_ratio_{n}", "volume", over=(5, 20, 60), help_en="volume against its {n}-bar mean: log((1 + ratio) / 2), 0 when equal",
@@ -49,25 +51,29 @@ def illiquidity(bars: Series) -> np.ndarray:
 @feature("obv_slope_20", "volume", help_en="slope of on-balance volume over 20 bars, in mean volumes per bar",
          help_zh="20 日能量潮（OBV）斜率，以日均成交量为单位")
 def obv_slope(bars: Series) -> np.ndarray:
-    from financial_model.features.series import slope_weights
-
     return ratio(bars.weighted("signed_volume", slope_weights(20)), bars.mean("volume", 20))
 
 
 @feature("mfi_14", "volume", help_en="money flow index of 14 bars, -1..1", help_zh="14 日资金流量指标（MFI），-1..1")
 def money_flow_index(bars: Series) -> np.ndarray:
-    flow = np.sign(bars.change("typical", 1)) * bars.typical * bars.volume
-    up, down = bars.sum(np.maximum(flow, 0.0), 14), bars.sum(np.maximum(-flow, 0.0), 14)
-    return ratio(up - down, up + down)
+    up, down = elementwise.flows(paid(bars), bars.typical, bars.offsets)
+    return elementwise.balance(bars.sum(up, 14), bars.sum(down, 14))
+
+
+def paid(bars: Series) -> np.ndarray:
+    """Volume at the typical price."""
+    return bars.once("paid", lambda: bars.typical * bars.volume)
 
 
 @feature("cmf_20", "volume", help_en="Chaikin money flow of 20 bars, -1..1", help_zh="20 日蔡金资金流（CMF），-1..1")
 def chaikin_money_flow(bars: Series) -> np.ndarray:
-    place = ratio(2.0 * bars.close - bars.high - bars.low, bars.high - bars.low)
-    return ratio(bars.sum(place * bars.volume, 20), bars.sum("volume", 20))
+    return ratio(bars.sum(elementwise.accumulation(bars.high, bars.low, bars.close, bars.volume), 20), bars.sum("volume", 20))
 
 
 @feature("vwap_distance_20", "volume", help_en="close against the volume-weighted mean price of 20 bars", help_zh="收盘价相对 20 日成交量加权均价")
 def vwap_distance(bars: Series) -> np.ndarray:
-    paid = ratio(bars.sum(bars.typical * bars.volume, 20), bars.sum("volume", 20), empty=np.nan)
-    return ratio(bars.close, np.where(np.isnan(paid), bars.mean("typical", 20), paid)) - 1.0
+    volume = bars.sum("volume", 20)
+    price = ratio(bars.sum(paid(bars), 20), volume, empty=np.nan)
+    if (volume == 0.0).any():
+        price = np.where(np.isnan(price), bars.mean("typical", 20), price)
+    return ratio(bars.close, price, plus=-1.0)
