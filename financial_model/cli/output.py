@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 NUMERIC = frozenset("0123456789+-.,%– ")
+EVERY = 30.0
+"""Seconds between two lines of progress where there is no terminal to draw a bar on."""
 
 
 @dataclass
@@ -60,30 +62,42 @@ class Output:
 
 
 class ProgressBar:
-    """``progress(stage, done, total)`` as a bar on a terminal, as one line a stage elsewhere."""
+    """``progress(stage, done, total)`` as a bar on a terminal; elsewhere as a line a stage, and one now and then: how far, how fast, how long still."""
 
     def __init__(self, output: Output, stream: TextIO | None = None) -> None:
         self._output = output
         self._stream = stream or sys.stderr
         self._stage = ""
         self._bar: tqdm | None = None
-        self._began = 0.0
+        self._first = (0.0, 0.0)
+        """When the stage began, and at which figure: a resumed one does not begin at 0."""
+        self._next = 0.0
 
     def __call__(self, stage: str, done: float = 0, total: float = 0) -> None:
         if stage != self._stage:
             self.close()
-            self._stage, self._began = stage, time.monotonic()
-            title = self._output.word(f"stage.{stage}") if has(f"stage.{stage}") else stage
+            began = time.monotonic()
+            self._stage, self._first, self._next = stage, (began, done), began + EVERY
             if self._stream.isatty():
                 from tqdm import tqdm
 
-                self._bar = tqdm(desc=title, total=total or None, file=self._stream, leave=False, mininterval=0.5)
+                self._bar = tqdm(desc=self._title(), total=total or None, file=self._stream, leave=False, mininterval=0.5)
             else:
-                self._output.note(f"{title} ...")
+                self._output.note(f"{self._title()} ...")
         if self._bar is not None:
             if total:
                 self._bar.total = total
             self._bar.update(done - self._bar.n)
+        elif total and time.monotonic() >= self._next:
+            self._next = time.monotonic() + EVERY
+            began, first = self._first
+            rate = (done - first) / (time.monotonic() - began)
+            if rate > 0:
+                self._output.note(self._output.word("cli.progress", stage=self._title(), done=f"{done:,.0f}", total=f"{total:,.0f}",
+                                                    rate=f"{rate:,.3g}", minutes=f"{(total - done) / rate / 60:,.1f}"))
+
+    def _title(self) -> str:
+        return self._output.word(f"stage.{self._stage}") if has(f"stage.{self._stage}") else self._stage
 
     def close(self) -> None:
         if self._bar is not None:

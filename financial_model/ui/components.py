@@ -29,6 +29,8 @@ METRICS = ("ic", "rank_ic", "icir", "direction", "balanced_accuracy", "mae_perce
 PERCENTAGES = frozenset({"direction", "direction_base_rate", "balanced_accuracy", "coverage_80", "recovery"})
 LOW_IS_GOOD = frozenset({"mae_percent", "rmse_percent", "mae", "rmse", "pinball"})
 STEPS = ("queued", "panel", "train", "test", "done")
+COUNTED_JOBS = ("download", "import")
+"""Whose figures are symbols and files: shown with their rate."""
 _TESTING = ("evaluate", "baselines", "recalibrate", "backtest", "report")
 _STEP_OF = {"": "queued", "queued": "queued", "train": "train", **dict.fromkeys(_TESTING, "test")}
 
@@ -142,6 +144,8 @@ def progress(view: View, job: Mapping[str, Any] | None, run: RunInfo | None) -> 
         if job["position"]:
             detail = view.word("ui.progress.position", place=job["position"])
         eta = view.word("ui.progress.eta", time=duration(job["eta"])) if job["eta"] else ""
+        if job["kind"] in COUNTED_JOBS and job["rate"]:
+            eta = f"{view.word('ui.progress.rate', done=count(job['done']), total=count(job['total']), rate=number(job['rate'], 1))} · {eta}"
         steps = _steps(view, job["stage"]) if job["kind"] in ("train", "resume") else ""
         kind, done = ("k-bar", f"{share:.0%}") if job["total"] else ("k-bar unsure", "")
         body = (

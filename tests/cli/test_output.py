@@ -54,6 +54,16 @@ def test_off_a_terminal_each_stage_is_one_line(capsys):
     assert capsys.readouterr().err.splitlines() == ["Training ...", "Evaluating on the test dates ..."]
 
 
+def test_off_a_terminal_a_long_stage_says_now_and_then_how_far_it_is(capsys, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("financial_model.cli.output.time.monotonic", lambda: clock[0])
+    with ProgressBar(output()) as progress:
+        for done in range(1000, 1090):  # a resumed one
+            progress("download", done, 5000)
+            clock[0] += 0.5
+    assert capsys.readouterr().err.splitlines() == ["Downloading ...", "Downloading: 1,060 of 5,000, 2 a second, about 32.8 minutes left"]
+
+
 def test_on_a_terminal_a_bar_moves_and_leaves_nothing_behind():
     stream = Terminal()
     with ProgressBar(output(), stream) as progress:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -212,11 +213,13 @@ def _sheet(path: Path) -> RawTable:
     import openpyxl
 
     try:
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-        try:
-            rows = [list(row) for row in book.worksheets[0].iter_rows(values_only=True)]
-        finally:
-            book.close()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of styles that are missing and cells that are no dates: what is read is checked here
+            book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+            try:
+                rows = [list(row) for row in book.worksheets[0].iter_rows(values_only=True)]
+            finally:
+                book.close()
     except Exception as error:  # a zip of XML from anywhere fails in a dozen ways; all of them mean the same to a user
         raise DataError("import.unreadable", file=path.name, reason=f"{type(error).__name__}: {error}"[:120]) from None
     while rows and not any(cell not in (None, "") for cell in rows[-1]):
