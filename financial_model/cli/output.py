@@ -62,7 +62,7 @@ class Output:
 
 
 class ProgressBar:
-    """``progress(stage, done, total)`` as a bar on a terminal; elsewhere as a line a stage, and one now and then: how far, how fast, how long still."""
+    """``progress(stage, done, total)`` as a bar on a terminal; elsewhere as a line a stage, and now and then how far, how fast, how long still."""
 
     def __init__(self, output: Output, stream: TextIO | None = None) -> None:
         self._output = output

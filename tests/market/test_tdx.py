@@ -14,7 +14,7 @@ from financial_model.market.sources import tdx_wire
 from financial_model.market.sources.base import Query
 from financial_model.market.sources.session_end import last_complete_day
 from financial_model.market.sources.tdx import INTERVALS, TdxSource, book_value, volume_unit
-from financial_model.market.sources.tdx_hosts import HostPool, TdxSettings
+from financial_model.market.sources.tdx_hosts import PROBES, HostPool, TdxSettings
 from financial_model.market.sources.tdx_industry import industry_of, parse_industries
 from financial_model.market.sources.tdx_wire import Finance, TdxConnection
 from financial_model.market.store import Store
@@ -278,6 +278,16 @@ def test_industries_are_mapped_to_ours(market):
         parse_industries(b"1|600519|T|||X7777")
 
 
+def test_every_group_of_codes_has_its_industry():
+    groups = {
+        "energy": "10 11", "materials": "12 13 14 15", "consumer": "20 21 22 23 24 25 26 60", "healthcare": "27", "industrial": "30 31 32 52 61 63",
+        "technology": "40 41 42", "telecom": "43", "finance": "50 51", "real_estate": "53", "utilities": "62", "other": "99 77"}
+    assert {code: industry_of(f"X{code}99") for codes in groups.values() for code in codes.split()} == {
+        code: industry for industry, codes in groups.items() for code in codes.split()}
+    exceptions = {"X1201": "consumer", "X2301": "materials", "X2302": "materials", "X2505": "industrial", "X4102": "telecom", "X6006": "industrial"}
+    assert {code: industry_of(code) for code in exceptions} == exceptions
+
+
 def test_volume_unit_is_checked_on_arrival():
     bars = np.zeros(3, dtype=[("volume", "f8"), ("amount", "f8"), ("close", "f8")])
     bars["volume"], bars["close"] = 10, 5
@@ -325,6 +335,26 @@ def test_a_bad_host_is_passed_over_for_a_good_one(market):
         assert line._connection.address.endswith(str(good.port))
 
 
+def test_a_host_that_fails_twice_is_put_aside_for_the_next(market):
+    sick = next(entry for entry in shares_of(market) if entry.key not in PROBES and entry.market == SH)
+    with TdxServer(market, Faults(on={"drop"}, codes={sick.code})) as failing, TdxServer(market) as good:
+        line = source(failing, good, failures=2).connect()
+        assert same_bars(line.fetch("000001.SZ", start="1990-01-01"), market.listings[SZ, "000001"])
+        assert line._connection.address.endswith(str(failing.port)), "the first of the list, as long as it answers"
+        assert same_bars(line.fetch(f"{sick.code}.SH", start="1990-01-01"), sick)
+        assert line._connection.address.endswith(str(good.port))
+
+
+def test_a_connection_pauses_after_every_answer(market, monkeypatch):
+    pauses = []
+    monkeypatch.setattr("financial_model.market.sources.tdx.time.sleep", pauses.append)
+    with TdxServer(market) as server:
+        line = TdxSource(server=f"127.0.0.1:{server.port}", pause=0.4).connect()
+        for _ in range(20):
+            line.ask(lambda connection: connection.bars(SH, "600519", 0, 5))
+    assert len(pauses) == 20 and min(pauses) >= 0.2 and max(pauses) <= 0.6 and len(set(pauses)) > 1
+
+
 def test_a_survey_says_of_every_host_how_soon_it_answers_or_why_not(market):
     with TdxServer(market, Faults(on={"stale"})) as old, TdxServer(market) as good:
         stale, fresh = HostPool(settings(old, good)).survey()
@@ -365,6 +395,22 @@ def test_a_cash_dividend_keeps_the_return():
 def test_bonus_and_rights_by_the_exchanges_formula():
     event = ExRights(date=np.datetime64("2024-01-03"), cash=0.2, bonus=0.5, rights=0.3, rights_price=4.0)
     assert event.reference(10.0) == pytest.approx((10 - 0.2 + 0.3 * 4) / 1.8)
+
+
+def test_returns_are_the_exchanges_to_the_last_digit():
+    """Twenty years with an event every 97 days: each return is the close over the reference price, by the published formula, per ten shares."""
+    rng = np.random.default_rng(5)
+    dates = np.arange("2000-01-01", "2020-01-01", dtype="datetime64[D]")
+    close = 10 * np.exp(np.cumsum(rng.normal(0, 0.02, len(dates))))
+    rows = np.arange(50, len(dates), 97)
+    figures = [(rng.uniform(0, 0.02) * close[row - 1] * 10, rng.integers(0, 8), rng.integers(0, 3), 0.7 * close[row - 1]) for row in rows]
+    events = [ExRights(date=dates[row], cash=cash / 10, bonus=bonus / 10, rights=rights / 10, rights_price=price)
+              for row, (cash, bonus, rights, price) in zip(rows, figures, strict=True)]
+    expected = np.diff(np.log(close))
+    for row, (cash, bonus, rights, price) in zip(rows, figures, strict=True):
+        expected[row - 1] = np.log(close[row] / ((10 * close[row - 1] - cash + rights * price) / (10 + bonus + rights)))
+    factors = backward_factors(dates, close, np.ones(len(dates), bool), events)
+    assert np.abs(np.diff(np.log(close) + np.log(factors)) - expected).max() < 1e-13
 
 
 def test_two_events_inside_one_suspension_compound():

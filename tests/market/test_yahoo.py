@@ -3,9 +3,11 @@
 from datetime import UTC, datetime
 
 import numpy as np
+import pandas as pd
 import pytest
 from yfinance import cache
 
+from financial_model.config import INDUSTRIES
 from financial_model.errors import ConfigError, DataError, RateLimitError, SourceError
 from financial_model.market.adjustment import backward_factors
 from financial_model.market.download import download
@@ -66,6 +68,7 @@ def test_sectors_are_mapped(market, tmp_path):
         line = source(server, tmp_path).connect()
         found = {symbol: line.fetch(symbol, start="2000-01-01").industry for symbol in ("AAPL", "MSFT")}
         assert found == {"AAPL": ("technology", "Technology"), "MSFT": ("finance", "Financial Services")}
+    assert set(yahoo.SECTORS.values()) | {"other"} == set(INDUSTRIES), "every industry of ours but the rest has a sector of theirs"
 
 
 def test_an_unknown_ticker_is_legitimately_empty(market, tmp_path):
@@ -109,6 +112,8 @@ def test_a_rate_limit_halts_the_job_and_the_next_run_goes_on(workspace, monkeypa
     assert again.halted is None and len(again.stored) == len(symbols) - stored and again.current == stored
     assert store.symbols()["symbol"].tolist() == sorted(symbols) and len(store.industries()) == len(symbols)
     assert store.names()["AAPL"] == "AAPL Inc." and store.read_bars("AAPL")["close"].iloc[-1] == pytest.approx(wide.stocks["AAPL"].raw[-1, 3])
+    events = store.facts("events", "AAPL")
+    assert len(events) == len(wide.stocks["AAPL"].events) and 3.0 in events["bonus"].tolist(), "dividends and the 4:1 split are stored"
     kept = {manager.get_location() for manager in (cache._TzDBManager, cache._CookieDBManager)}
     assert kept == {str(store.data_dir / ".cache" / "yahoo")}, "the client's time zones and cookie are kept beside the data"
 
@@ -122,6 +127,20 @@ def test_columns_of_nothing_are_refused(market, tmp_path):
         except (SourceError, DataError):
             return
         assert reply.bars is None or not len(reply.bars)
+
+
+def test_a_column_of_nothing_is_refused_and_a_hole_now_and_then_is_left_out():
+    days = pd.date_range("2024-01-02", periods=200, freq="B", tz="America/New_York")
+    table = pd.DataFrame({name: 100.0 + np.arange(200) for name in ("Open", "High", "Low", "Close")}, index=days).assign(Volume=1e6)
+    table.iloc[[7, 90], table.columns.get_loc("Close")] = np.nan
+    frame, _ = yahoo.unsplit(table, "AAPL")
+    assert len(frame) == 198 and np.isfinite(frame.drop(columns="date").to_numpy()).all()
+    for column in ("Close", "Volume"):
+        with pytest.raises(DataError) as caught:
+            yahoo.unsplit(table.assign(**{column: np.nan}), "AAPL")
+        assert caught.value.key == "yahoo.holes" and "200" in str(caught.value)
+    with pytest.raises(SourceError):
+        yahoo.unsplit(table.drop(columns="Low"), "AAPL")
 
 
 def test_no_symbols_means_large_caps_and_the_index(market, tmp_path):
