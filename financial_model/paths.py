@@ -51,6 +51,20 @@ def atomic_write(path: Path, write: Callable[[BinaryIO], object] | bytes | str) 
 
     Raises ``StorageError`` when the disk is full or the folder cannot be written; the old file is then intact.
     """
+    temporary = stage(path, write)
+    try:
+        os.replace(temporary, path)
+    except OSError as error:
+        raise storage_error(error, path) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def stage(path: Path, write: Callable[[BinaryIO], object] | bytes | memoryview | str) -> Path:
+    """The first half of :func:`atomic_write`: what is to become ``path`` is on the disk, in a temporary file beside it, which is returned.
+
+    Whoever asked for it renames it with ``os.replace`` or removes it. Raises ``StorageError``; nothing is left behind then.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
@@ -62,12 +76,12 @@ def atomic_write(path: Path, write: Callable[[BinaryIO], object] | bytes | str) 
                     stream.write(write.encode("utf-8") if isinstance(write, str) else write)
                 stream.flush()
                 os.fsync(stream.fileno())
-            os.replace(temporary, path)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
     except OSError as error:
         raise storage_error(error, path) from error
+    return Path(temporary)
 
 
 def storage_error(error: OSError, path: Path) -> StorageError:

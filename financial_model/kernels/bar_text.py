@@ -68,7 +68,7 @@ def read(body: bytes, width: int, *, dates: int, wanted: NDArray[np.bool_], mark
     return (seconds, values) if found == rows else None
 
 
-def read_cells(body: bytes, width: int, *, dates: int, mark: str = ",") -> Cells | None:
+def read_cells(body: bytes | memoryview, width: int, *, dates: int, mark: str = ",") -> Cells | None:
     """:func:`read` of all columns, with the place of every cell."""
     if width > _COLUMNS or len(body) > _POSITIONS:
         return None

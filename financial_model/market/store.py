@@ -15,19 +15,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from financial_model.errors import DataError, NotFoundError, StorageError
 from financial_model.market import barfile, upkeep
-from financial_model.market.bars import check, columns_of
-from financial_model.market.schema import CREATE, FACTS, TABLES, VERSION, one, put_entry, put_outcome
+from financial_model.market.bars import columns_of
+from financial_model.market.batch import Batch, refuse_mixture
+from financial_model.market.schema import CREATE, FACTS, TABLES, VERSION, one, put_outcome
 from financial_model.market.symbols import kind as kind_of
 from financial_model.market.symbols import parse_symbol
-from financial_model.paths import atomic_write, storage_error
+from financial_model.paths import storage_error
 
-SYNTHETIC_SOURCE = "demo"
 SYMBOL_COLUMNS = ("symbol", "name", "board", "source", "rows", "first", "last", "hash", "status", "reason", "updated",
                   "kind", "interval", "prices", "bytes")
 _DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{name}{digit}" for name in ("COM", "LPT") for digit in range(10))}
@@ -108,34 +106,10 @@ class Store:
         would mix, ``StorageError`` when the disk is full; the old bars are then intact.
         """
         code = str(parse_symbol(symbol))
-        return self._write(code, columns_of(frame, code), source=source, name=name, prices=prices)
-
-    def write_columns(self, symbol: str, columns: Mapping[str, NDArray], *, source: str, name: str = "", prices: str = "raw",
-                      origin: barfile.Origin | None = None) -> bool:
-        """:meth:`write_bars` for bars that are arrays by name already: ``date`` datetime64[s], everything else float64.
-
-        ``origin``: the text they were read from, if it is known; that saves time and changes nothing.
-        """
-        code = str(parse_symbol(symbol))
-        values = {column: array for column, array in columns.items() if column != "date"}
-        checked = check(columns["date"], values, code, np.arange(2, len(columns["date"]) + 2))
-        return self._write(code, checked, source=source, name=name, prices=prices, origin=origin)
-
-    def _write(self, code: str, columns: Mapping[str, NDArray], *, source: str, name: str, prices: str, origin: barfile.Origin | None = None) -> bool:
-        content = barfile.encode(columns, origin)
-        digest = barfile.digest(content)
-        path = self.path(code)
-        with self.connect() as db:
-            _refuse_mixture(db, source, self.data_dir)
-            old = one(db, "SELECT hash FROM symbols WHERE symbol=? AND status='ok' AND source=? AND prices=?", code, source, prices)
-        same = old is not None and old[0] == digest and path.is_file() and path.stat().st_size == len(content)
-        if not same:
-            atomic_write(path, content)
-        if not same or name:
-            with self.connect() as db:
-                db.execute("INSERT OR REPLACE INTO meta VALUES ('synthetic', ?)", (str(int(source == SYNTHETIC_SOURCE)),))
-                put_entry(db, upkeep.describe(code, columns["date"], digest, path, source=source, prices=prices), name)
-        return not same
+        batch = Batch(self, source)
+        changed = batch.write(code, columns_of(frame, code), name=name, prices=prices)
+        batch.flush()
+        return changed
 
     def read_bars(self, symbol: str) -> pd.DataFrame:
         """All bars of a symbol: ``bars.COLUMNS`` and its extra columns, ``date`` as datetime64[s]."""
@@ -185,7 +159,7 @@ class Store:
     def check_source(self, source: str) -> None:
         """Raise ``DataError`` when bars of ``source`` would mix synthetic and real data. An empty store takes either."""
         with self.connect() as db:
-            _refuse_mixture(db, source, self.data_dir)
+            refuse_mixture(db, source, self.data_dir)
 
     def truth(self) -> Path | None:
         """The demo market's ``truth.npz``, or None."""
@@ -293,13 +267,3 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version={VERSION}")
     connection.execute("PRAGMA synchronous=NORMAL")  # in WAL mode a power cut may lose the last commits, never the file
-
-
-def _refuse_mixture(db: sqlite3.Connection, source: str, folder: Path) -> None:
-    row = one(db, "SELECT value FROM meta WHERE name='synthetic' AND EXISTS (SELECT 1 FROM symbols WHERE rows > 0)")
-    if row is None:
-        return
-    if row[0] == "1" and source != SYNTHETIC_SOURCE:
-        raise DataError("store.synthetic_here", folder=str(folder))
-    if row[0] == "0" and source == SYNTHETIC_SOURCE:
-        raise DataError("store.real_here", folder=str(folder))

@@ -27,8 +27,8 @@ from financial_model.paths import atomic_write
 if TYPE_CHECKING:
     from financial_model.market.store import Store
 
-LEFTOVER_SECONDS = 60
-"""A temporary file this old is nobody's: a symbol is written in milliseconds."""
+LEFTOVER_SECONDS = 3600
+"""A temporary file this old is nobody's: it is renamed within seconds, or when the next file of an import has been read."""
 _TABLE = ("symbol", "name", "industry", "label", "source", "prices")
 
 
@@ -108,7 +108,7 @@ def sweep(data_dir: Path) -> None:
 
 def describe(symbol: str, time: NDArray[np.datetime64], digest: str, path: Path, *, source: str, prices: str) -> Entry:
     """The database's row for a bar file just written or read, with the checksum of its bytes."""
-    stat = path.stat()
+    stat = path.stat()  # a rename keeps both
     first, last = (str(time[row]).replace("T", " ").removesuffix(" 00:00:00") for row in (0, -1))
     return Entry(symbol=symbol, source=source, prices=prices, rows=len(time), first=first, last=last, interval=interval(time),
                  hash=digest, bytes=stat.st_size, mtime=stat.st_mtime_ns)

@@ -75,9 +75,17 @@ class ColumnMap:
 
 
 def map_columns(headers: Sequence[str], choice: Mapping[str, str] | None = None) -> ColumnMap:
-    """The meaning of each header. ``choice`` (our field -> header) overrides what is recognised; "" for a field leaves it out."""
-    fields = {name: header for name, header in (choice or {}).items() if header in headers}
-    dropped = set((choice or {}).keys()) - set(fields)
+    """The meaning of each header. ``choice`` (our field -> header) overrides what is recognised; "" for a field leaves it out.
+
+    The map of a header met before is the same object: it is to be read only.
+    """
+    return _mapped(tuple(headers), tuple((choice or {}).items()))
+
+
+@lru_cache(maxsize=256)
+def _mapped(headers: tuple[str, ...], choice: tuple[tuple[str, str], ...]) -> ColumnMap:
+    fields = {name: header for name, header in choice if header in headers}
+    dropped = {name for name, _ in choice} - set(fields)
     taken = set(fields.values())
     extra: dict[str, str] = {}
     repeats: dict[str, str] = {}

@@ -7,24 +7,24 @@ One bad file or symbol never stops the others. Unchanged files are not read agai
 from __future__ import annotations
 
 import json
-import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from financial_model.errors import ConfigError, DataError, KairosError, NotFoundError, Stopped
-from financial_model.market.barfile import Origin, digest
+from financial_model.market.barfile import Origin
+from financial_model.market.batch import Batch
 from financial_model.market.classification import classify
-from financial_model.market.schema import now, one
+from financial_model.market.schema import now
 from financial_model.market.sources.archives import ZIP, Outcome, tables
 from financial_model.market.sources.columns import ColumnMap, map_columns, plain
+from financial_model.market.sources.memory import Memory, Seen
 from financial_model.market.sources.naming import file_symbol, row_symbol
 from financial_model.market.sources.repair import PRICE_KINDS, VOLUME_UNITS, Options, Repaired, repair
 from financial_model.market.sources.reports import FilePlan, ImportPlan, ImportReport, Note, Notes, Refusal, refusal
@@ -102,13 +102,17 @@ def import_paths(store: Store, paths: Sequence[Path | str], *, industry: Path | 
     report = ImportReport(files=len(found))
     notes = Notes()
     taken: dict[str, str] = {}
-    settings = json.dumps({"version": VERSION, **asdict(options), "columns": dict(columns or {})}, sort_keys=True)
+    memory = Memory(store, SOURCE, json.dumps({"version": VERSION, **asdict(options), "columns": dict(columns or {})}, sort_keys=True))
+    batch = Batch(store, SOURCE)
     try:
-        for number, path in enumerate(found):
-            one = _Import(store, path, options, columns, report, notes, taken, stop)
-            for share in one.run(settings):
-                if progress:
-                    progress("import", number + share, len(found))
+        try:
+            for number, path in enumerate(found):
+                one = _Import(memory, batch, path, options, columns, report, notes, taken, stop)
+                for share in one.run():
+                    if progress:
+                        progress("import", number + share, len(found))
+        finally:  # whatever ends this: what was read until then stays
+            batch.flush()
         if industry is not None:
             import_industries(store, Path(industry), report)
     finally:
@@ -170,7 +174,8 @@ def find_files(paths: Sequence[Path | str], *, own: Path | None = None) -> list[
 class _Import:
     """One file on its way into the store."""
 
-    store: Store
+    memory: Memory
+    batch: Batch
     path: Path
     options: Options
     columns: Mapping[str, str] | None
@@ -181,12 +186,13 @@ class _Import:
     stop: threading.Event | None
     symbols: list[str] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
+    content: bytes = b""
 
-    def run(self, settings: str) -> Iterator[float]:
+    def run(self) -> Iterator[float]:
         """Read the file unless it is known unchanged; the share of it that is done, after each table."""
         self._check_stop()
-        memory = _Memory(self.store, self.path, settings)
-        known = memory.recall()
+        file = Seen(self.path)
+        known = self.memory.recall(file)
         if known is not None:
             self.report.unchanged += bool(known["symbols"] or not known["refused"])  # a file that gave nothing is refused again, not "unchanged"
             self.report.refused += [Refusal(**entry) for entry in known["refused"]]
@@ -202,12 +208,14 @@ class _Import:
             yield 1.0
         self.report.imported += self.symbols
         self.report.refused += self.refused
-        memory.remember(self.symbols, self.refused)
+        self.batch.remember(self.memory.row(file, self.content, self.symbols, self.refused))
 
     def _take(self, shown: str, table: Outcome) -> None:
         try:
             if isinstance(table, KairosError):
                 raise table
+            if table.path == self.path:
+                self.content = table.content
             names = _names(table)
             for symbol, outcome in _bars(table, _columns(table, self.columns), self.options):
                 self._check_stop()
@@ -221,7 +229,7 @@ class _Import:
             self.refused.append(refusal(shown, error))
 
     def _write(self, symbol: str, outcome: Repaired, name: str, file: str) -> None:
-        self.store.write_columns(symbol, outcome.columns, source=SOURCE, name=name, prices=outcome.prices, origin=outcome.origin)
+        self.batch.write(symbol, outcome.columns, name=name, prices=outcome.prices, origin=outcome.origin)
         self.taken[symbol] = file
         self.symbols.append(symbol)
         self.report.rows += outcome.rows
@@ -247,13 +255,13 @@ def _columns(table: RawTable, choice: Mapping[str, str] | None) -> ColumnMap:
 
 def _bars(table: RawTable, columns: ColumnMap, options: Options) -> Iterator[tuple[str, Repaired | KairosError]]:
     """(symbol, its bars or why there are none) for each symbol of a table."""
-    time, bad_times = times(table.data[columns.fields["date"]], table.data[columns.fields["time"]] if "time" in columns.fields else None)
+    time, bad_times = _times(table, columns)
     values: dict[str, NDArray[np.float64]] = {}
     bad: dict[str, Bad] = {"date": bad_times} if bad_times else {}
     for name, header in columns.labels.items():
         if name in ("date", "time", "symbol", "name", "industry"):
             continue
-        column, unreadable = numbers(table.data[header])
+        column, unreadable = _numbers(table, header)
         if unreadable and name in columns.extra:
             continue  # text beside the prices is nobody's feature
         values[name] = column
@@ -278,6 +286,19 @@ def _bars(table: RawTable, columns: ColumnMap, options: Options) -> Iterator[tup
             yield symbol, error
 
 
+def _times(table: RawTable, columns: ColumnMap) -> tuple[NDArray[np.datetime64], Bad]:
+    header, clock = columns.fields["date"], columns.fields.get("time")
+    known = table.read(header) if clock is None else None
+    if known is not None and known.dtype.kind == "M":
+        return known, {}
+    return times(table.data[header], table.data[clock] if clock is not None else None)
+
+
+def _numbers(table: RawTable, header: str) -> tuple[NDArray[np.float64], Bad]:
+    known = table.read(header)
+    return (known, {}) if known is not None and known.dtype.kind == "f" else numbers(table.data[header])
+
+
 def _refuse_unreadable(symbol: str, rows: NDArray[np.int64], bad: Mapping[str, Bad], table: RawTable, columns: ColumnMap) -> None:
     for name, cells in bad.items():
         inside = np.intersect1d(rows, np.fromiter(cells, np.int64))
@@ -293,7 +314,7 @@ def _groups(table: RawTable, columns: ColumnMap) -> Iterator[tuple[str, NDArray[
     """(symbol as written, its row numbers in order) for each symbol of the table, in order of appearance."""
     if "symbol" not in columns.fields:
         hint = table.tickers[0] if table.tickers else ""
-        yield hint or file_symbol(table.path), np.arange(table.data.num_rows)
+        yield hint or file_symbol(table.path), np.arange(table.rows)
         return
     column = labels(table.data[columns.fields["symbol"]]).combine_chunks().dictionary_encode()
     codes = column.indices.to_numpy()
@@ -320,7 +341,7 @@ def _join_repeats(table: RawTable, columns: ColumnMap, values: dict[str, NDArray
     for name, header in columns.repeats.items():
         if name not in values:
             continue
-        second, _ = numbers(table.data[header])
+        second, _ = _numbers(table, header)
         first = values[name]
         differ = np.isfinite(first) & np.isfinite(second) & (np.abs(first - second) > 1e-6 * np.abs(first))
         if differ.any():
@@ -335,38 +356,6 @@ def _turnover_in_currency(columns: ColumnMap, values: dict[str, NDArray]) -> Non
         finite = values["turnover"][np.isfinite(values["turnover"])]
         if len(finite) and np.median(finite) > 1000:
             values["amount"] = values.pop("turnover")
-
-
-# ---------------------------------------------------------------- what is remembered
-class _Memory:
-    """The record of one file's last import, so that an unchanged file is not read again."""
-
-    def __init__(self, store: Store, path: Path, settings: str):
-        self.store, self.settings = store, settings
-        self.path, stat = os.path.join(_resolved(path.parent), path.name), path.stat()
-        self.name, self.size, self.mtime = path, stat.st_size, stat.st_mtime_ns
-
-    def recall(self) -> dict[str, Any] | None:
-        """Symbols and refusals of the last import, if the file and the settings are the same and its symbols are still ours."""
-        with self.store.connect() as db:
-            row = one(db, "SELECT size, mtime, hash, result FROM imports WHERE path=? AND options=?", self.path, self.settings)
-        if row is None or row[0] != self.size or (row[1] != self.mtime and row[2] != digest(self.name.read_bytes())):
-            return None
-        result = json.loads(row[3])
-        with self.store.connect() as db:
-            ours = {entry[0] for entry in db.execute("SELECT symbol FROM symbols WHERE source=? AND status='ok'", (SOURCE,)).fetchall()}
-        return result if ours.issuperset(result["symbols"]) else None
-
-    def remember(self, symbols: Sequence[str], refused: Sequence[Refusal]) -> None:
-        result = json.dumps({"symbols": list(symbols), "refused": [asdict(entry) for entry in refused]}, ensure_ascii=False, default=str)
-        with self.store.connect() as db:
-            db.execute("INSERT OR REPLACE INTO imports VALUES (?,?,?,?,?,?,?)",
-                       (self.path, self.size, self.mtime, digest(self.name.read_bytes()), self.settings, result, now()))
-
-
-@lru_cache(maxsize=64)
-def _resolved(folder: Path) -> str:
-    return os.path.realpath(folder)
 
 
 def _options(volume_unit: str, prices: str) -> Options:

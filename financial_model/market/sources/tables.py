@@ -12,6 +12,7 @@ import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,6 @@ class RawTable:
 
     path: Path
     headers: tuple[str, ...]
-    data: pa.Table
     first_line: int
     """Line of the file on which the first row stands (a sheet's row number, for Parquet the row itself)."""
     tickers: tuple[str, ...] = ()
@@ -48,8 +48,30 @@ class RawTable:
     encoding: str = ""
     blank: NDArray[np.int64] | None = None
     """Line numbers of blank lines below the header, which are no rows."""
+    content: bytes = b""
+    """All bytes of the file, of text files."""
+    parsed: pa.Table | None = None
+    """The columns as a library read them; None with ``cells``."""
     cells: Cells | None = None
-    """Where the cells stand in the text, column by column as in ``headers``, when it is one of ISO dates and plain decimals."""
+    """The numbers and where they stand in the text, column by column as in ``headers``, when it is one of ISO dates and plain decimals."""
+
+    @cached_property
+    def data(self) -> pa.Table:
+        """The columns under their headers."""
+        if self.parsed is not None:
+            return self.parsed
+        return pa.table([pa.array(self.read(header)) for header in self.headers], names=list(self.headers))
+
+    @property
+    def rows(self) -> int:
+        return self.data.num_rows if self.cells is None else len(self.cells.seconds)
+
+    def read(self, header: str) -> NDArray | None:
+        """The column where it was read to numbers (float64) or times (datetime64[s]) without exception, else None."""
+        if self.cells is None:
+            return None
+        number = self.headers.index(header)
+        return self.cells.seconds.view("datetime64[s]") if number == self.cells.dates else self.cells.values[number]
 
     def line(self, row: int) -> int:
         """Line of the file of a row."""
@@ -77,16 +99,16 @@ def read_table(path: Path) -> RawTable:
 
 # ---------------------------------------------------------------- text
 def _text(path: Path) -> RawTable:
-    content, encoding = _decoded(path)
+    raw = path.read_bytes()
+    content, encoding = _decoded(raw, path)
     head = [line.decode("utf-8", "ignore") for line in content[:65536].split(b"\n", _TITLE_LINES + 4)[: _TITLE_LINES + 4]]
     delimiter = max(",\t;|", key=lambda mark: sum(line.count(mark) for line in head[: _TITLE_LINES + 1]))
     rows = [next(csv.reader([line], delimiter=delimiter), []) for line in head]
     top, headers, tickers, below = _header(rows, path)
     start = _offset(content, top + 1 + below)
-    cells = _simple(content[start:], headers, delimiter)
+    cells = _simple(memoryview(content)[start:], headers, delimiter)
     if cells is not None:
-        return RawTable(path=path, headers=headers, data=_as_table(cells, headers), first_line=top + 2 + below, tickers=tickers, encoding=encoding,
-                        cells=cells)
+        return RawTable(path=path, headers=headers, first_line=top + 2 + below, tickers=tickers, encoding=encoding, content=raw, cells=cells)
     types = {label: pa.string() for label in headers if FIELD_OF.get(plain(label)) in TEXT_FIELDS}
     ragged: list[int] = []
 
@@ -106,13 +128,14 @@ def _text(path: Path) -> RawTable:
             raise DataError("bars.empty", name=path.name) from None
         raise DataError("import.unreadable", file=path.name, reason=str(error).splitlines()[0][:120]) from None
     blank = _blank_lines(body, top + 2 + below) if body.count(b"\n") > data.num_rows - (not body.endswith(b"\n")) else None
-    table = RawTable(path=path, headers=headers, data=data, first_line=top + 2 + below, tickers=tickers, encoding=encoding, blank=blank)
+    table = RawTable(path=path, headers=headers, parsed=data, first_line=top + 2 + below, tickers=tickers, encoding=encoding, blank=blank,
+                     content=raw)
     if ragged:
         raise DataError("import.ragged", file=path.name, line=table.line(min(ragged) - 1), columns=len(headers))
     return table
 
 
-def _simple(body: bytes, headers: tuple[str, ...], delimiter: str) -> Cells | None:
+def _simple(body: memoryview, headers: tuple[str, ...], delimiter: str) -> Cells | None:
     """A table of ISO dates and plain decimals, the usual case, in a fifth of the time; None where any cell is something else."""
     from financial_model.kernels import bar_text
 
@@ -122,15 +145,10 @@ def _simple(body: bytes, headers: tuple[str, ...], delimiter: str) -> Cells | No
     return bar_text.read_cells(body, len(headers), dates=fields.index("date"), mark=delimiter)
 
 
-def _as_table(cells: Cells, headers: tuple[str, ...]) -> pa.Table:
-    """The numbers in place, not copied."""
-    columns = [pa.array(cells.seconds.view("datetime64[s]") if number == cells.dates else column) for number, column in enumerate(cells.values)]
-    return pa.table(columns, names=list(headers))
-
-
-def _decoded(path: Path) -> tuple[bytes, str]:
-    """The file's text as UTF-8 bytes with ``\\n`` line ends, and the encoding it was in."""
-    raw = path.read_bytes()
+def _decoded(raw: bytes, path: Path) -> tuple[bytes, str]:
+    """A file's text as UTF-8 bytes with ``\\n`` line ends, and the encoding it was in."""
+    if raw.isascii() and b"\x00" not in raw:  # read in place: most files hold nothing but digits
+        return (raw if b"\r" not in raw else raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n")), "utf-8-sig"
     if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
         encodings: Sequence[str] = ("utf-16",)
     else:
@@ -232,7 +250,7 @@ def _sheet(path: Path) -> RawTable:
     if not body:
         raise DataError("bars.empty", name=path.name)
     columns = {header: _cells([row[position] for row in body]) for position, header in enumerate(headers)}
-    return RawTable(path=path, headers=headers, data=pa.table(columns), first_line=top + 2 + below, tickers=tickers)
+    return RawTable(path=path, headers=headers, parsed=pa.table(columns), first_line=top + 2 + below, tickers=tickers)
 
 
 def _cells(values: list) -> pa.Array:
@@ -252,4 +270,4 @@ def _parquet(path: Path) -> RawTable:
         raise DataError("import.unreadable", file=path.name, reason=str(error).splitlines()[0][:120]) from None
     if not recognised(headers):
         raise DataError("import.no_header", file=path.name, found=", ".join(headers)[:120])
-    return RawTable(path=path, headers=headers, data=data, first_line=1)
+    return RawTable(path=path, headers=headers, parsed=data, first_line=1)

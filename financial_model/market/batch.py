@@ -1,0 +1,131 @@
+"""Bars on their way into a store, one symbol or many together: checked and safe on the disk first, then named and recorded at once.
+
+In: bars of symbols. Out: their files replaced and their rows in the database, in one transaction for all that wait. A kill before leaves
+temporary files, a kill in between some files newer than their rows, which the same import brings in order when it is started again.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from financial_model.errors import DataError, StorageError
+from financial_model.market import barfile, upkeep
+from financial_model.market.bars import check
+from financial_model.market.schema import Entry, one, put_entry
+from financial_model.paths import stage, storage_error
+
+if TYPE_CHECKING:
+    from financial_model.market.store import Store
+
+SYNTHETIC_SOURCE = "demo"
+MOST, LONGEST = 32, 2.0
+"""Symbols that wait for each other, and for how many seconds."""
+ImportRow = tuple[str, int, int, str, str, str, str]
+"""A row of the table ``imports``."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Waiting:
+    """Bars of one symbol that are on the disk, under a temporary name where they are not stored already."""
+
+    temporary: Path | None
+    path: Path
+    entry: Entry
+    name: str
+
+
+class Batch:
+    """Bars of one source that are recorded together. Not to be shared between threads; whoever makes one ends it with :meth:`flush`."""
+
+    def __init__(self, store: Store, source: str):
+        self._store, self._source = store, source
+        self._waiting: list[_Waiting] = []
+        self._imports: list[ImportRow] = []
+        self._since = 0.0
+
+    def write(self, code: str, columns: Mapping[str, NDArray], *, name: str = "", prices: str = "raw", origin: barfile.Origin | None = None) -> bool:
+        """Check and take all bars of a symbol, replacing what is stored. False when the file already says exactly this.
+
+        ``columns``: ``date`` datetime64[s], everything else float64. ``origin``: the text they were read from, if it is known; that saves time
+        and changes nothing. Raises ``DataError`` for bad bars or when synthetic and real data would mix, ``StorageError`` when the disk is full;
+        the old bars are then intact.
+        """
+        given = {column: values for column, values in columns.items() if column != "date"}
+        columns = check(columns["date"], given, code, np.arange(2, len(columns["date"]) + 2))
+        content = barfile.encode(columns, origin)
+        digest = barfile.digest(content)
+        path = self._store.path(code)
+        with self._store.connect() as db:
+            refuse_mixture(db, self._source, self._store.data_dir)
+            old = one(db, "SELECT hash FROM symbols WHERE symbol=? AND status='ok' AND source=? AND prices=?", code, self._source, prices)
+        same = old is not None and old[0] == digest and path.is_file() and path.stat().st_size == len(content)
+        if same and not name:
+            return False
+        temporary = None if same else stage(path, content)
+        entry = upkeep.describe(code, columns["date"], digest, temporary or path, source=self._source, prices=prices)
+        self._since = self._since if self._waiting else time.monotonic()
+        self._waiting.append(_Waiting(temporary=temporary, path=path, entry=entry, name=name))
+        self._flush_if_full()
+        return not same
+
+    def remember(self, row: ImportRow) -> None:
+        """Note that a file was imported whole. It is recorded with or after its symbols, never before."""
+        self._imports.append(row)
+        self._flush_if_full()
+
+    def flush(self) -> None:
+        """Rename and record all that waits. ``StorageError`` when a file cannot be renamed: those before it are recorded, the others dropped."""
+        waiting, imports = self._waiting, self._imports
+        self._waiting, self._imports = [], []
+        if not (waiting or imports):
+            return
+        try:
+            with self._store.connect() as db:
+                db.execute("BEGIN IMMEDIATE")
+                failure = self._record(db, waiting)
+                if failure is None:
+                    db.executemany("INSERT OR REPLACE INTO imports VALUES (?,?,?,?,?,?,?)", imports)
+        finally:
+            for each in waiting:
+                if each.temporary is not None:
+                    each.temporary.unlink(missing_ok=True)
+        if failure is not None:
+            raise failure
+
+    def _flush_if_full(self) -> None:
+        if max(len(self._waiting), len(self._imports)) >= MOST or (self._waiting and time.monotonic() - self._since > LONGEST):
+            self.flush()
+
+    def _record(self, db: sqlite3.Connection, waiting: Sequence[_Waiting]) -> StorageError | None:
+        """Within a transaction: each file gets its name, and its row. Why this ended early, or None."""
+        refuse_mixture(db, self._source, self._store.data_dir)
+        if waiting:
+            db.execute("INSERT OR REPLACE INTO meta VALUES ('synthetic', ?)", (str(int(self._source == SYNTHETIC_SOURCE)),))
+        for each in waiting:
+            if each.temporary is not None:
+                try:
+                    os.replace(each.temporary, each.path)
+                except OSError as error:
+                    return storage_error(error, each.path)
+            put_entry(db, each.entry, each.name)
+        return None
+
+
+def refuse_mixture(db: sqlite3.Connection, source: str, folder: Path) -> None:
+    """Raise ``DataError`` when bars of ``source`` would mix synthetic and real data. An empty store takes either."""
+    row = one(db, "SELECT value FROM meta WHERE name='synthetic' AND EXISTS (SELECT 1 FROM symbols WHERE rows > 0)")
+    if row is None:
+        return
+    if row[0] == "1" and source != SYNTHETIC_SOURCE:
+        raise DataError("store.synthetic_here", folder=str(folder))
+    if row[0] == "0" and source == SYNTHETIC_SOURCE:
+        raise DataError("store.real_here", folder=str(folder))
