@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -51,37 +52,66 @@ def atomic_write(path: Path, write: Callable[[BinaryIO], object] | bytes | str) 
 
     Raises ``StorageError`` when the disk is full or the folder cannot be written; the old file is then intact.
     """
-    temporary = stage(path, write)
+    staged = Staged(path, write)
     try:
-        os.replace(temporary, path)
-    except OSError as error:
-        raise storage_error(error, path) from error
+        staged.sync()
+        staged.replace()
     finally:
-        temporary.unlink(missing_ok=True)
+        staged.discard()
 
 
-def stage(path: Path, write: Callable[[BinaryIO], object] | bytes | memoryview | str) -> Path:
-    """The first half of :func:`atomic_write`: what is to become ``path`` is on the disk, in a temporary file beside it, which is returned.
+class Staged:
+    """A file that is written, but under a temporary name beside its own: :meth:`sync`, then :meth:`replace`, is what :func:`atomic_write` does.
 
-    Whoever asked for it renames it with ``os.replace`` or removes it. Raises ``StorageError``; nothing is left behind then.
+    Several can be made safe first and renamed together. Whoever makes one ends it with :meth:`discard`. Every step raises ``StorageError``.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+
+    def __init__(self, path: Path, write: Callable[[BinaryIO], object] | bytes | memoryview | str):
+        self.path = path
         try:
-            with os.fdopen(descriptor, "wb") as stream:
+            if not path.parent.is_dir():
+                path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor, self._temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+            self._stream = os.fdopen(descriptor, "wb")
+            try:
                 if callable(write):
-                    write(stream)
+                    write(self._stream)
                 else:
-                    stream.write(write.encode("utf-8") if isinstance(write, str) else write)
-                stream.flush()
-                os.fsync(stream.fileno())
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise storage_error(error, path) from error
-    return Path(temporary)
+                    self._stream.write(write.encode("utf-8") if isinstance(write, str) else write)
+                self._stream.flush()
+            except BaseException:
+                self.discard()
+                raise
+        except OSError as error:
+            raise storage_error(error, path) from error
+
+    def stat(self) -> os.stat_result:
+        """Size and time of the file, which a rename keeps."""
+        return os.stat(self._temporary)
+
+    def sync(self) -> None:
+        """On the disk, whatever happens to the machine."""
+        try:
+            os.fsync(self._stream.fileno())
+            self._stream.close()
+        except OSError as error:
+            raise storage_error(error, self.path) from error
+
+    def replace(self) -> None:
+        """Give the file its name, and the old one up."""
+        try:
+            os.replace(self._temporary, self.path)
+            self._temporary = ""
+        except OSError as error:
+            raise storage_error(error, self.path) from error
+
+    def discard(self) -> None:
+        """Remove the temporary file, unless it has its name by now."""
+        with contextlib.suppress(OSError):  # what cannot be written was said already
+            self._stream.close()
+        if self._temporary:
+            Path(self._temporary).unlink(missing_ok=True)
+            self._temporary = ""
 
 
 def storage_error(error: OSError, path: Path) -> StorageError:

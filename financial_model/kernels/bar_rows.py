@@ -42,7 +42,7 @@ def _faultless(seconds, earliest, latest, opened, high, low, close, volume, amou
     return good
 
 
-def checksum(content: bytes) -> str:
+def checksum(content: bytes | memoryview) -> str:
     """XXH64 of ``content``, seed 0, as 16 hexadecimal digits: tells whether a file is another one, at the speed of memory, and proves nothing else.
 
     Source: the xxHash fast digest algorithm, format specification 0.1.1, Yann Collet.

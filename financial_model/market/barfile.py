@@ -36,7 +36,7 @@ class Origin:
     """Name of a column -> its number in the text."""
 
 
-def encode(columns: Mapping[str, NDArray], origin: Origin | None = None) -> bytes:
+def encode(columns: Mapping[str, NDArray], origin: Origin | None = None) -> memoryview:
     """The CSV of checked columns (``date`` datetime64[s], the others float64); daily dates without a time.
 
     With ``origin`` cells whose numbers are as they were read are copied, not written anew: the same bytes in a fraction of the time.
@@ -84,7 +84,7 @@ def _by_pyarrow(path: Path, raw: bytes, header: list[str], wanted: list[str]) ->
         raise DataError("bars.damaged", name=path.name, reason=str(error).splitlines()[0][:120]) from None
 
 
-def digest(content: bytes) -> str:
+def digest(content: bytes | memoryview) -> str:
     """Checksum of a file's bytes, 16 hexadecimal digits."""
     from financial_model.kernels import bar_rows
 

@@ -61,8 +61,11 @@ def check(time: NDArray[np.datetime64], columns: Mapping[str, NDArray[np.float64
     extra = [column for column in checked if column not in COLUMNS]
     for column in extra:
         checked[column] = np.where(np.isinf(checked[column]), np.nan, checked[column])
-    order = slice(None) if good else _ascending(time, checked, name, lines)
-    return {"date": time[order], **{column: checked[column][order] for column in (*COLUMNS[1:], *extra)}}
+    names = (*COLUMNS[1:], *extra)
+    if good:
+        return {"date": time, **{column: checked[column] for column in names}}
+    order = _ascending(time, checked, name, lines)
+    return {"date": time[order], **{column: checked[column][order] for column in names}}
 
 
 def faultless(time: NDArray[np.datetime64], columns: Mapping[str, NDArray[np.float64]]) -> bool:

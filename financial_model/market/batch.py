@@ -6,7 +6,6 @@ temporary files, a kill in between some files newer than their rows, which the s
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import time
 from collections.abc import Mapping, Sequence
@@ -21,7 +20,7 @@ from financial_model.errors import DataError, StorageError
 from financial_model.market import barfile, upkeep
 from financial_model.market.bars import check
 from financial_model.market.schema import Entry, one, put_entry
-from financial_model.paths import stage, storage_error
+from financial_model.paths import Staged
 
 if TYPE_CHECKING:
     from financial_model.market.store import Store
@@ -35,10 +34,9 @@ ImportRow = tuple[str, int, int, str, str, str, str]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Waiting:
-    """Bars of one symbol that are on the disk, under a temporary name where they are not stored already."""
+    """Bars of one symbol and what is to be recorded of them. ``file`` is None where they are stored already."""
 
-    temporary: Path | None
-    path: Path
+    file: Staged | None
     entry: Entry
     name: str
 
@@ -70,10 +68,11 @@ class Batch:
         same = old is not None and old[0] == digest and path.is_file() and path.stat().st_size == len(content)
         if same and not name:
             return False
-        temporary = None if same else stage(path, content)
-        entry = upkeep.describe(code, columns["date"], digest, temporary or path, source=self._source, prices=prices)
+        file = None if same else Staged(path, content)
+        stat = path.stat() if file is None else file.stat()
+        entry = upkeep.describe(code, columns["date"], digest, stat, source=self._source, prices=prices)
         self._since = self._since if self._waiting else time.monotonic()
-        self._waiting.append(_Waiting(temporary=temporary, path=path, entry=entry, name=name))
+        self._waiting.append(_Waiting(file=file, entry=entry, name=name))
         self._flush_if_full()
         return not same
 
@@ -83,21 +82,23 @@ class Batch:
         self._flush_if_full()
 
     def flush(self) -> None:
-        """Rename and record all that waits. ``StorageError`` when a file cannot be renamed: those before it are recorded, the others dropped."""
+        """Rename and record all that waits. ``StorageError`` when a file cannot be kept: those before it are recorded, it and the others are not."""
         waiting, imports = self._waiting, self._imports
         self._waiting, self._imports = [], []
         if not (waiting or imports):
             return
+        failure: StorageError | None = None
         try:
+            safe, failure = _on_disk(waiting)
             with self._store.connect() as db:
                 db.execute("BEGIN IMMEDIATE")
-                failure = self._record(db, waiting)
+                failure = self._record(db, safe) or failure
                 if failure is None:
                     db.executemany("INSERT OR REPLACE INTO imports VALUES (?,?,?,?,?,?,?)", imports)
         finally:
             for each in waiting:
-                if each.temporary is not None:
-                    each.temporary.unlink(missing_ok=True)
+                if each.file is not None:
+                    each.file.discard()
         if failure is not None:
             raise failure
 
@@ -111,13 +112,24 @@ class Batch:
         if waiting:
             db.execute("INSERT OR REPLACE INTO meta VALUES ('synthetic', ?)", (str(int(self._source == SYNTHETIC_SOURCE)),))
         for each in waiting:
-            if each.temporary is not None:
+            if each.file is not None:
                 try:
-                    os.replace(each.temporary, each.path)
-                except OSError as error:
-                    return storage_error(error, each.path)
+                    each.file.replace()
+                except StorageError as error:
+                    return error
             put_entry(db, each.entry, each.name)
         return None
+
+
+def _on_disk(waiting: Sequence[_Waiting]) -> tuple[Sequence[_Waiting], StorageError | None]:
+    """(those that no power cut can take back, why the others are not among them)."""
+    for number, each in enumerate(waiting):
+        if each.file is not None:
+            try:
+                each.file.sync()
+            except StorageError as error:
+                return waiting[:number], error
+    return waiting, None
 
 
 def refuse_mixture(db: sqlite3.Connection, source: str, folder: Path) -> None:

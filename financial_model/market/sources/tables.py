@@ -12,7 +12,7 @@ import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -101,10 +101,7 @@ def read_table(path: Path) -> RawTable:
 def _text(path: Path) -> RawTable:
     raw = path.read_bytes()
     content, encoding = _decoded(raw, path)
-    head = [line.decode("utf-8", "ignore") for line in content[:65536].split(b"\n", _TITLE_LINES + 4)[: _TITLE_LINES + 4]]
-    delimiter = max(",\t;|", key=lambda mark: sum(line.count(mark) for line in head[: _TITLE_LINES + 1]))
-    rows = [next(csv.reader([line], delimiter=delimiter), []) for line in head]
-    top, headers, tickers, below = _header(rows, path)
+    delimiter, top, headers, tickers, below = _head(content, path)
     start = _offset(content, top + 1 + below)
     cells = _simple(memoryview(content)[start:], headers, delimiter)
     if cells is not None:
@@ -184,6 +181,27 @@ def _blank_lines(body: bytes, first: int) -> NDArray[np.int64] | None:
 
 
 # ---------------------------------------------------------------- the header row
+def _head(content: bytes, path: Path) -> tuple[str, int, tuple[str, ...], tuple[str, ...], int]:
+    """The delimiter, and what :func:`_header` says of the first lines."""
+    lines = content[:65536].split(b"\n", _TITLE_LINES + 4)[: _TITLE_LINES + 4]
+    usual = _usual_header(lines[0]) if not b"".join(lines[1:]).translate(None, b"0123456789-.,") else None
+    if usual is not None:
+        return ",", 0, usual, (), 0
+    head = [line.decode("utf-8", "ignore") for line in lines]
+    delimiter = max(",\t;|", key=lambda mark: sum(line.count(mark) for line in head[: _TITLE_LINES + 1]))
+    rows = [next(csv.reader([line], delimiter=delimiter), []) for line in head]
+    return (delimiter, *_header(rows, path))
+
+
+@lru_cache(maxsize=256)
+def _usual_header(line: bytes) -> tuple[str, ...] | None:
+    """The headers of a first line with nothing but numbers and commas below: the next file most often has the same. None: look closer."""
+    if any(mark in line for mark in b"\t;|") or b"," not in line:
+        return None
+    row = next(csv.reader([line.decode("utf-8", "ignore")]), [])
+    return _unique([cell.strip() for cell in row]) if recognised(row) else None
+
+
 def _header(rows: list[list[str]], path: Path) -> tuple[int, tuple[str, ...], tuple[str, ...], int]:
     """(number of the header row, unique headers, tickers of a second header row, header rows below the first)."""
     known = [recognised(row) for row in rows[: _TITLE_LINES + 1]]
