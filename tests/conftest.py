@@ -8,10 +8,41 @@ os.environ.setdefault("TRITON_INTERPRET", "1")  # read when a Triton kernel is d
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import pytest  # noqa: E402
+from xdist.scheduler.loadscope import LoadScopeScheduling  # noqa: E402
 
 from financial_model.paths import Workspace  # noqa: E402
 
 REAL_DATA = Path(os.environ.get("KAIROS_REAL_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+
+TOGETHER = ("tests/e2e", "tests/cli", "tests/security")
+"""Folders that one worker runs as a whole: they share a browser, a market with a run, a server."""
+FIRST = (*TOGETHER, "tests/docs", "tests/endurance", "tests/training", "tests/serving", "tests/benchmarks")
+"""Begun in this order, before all others, because they take longest: what ends a run of several workers should be short."""
+
+
+def folder_of(nodeid: str) -> str:
+    return nodeid.partition("::")[0].rpartition("/")[0]
+
+
+def pytest_collection_modifyitems(items):
+    ranks = {folder: rank for rank, folder in enumerate(FIRST)}
+    items.sort(key=lambda item: ranks.get(folder_of(item.nodeid), len(FIRST)))
+
+
+class ByFile(LoadScopeScheduling):
+    """A file is one worker's, and a folder of ``TOGETHER`` is."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        folder = folder_of(nodeid)
+        return folder if folder in TOGETHER else nodeid.partition("::")[0]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    if config.getvalue("dist") != "loadfile":
+        return None
+    config.option.loadscopereorder = False  # in the order above, instead of the number of tests
+    return ByFile(config, log)
 
 
 @pytest.fixture

@@ -1,11 +1,14 @@
-"""One browser for all tests that need it; they skip, and say why, where there is none."""
+"""One browser for all tests of this folder; they skip, and say why, where there is none.
+
+It is closed after them: as long as it lives, nothing else in the process can run an event loop of its own.
+"""
 
 import pytest
 
 from tests.e2e import browser as machine
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium():
     path = machine.chromium()
     if path is None:
@@ -17,7 +20,7 @@ def chromium():
         instance.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def address(tmp_path_factory):
     with machine.server(tmp_path_factory.mktemp("served")) as url:
         yield url
