@@ -16,15 +16,26 @@ from tests.serving.builders import bars, trading_days
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs" / "extending.md").read_text("utf-8")
-LABEL = """
-import json, sys
+SMALL = ["--context-length", "10", "--windows-per-epoch", "300", "--horizon", "3"]
+START = "python -m financial_model "
+LINES = [line.removeprefix(START).split() for line in PAGE.splitlines() if line.startswith(START)]
+READER = """
+import contextlib, io, json, sys
 import numpy as np
-from financial_model import extensions
-extensions.load()
+from financial_model.__main__ import main
+said = []
+for words in json.loads(sys.argv[1]):
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        code = main([*words, "--json"])
+    assert code == 0, (words, out.getvalue())
+    said.append(json.loads(out.getvalue()))
 from financial_model.features.labels import Future, compute_label
 close = np.log(np.array([10.0, 11, 9, 12, 13]))
-print(json.dumps(compute_label("worst_close", Future(log_close=close, log_open=close, ends=np.array([0, 1]), horizon=2)).tolist()))
+said.append(compute_label("worst_close", Future(log_close=close, log_open=close, ends=np.array([0, 1]), horizon=2)).tolist())
+print(json.dumps(said))
 """
+"""The commands one after the other in one process that knows the file by the variable alone, and then the label by its name."""
 
 
 @pytest.fixture(scope="module")
@@ -38,54 +49,52 @@ def project(tmp_path_factory):
     return folder
 
 
-def call(folder, *words):
-    environment = {**os.environ, "KAIROS_EXTENSIONS": "my_extension.py", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, *words], cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+def command(*words):
+    """The line of the page that begins like this."""
+    return next(line for line in LINES if line[: len(words)] == list(words))
 
 
 @pytest.fixture(scope="module")
-def stored(project):
-    """What the page's download brought."""
-    command = next(line for line in PAGE.splitlines() if "financial_model download" in line)
-    return call(project, *command.split()[1:], "--json")
+def said(project):
+    """What a reader who follows the page is told, by command."""
+    steps = {
+        "download": command("download"),
+        "train": [*command("train", "--model"), *SMALL],
+        "models": ["models"],
+        "label": [*command("train", "--label"), *SMALL],
+        "evaluate": command("evaluate"),
+        "rank": command("rank"),
+    }
+    environment = {**os.environ, "KAIROS_EXTENSIONS": "my_extension.py", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    line = [sys.executable, "-c", READER, json.dumps(list(steps.values()))]
+    done = subprocess.run(line, cwd=project, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return dict(zip([*steps, "computed"], json.loads(done.stdout), strict=True))
 
 
-def test_the_commands_of_the_page_do_what_it_says(project, stored):
+def test_the_commands_of_the_page_do_what_it_says(project, said):
     """Download through the source, train the backbone on the feature, find both in the checkpoint."""
-    start = "python -m financial_model "
-    commands = dict(line.removeprefix(start).split(" ", 1) for line in reversed(PAGE.splitlines()) if line.startswith(start))
-    assert sorted(commands) == ["compare", "download", "evaluate", "rank", "train"]
-    assert stored["summary"]["stocks"] == 2 and stored["summary"]["synthetic"] is False
-    small = ["--context-length", "10", "--windows-per-epoch", "300", "--horizon", "3"]
-    trained = call(project, "-m", "financial_model", "train", *commands["train"].split(), *small, "--json")
-    assert trained["state"] == "finished"
+    assert sorted({line[0] for line in LINES}) == ["compare", "download", "evaluate", "rank", "train"]
+    assert said["download"]["summary"]["stocks"] == 2 and said["download"]["summary"]["synthetic"] is False
+    assert said["train"]["state"] == "finished"
     from financial_model.training.container import read_header
 
-    header = read_header(Path(project / trained["folder"] / "final.safetensors"))
+    header = read_header(Path(project / said["train"]["folder"] / "final.safetensors"))
     assert header["config"]["model"]["backbone"] == "window_mean" and "close_to_mean_7" in header["features"]
-    listed = call(project, "-m", "financial_model", "models", "--json")["models"]
-    assert next(entry for entry in listed if entry["name"] == "window_mean")["parameters"]["none"] > 0
+    assert next(entry for entry in said["models"]["models"] if entry["name"] == "window_mean")["parameters"]["none"] > 0
 
 
-def test_the_label_of_the_page_is_trained_on_judged_and_ranked_by_in_its_own_unit(project, stored):
-    start, small = "python -m financial_model ", ["--context-length", "10", "--windows-per-epoch", "300", "--horizon", "3"]
-    lines = [line.removeprefix(start) for line in PAGE.splitlines() if line.startswith(start)]
-    asked, evaluate, rank = (next(line.split() for line in lines if line.startswith(words)) for words in ("train --label", "evaluate", "rank"))
-    made = call(project, "-m", "financial_model", *asked, *small, "--json")
-    assert made["state"] == "finished"
-    judged = call(project, "-m", "financial_model", *evaluate, "--json")
+def test_the_label_of_the_page_is_trained_on_judged_and_ranked_by_in_its_own_unit(said):
+    assert said["label"]["state"] == "finished"
+    judged, pool = said["evaluate"], said["rank"]
     assert judged["label"] == "worst_close" and set(judged["baselines"]) == {"ridge", "lightgbm", "persistence", "train_mean"}
     assert judged["mae"] > 0 and "direction" not in judged
-    pool = call(project, "-m", "financial_model", *rank, "--json")
     assert pool["label"] == "worst_close" and [row["rank"] for row in pool["stocks"]] == [1, 2]
     assert pool["stocks"][0]["worst_close"] >= pool["stocks"][1]["worst_close"] and "expected_return" not in pool["stocks"][0]
 
 
-def test_the_label_of_the_page_is_computed_by_its_name(project):
-    found = call(project, "-c", LABEL)
-    assert found == pytest.approx([math.log(9 / 10), math.log(9 / 11)])
+def test_the_label_of_the_page_is_computed_by_its_name(said):
+    assert said["computed"] == pytest.approx([math.log(9 / 10), math.log(9 / 11)])
 
 
 def test_a_file_that_is_missing_or_broken_is_named(tmp_path, monkeypatch):
