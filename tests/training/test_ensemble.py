@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -82,21 +83,26 @@ def test_scores_without_a_size_are_brought_to_one(tmp_path, panel):
     assert len(header["extras"]["scale"]) == 2
 
 
-@pytest.mark.parametrize("head", ["quantile", "classes"])
-def test_a_fresh_process_forecasts_the_same_bits(tmp_path, panel, head):
-    run(make_config(head=head, seeds=2, epochs=1), panel, tmp_path)
+def test_a_fresh_process_forecasts_the_same_bits(tmp_path, panel):
+    heads = ("quantile", "classes")
+    for head in heads:
+        run(make_config(head=head, seeds=2, epochs=1), panel, tmp_path / head)
     inputs = {"x": torch.randn(5, 6, 3), "condition": torch.ones(5, 6, dtype=torch.int64), "ranks": torch.zeros(5, 4)}
     save_file(inputs, tmp_path / "inputs")
-    script = ("import sys, torch; from safetensors.torch import load_file, save_file\n"
-              "from financial_model.training.checkpoint import load_checkpoint\n"
-              "torch.set_num_threads(1); folder = sys.argv[1]; model, _ = load_checkpoint(folder + '/final.safetensors')\n"
-              "with torch.inference_mode(): (output,) = model(**load_file(folder + '/inputs')).values()\n"
-              "save_file({'output': output.contiguous()}, folder + '/output')")
-    subprocess.run([sys.executable, "-c", script, str(tmp_path)], cwd=ROOT, check=True)
-    model, inputs = load_checkpoint(tmp_path / "final.safetensors")[0], load_file(tmp_path / "inputs")
-    with torch.inference_mode():
-        (output,) = model(**inputs).values()
-    assert torch.equal(load_file(tmp_path / "output")["output"], output)
+    script = (
+        "import sys, torch; from safetensors.torch import load_file, save_file\n"
+        "from financial_model.training.checkpoint import load_checkpoint\n"
+        "torch.set_num_threads(1); given = load_file('inputs')\n"
+        "for folder in sys.argv[1:]:\n"
+        "    with torch.inference_mode(): (output,) = load_checkpoint(folder + '/final.safetensors')[0](**given).values()\n"
+        "    save_file({'output': output.contiguous()}, folder + '/output')"
+    )
+    subprocess.run([sys.executable, "-c", script, *heads], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True)
+    for head in heads:
+        model = load_checkpoint(tmp_path / head / "final.safetensors")[0]
+        with torch.inference_mode():
+            (output,) = model(**inputs).values()
+        assert torch.equal(load_file(tmp_path / head / "output")["output"], output), head
 
 
 @pytest.mark.parametrize("count", [0, 51, 2])
