@@ -7,8 +7,12 @@ when a trial is hopeless (median of the others at the same evaluation). It knows
 from __future__ import annotations
 
 import json
+import logging
 import socket
-from collections.abc import Mapping, Sequence
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +22,8 @@ from financial_model.serving.search import Axis
 if TYPE_CHECKING:
     import optuna
 
+logger = logging.getLogger(__name__)
+
 NAME = "study"
 STARTUP = 8
 """Trials drawn at random before the sampler listens to their results."""
@@ -25,6 +31,8 @@ COMPARED = 4
 """Finished trials before one is given up for being behind their median."""
 WARM = 1
 """Evaluations every trial may make."""
+BEAT, GRACE = 60.0, 900.0
+"""Seconds between two signs of life of a trial, and after how many without one it counts as lost. Clocks of machines differ by less."""
 
 
 class Study:
@@ -65,34 +73,83 @@ class Study:
         """Trials of this machine that nobody works on any more: their process was stopped or killed."""
         import optuna
 
-        found = []
-        for known in self._study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
-            owner = json.loads(known.user_attrs.get("owner", "{}"))
-            if owner.get("host") == socket.gethostname() and (not alive(owner) or owner == _owner()):
-                found.append(optuna.Trial(self._study, known._trial_id))
-        return found
+        return [optuna.Trial(self._study, known._trial_id) for known, owner in self._running()
+                if owner.get("host") == socket.gethostname() and (not alive(owner) or {**owner, "seen": 0} == _owner(0))]
+
+    def fail_lost(self) -> list[int]:
+        """Fail the trials of other machines that gave no sign of life for ``GRACE`` seconds; their numbers. As Optuna's own heartbeat, which its
+        journal does not have. Whoever asks first does it; a trial that ends meanwhile keeps its result."""
+        import optuna
+
+        failed = []
+        for known, owner in self._running():
+            begun = known.datetime_start.timestamp() if known.datetime_start else 0.0
+            if owner.get("host") != socket.gethostname() and time.time() - float(owner.get("seen", begun)) > GRACE:
+                reason = {"host": owner.get("host", "–"), "minutes": round(GRACE / 60)}
+                try:
+                    self.fail(optuna.Trial(self._study, known._trial_id), "sweep.lost", reason)
+                except optuna.exceptions.UpdateFinishedTrialError:
+                    continue
+                failed.append(known.number)
+        return failed
+
+    def lost(self, trial: optuna.Trial) -> bool:
+        """Whether another process has ended ``trial`` behind our back, because it took us for dead."""
+        return self.trials()[trial.number]["state"] != "running"
+
+    def _running(self) -> list[tuple[optuna.trial.FrozenTrial, dict[str, Any]]]:
+        """Running trials with what their owners said last."""
+        import optuna
+
+        running = self._study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,))
+        return [(known, json.loads(known.user_attrs.get("owner", "{}"))) for known in running]
 
     def own(self, trial: optuna.Trial) -> None:
-        """Say that this process works on ``trial``."""
-        trial.set_user_attr("owner", json.dumps(_owner()))
+        """Say that this process works on ``trial``, and lives."""
+        trial.set_user_attr("owner", json.dumps(_owner(time.time())))
+
+    @contextmanager
+    def beating(self, trial: optuna.Trial) -> Iterator[None]:
+        """Own ``trial`` again every ``BEAT`` seconds, until the block is left."""
+        import optuna
+
+        ended = threading.Event()
+
+        def beat() -> None:
+            same = optuna.Trial(self._study, trial._trial_id)  # of this thread's own
+            while not ended.wait(BEAT):
+                try:
+                    self.own(same)
+                except optuna.exceptions.UpdateFinishedTrialError:  # taken for dead by another machine: the training hears of it by ``lost``
+                    return
+                except OSError as error:  # the folder is away for a moment
+                    logger.warning("trial %d gave no sign of life: %s", trial.number, error)
+
+        thread = threading.Thread(target=beat, name="sweep-heartbeat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
 
     def note(self, trial: optuna.Trial, **facts: Any) -> None:
         for name, value in facts.items():
             trial.set_user_attr(name, value)
 
     def finish(self, trial: optuna.Trial, value: float) -> None:
-        self._study.tell(trial, value)
+        self._study.tell(trial, value, skip_if_finished=True)
 
     def prune(self, trial: optuna.Trial) -> None:
         import optuna
 
-        self._study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+        self._study.tell(trial, state=optuna.trial.TrialState.PRUNED, skip_if_finished=True)
 
     def fail(self, trial: optuna.Trial, key: str, fields: Mapping[str, Any]) -> None:
         import optuna
 
         trial.set_user_attr("reason", {"key": key, "fields": {name: str(value) for name, value in fields.items()}})
-        self._study.tell(trial, state=optuna.trial.TrialState.FAIL)
+        self._study.tell(trial, state=optuna.trial.TrialState.FAIL, skip_if_finished=True)
 
     def trials(self) -> list[dict[str, Any]]:
         """Plain data of every trial in order: number, state (running, complete, pruned, fail), values, value, reports, notes."""
@@ -102,8 +159,8 @@ class Study:
                 for known in self._study.get_trials(deepcopy=False)]
 
 
-def _owner() -> dict[str, Any]:
-    return {"host": socket.gethostname(), **identity()}
+def _owner(seen: float) -> dict[str, Any]:
+    return {"host": socket.gethostname(), **identity(), "seen": seen}
 
 
 def _last(known: optuna.trial.FrozenTrial) -> float | None:

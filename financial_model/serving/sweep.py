@@ -161,7 +161,7 @@ def work(workspace: Workspace, name: str, *, count: int | None = None, progress:
     """Make the trials that are missing, then open the test of the best one; the table (:func:`_publish`).
 
     Trials this machine had begun and left go on first. ``count`` sets the number of trials anew. ``Stopped`` on ``stop``: the same call goes on.
-    Where another machine still works on a trial, the test is left to whoever ends last.
+    Where another machine still works on a trial, the test is left to whoever ends last; one that gave no sign of life for a while has failed.
     """
     from financial_model.serving.experiment import evaluate_run, require_data
 
@@ -175,8 +175,11 @@ def work(workspace: Workspace, name: str, *, count: int | None = None, progress:
         if stop.is_set():
             raise Stopped
         study.own(trial)
-        _Trial(workspace, store, sweep, study, trial, stop).perform(_share_of(progress, study, sweep.total))
+        with study.beating(trial):
+            _Trial(workspace, store, sweep, study, trial, stop).perform(_share_of(progress, study, sweep.total))
         _publish(store, sweep, study)
+    for number in study.fail_lost():
+        logger.warning("trial %d is lost: its machine gave no sign of life", number)
     table = _publish(store, sweep, study)
     if table["best"] is None:
         failed = next((row for row in table["trials"] if row["reason"]), None)
@@ -215,7 +218,8 @@ class _Trial:
             if isinstance(error, StorageError) or error.key in FATAL:
                 raise
             logger.warning("trial %d: %s", self.trial.number, error)
-            self.study.fail(self.trial, error.key, error.fields)
+            if not self.study.lost(self.trial):
+                self.study.fail(self.trial, error.key, error.fields)
 
     def _run(self) -> RunInfo:
         """Its run: a new one, or the one that was begun."""
@@ -236,12 +240,17 @@ class _Trial:
             watch = _Watch(self, run, progress)
             run = run_training(self.workspace, run.run_config(), run=run, stop=watch.ended, progress=watch, resume=(run.path / "resume").exists(),
                                test=False)
+            if watch.lost:
+                self.store.set_state(run.id, "stopped", "sweep.taken_for_dead", {"sweep": self.sweep.id})
+                return
             if watch.hopeless:
                 self.store.set_state(run.id, "stopped", "sweep.given_up", {"sweep": self.sweep.id})
                 self.study.prune(self.trial)
                 return
             if run.state == "stopped":
                 raise Stopped
+        if self.study.lost(self.trial):
+            return
         self._check_data(run)
         value = _validation(run).get(self.sweep.by)
         if value is None:
@@ -260,23 +269,25 @@ class _Trial:
 
 
 class _Watch:
-    """Progress of one trial: hears its validation figures from its events, and ends it when Optuna finds it hopeless."""
+    """Progress of one trial: hears its validation figures from its events, and ends it when Optuna finds it hopeless or another machine has
+    given it up."""
 
     def __init__(self, trial: _Trial, run: RunInfo, progress: Callable[[float], None]) -> None:
-        self.ended, self.hopeless = _Either(trial.stop), False
+        self.ended, self.hopeless, self.lost = _Either(trial.stop), False, False
         self._trial, self._progress, self._events, self._offset = trial, progress, run.path / "events.jsonl", 0
 
     def __call__(self, stage: str, done: float = 0, total: float = 0) -> None:
         self._progress(min(1.0, done / total) if stage == "train" and total else 0.0)
         fresh, self._offset = read_events(self._events, self._offset)
-        reported = len(self._trial.study.trials()[self._trial.trial.number]["reports"]) if any(e["kind"] == "epoch" for e in fresh) else 0
-        for event in fresh:
-            if event["kind"] != "epoch":
-                continue
+        told = [event for event in fresh if event["kind"] == "epoch"]
+        if told and self._trial.study.lost(self._trial.trial):
+            self.lost = True
+            self.ended.set()
+            return
+        for event in told:
             value, place = event["metrics"].get(self._trial.sweep.by), event["step"]
             if value is None:
                 continue
-            reported += 1
             self._trial.trial.report(value, place)
             _publish(self._trial.store, self._trial.sweep, self._trial.study)
             if self._trial.sweep.prune and self._trial.trial.should_prune():

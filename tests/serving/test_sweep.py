@@ -2,6 +2,7 @@
 
 import shutil
 import threading
+import time
 
 import pytest
 
@@ -124,3 +125,55 @@ def test_a_trial_of_another_machine_is_left_to_it(tmp_path, monkeypatch):
     assert len(study.left()) == 1
     monkeypatch.setattr("financial_model.serving.study.socket.gethostname", lambda: "another")
     assert study.left() == []
+
+
+def test_a_machine_without_a_sign_of_life_loses_its_trial_and_a_living_one_keeps_it(tmp_path, monkeypatch):
+    study = Study(tmp_path / "study.log", parse(SPACE, "loss"), largest=False, seed=3)
+    monkeypatch.setattr("financial_model.serving.study.BEAT", 0.01)
+    trial, now = study.next(2), time.time()
+    another = Study(tmp_path / "study.log", parse(SPACE, "loss"), largest=False, seed=3)
+    monkeypatch.setattr("financial_model.serving.study.time.time", lambda: now + 1000)
+    with study.beating(trial):
+        while _seen(another) < now + 1000:
+            time.sleep(0.01)
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr("financial_model.serving.study.socket.gethostname", lambda: "another")
+        assert another.fail_lost() == [], "it was seen just now"
+        elsewhere.setattr("financial_model.serving.study.time.time", lambda: now + 1950)
+        assert another.fail_lost() == [0] and another.fail_lost() == []
+    (row,) = study.trials()
+    assert row["state"] == "fail" and row["notes"]["reason"]["key"] == "sweep.lost" and study.lost(trial)
+    study.finish(trial, 0.1)  # it comes back, too late
+    assert study.trials()[0]["state"] == "fail" and study.fail_lost() == []
+
+
+def _seen(study):
+    return study._running()[0][1]["seen"]
+
+
+def test_a_sweep_whose_other_machine_died_ends_and_opens_the_test(filled, monkeypatch):
+    asked = sweep.begin(filled, tiny("widow", epochs=1), SPACE, count=2)
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr("financial_model.serving.study.socket.gethostname", lambda: "another")
+        asked.study().next(2)
+    table = sweep.work(filled, asked.id)
+    assert table["running"] == 1 and table["test"] is None, "it may still live"
+    monkeypatch.setattr("financial_model.serving.study.GRACE", -1.0)
+    table = sweep.work(filled, asked.id)
+    assert [row["state"] for row in table["trials"]] == ["fail", "complete"] and table["running"] == 0
+    assert table["test"]["run"] == table["trials"][1]["run"] and table["trials"][0]["reason"]["fields"]["host"] == "another"
+
+
+def test_a_training_whose_trial_was_given_up_elsewhere_ends_and_tells_nothing(filled):
+    asked = sweep.begin(filled, tiny("late"), SPACE, count=1)
+
+    def watch(stage, done=0, total=0):
+        study = asked.study()
+        if stage == "sweep" and done > 0.4 and study.trials()[0]["state"] == "running":
+            study.fail(study.left()[0], "sweep.lost", {"host": "here", "minutes": 15})
+
+    with pytest.raises(ConfigError) as caught:
+        sweep.work(filled, asked.id, progress=watch)
+    assert caught.value.key == "sweep.all_failed"
+    (run,) = RunStore(filled.checkpoint_dir).list()
+    assert run.message_key == "sweep.taken_for_dead" and run.state == "stopped"
