@@ -98,7 +98,7 @@ def publish_button(page: Page, elem_id: str, action: Callable[..., Entry], input
     button = page.words(gr.Button, {"value": "ui.journal.publish_this"}, size="sm", visible=visible, elem_id=elem_id, elem_classes=["k-act"])
 
     def perform(view: View, *values: Any) -> None:
-        gr.Info(published(view, action(view, *values)), title=view.word("ui.inference.journal"))
+        gr.Info(published(view, action(view, *values)))
 
     page.on_and_refresh(button.click, perform, list(inputs), trigger_mode="once")
     return button

@@ -137,9 +137,12 @@ def head(built: str, forced: str | None) -> str:
 
 
 def sentences() -> str:
-    """Style that says what an upload asks for, in the language of the page: Gradio's own words there follow the browser."""
-    said = {language: json.dumps(translate("ui.drop", language), ensure_ascii=False) for language in LANGUAGES}
-    return "\n".join(f"html[lang={language}] [data-testid=upload-text]::after {{ content: {text}; }}" for language, text in said.items())
+    """Style that says in the language of the page what Gradio says in English or in the browser's language: what an upload asks for, and the titles
+    of toasts, whose own title the page leaves out when an action fails."""
+    said = (("[data-testid=upload-text]::after", "ui.drop"), (".toast-title.error::before", "ui.error.title"),
+            (".toast-title.info::before", "ui.toast"))
+    return "\n".join(f"html[lang={language}] {place} {{ content: {json.dumps(translate(key, language), ensure_ascii=False)}; }}"
+                     for place, key in said for language in LANGUAGES)
 
 
 READY = "() => { document.documentElement.classList.remove('k-wait'); }"

@@ -10,6 +10,7 @@ from typing import Any
 
 import gradio as gr
 
+from financial_model.errors import JobError
 from financial_model.serving.runs import RunInfo
 from financial_model.ui import components, curves, downloads, line_chart, results
 from financial_model.ui.choosing import pick, run_choices, setting
@@ -242,12 +243,12 @@ class TrainingPanel:
         run = self.shown(snapshot, wanted)
         job = snapshot.job_of(run.id) if run else None
         if job is None:
-            raise gr.Error(view.word("ui.train.nothing_to_stop"), print_exception=False)
+            raise JobError("ui.train.nothing_to_stop")
         self.page.services.jobs.stop(job["id"])
 
     def _resume(self, view: View, wanted: str | None) -> None:
         run = self.shown(self.page.services.snapshot(fresh=True), wanted)
         if run is None:
-            raise gr.Error(view.word("ui.train.nothing_to_resume"), print_exception=False)
+            raise JobError("ui.train.nothing_to_resume")
         self.page.services.jobs.submit("resume", run=run.id)
         gr.Info(view.word("ui.train.resumed", run=run.id))
