@@ -72,9 +72,9 @@ def render_report(result: Mapping[str, Any], *, name: str, language: str = "en",
     ``importance``: of ``importance.group_importance``. ``context``: the estimate behind an automatic context length.
     """
     words = Words(language)
-    said = words.sentences([*_walked(folds), *result["verdict"], *notes])
+    said = words.sentences([*walked(folds), *result["verdict"], *notes])
     sections: dict[str, Any] = {
-        "summary": said, "folds": _folds(folds, words, best_baselines(result)), "members": _members(members, words),
+        "summary": said, "folds": fold_table(folds, words, best_baselines(result)), "members": _members(members, words),
         "comparison": _comparison(result, words), "tasks": [],
         "series": None, "horizons": None, "groups": [], "calibration": None, "classes": None, "backtest": None, "curves": _curves(curves, words),
         "tear": None, "importance": importance_section(importance, words), "null": None, "data": _data(result, split, data, words),
@@ -143,7 +143,7 @@ class Words:
 
 
 # ---------------------------------------------------------------- sections: plain data and SVG for the template
-def _walked(folds: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def walked(folds: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The sentence a walk-forward report begins with."""
     if not folds:
         return []
@@ -151,7 +151,7 @@ def _walked(folds: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [{"key": "evaluation.report.walked", "level": "note", "fields": fields}]
 
 
-def _folds(folds: Sequence[Mapping[str, Any]], words: Words, rivals: Sequence[str]) -> dict[str, Any]:
+def fold_table(folds: Sequence[Mapping[str, Any]], words: Words, rivals: Sequence[str]) -> dict[str, Any]:
     """Dates and figures of each fold, the RankIC of the best baselines on the same rows, and the fold's parts on one scale."""
     spans = [[(words(f"part_{name}"), _moment(fold["split"][name]["first"]), _moment(fold["split"][name]["last"]), style)
               for style, name in enumerate(PARTS)] for fold in folds]

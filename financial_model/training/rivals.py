@@ -17,8 +17,9 @@ from financial_model.models.baselines import baseline_class
 RULES = ("persistence", "reversal_5", "momentum_12_1", "moving_average")
 
 
-def rules_of_thumb(panel: Panel, config: RunConfig, train: NDArray[np.int64], z: NDArray, asked: NDArray[np.int64],
-                   label_scale: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+def rules_of_thumb(
+    panel: Panel, config: RunConfig, train: NDArray[np.int64], z: NDArray, asked: NDArray[np.int64], label_scale: NDArray[np.float32]
+) -> dict[str, NDArray[np.float32]]:
     """Name -> [n, H] of the windows ``asked``; ``z`` [m, H and more]: the targets of the labelled training windows ``train`` [m]."""
     units = [label_unit(panel, ends, config.label, label_scale) for ends in (train, asked)]
     found = {}
@@ -27,6 +28,6 @@ def rules_of_thumb(panel: Panel, config: RunConfig, train: NDArray[np.int64], z:
         rule.config, rule.label_scale = config, label_scale
         rule.learn(panel, train)
         known, said = (rule.expect(panel, ends) / unit for ends, unit in zip((train, asked), units, strict=True))
-        size = (known * z[:, :known.shape[1]]).sum(axis=0) / np.maximum(np.square(known).sum(axis=0), 1e-12)
+        size = (known * z[:, : known.shape[1]]).sum(axis=0) / np.maximum(np.square(known).sum(axis=0), 1e-12)
         found[name] = (said * np.maximum(size, 0.0)).astype(np.float32)
     return found

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from financial_model.evaluation.report import Words
+from financial_model.evaluation.report import Words, best_baselines, fold_table, walked
 from financial_model.evaluation.report_tasks import task_tables
 from financial_model.serving.judging import EVALUATION, stored
 from financial_model.serving.runs import RunInfo
@@ -31,8 +31,18 @@ def card(view: View, found: dict[str, Any] | None) -> str:
     if not found:
         return ""
     title = f'<b class="k-title">{escape(view.word("ui.train.result"))}</b>'
-    said = components.verdict(view, found.get("result", {}).get("verdict", []))
-    parts = (components.metric_table(view, found["metrics"]), tasks(view, found), said, members(view, found), sample_line(view, found))
+    result = found.get("result", {})
+    said = components.verdict(view, [*walked(found.get("folds", ())), *result.get("verdict", [])])
+    parts = (
+        components.metric_table(view, found["metrics"]),
+        tasks(view, found),
+        said,
+        components.notes(view, found.get("missing", ())),
+        folds(view, found),
+        members(view, found),
+        recalibration(view, found),
+        sample_line(view, found),
+    )
     return f'<div class="k-card">{title}{"".join(parts)}</div>'
 
 
@@ -57,6 +67,33 @@ def members(view: View, found: dict[str, Any]) -> str:
     rows = [[escape(name), *(number(entry.get(figure), digits) for figure, digits in (("loss", 4), ("rank_ic", 3)))] for name, entry in named]
     table = components.table(["", view.word("ui.curve.loss"), view.term("metric", "rank_ic")], rows)
     return f'<details class="k-more"><summary>{escape(view.word("evaluation.report.members"))}</summary>{table}</details>'
+
+
+def folds(view: View, found: dict[str, Any]) -> str:
+    """Dates and figures of each walk-forward fold beside the best baselines; nothing for a single training."""
+    if not found.get("folds"):
+        return ""
+    words = Words(view.language)
+    known = fold_table(found["folds"], words, best_baselines(found["result"]))
+    rows = [[str(row["name"]), *map(escape, row["dates"]), *(_cell(cell) for cell in row["cells"])] for row in known["rows"]]
+    return f"<p><b>{escape(words('folds'))}</b></p>{components.table(['', *known['columns']], rows)}"
+
+
+def recalibration(view: View, found: dict[str, Any]) -> str:
+    """What adjusting intervals, probabilities and gates on the validation dates changed on the test dates; nothing where it could not be done."""
+    known = (found.get("recalibration") or {}).get("rows", [])
+    if not known:
+        return ""
+    words = Words(view.language)
+    rows = [
+        [escape(words.term("metric", row["name"])), *(escape(words.figure(row["name"], row[side])) for side in ("before", "after"))] for row in known
+    ]
+    table = components.table(["", words("before"), words("after")], rows)
+    return f'<details class="k-more"><summary>{escape(words("recalibration"))}</summary>{table}</details>'
+
+
+def _cell(cell: dict[str, str]) -> str:
+    return escape(cell["value"]) + (f"<small>{escape(cell['interval'])}</small>" if cell["interval"] else "")
 
 
 def model_line(view: View, found: dict[str, Any] | None) -> str:
