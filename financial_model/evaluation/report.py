@@ -36,7 +36,7 @@ GROUP_RIVALS = 2
 GROUP_COLUMNS = ("rank_ic", "direction", "direction_base_rate", "mae_percent", "coverage_80")
 MEMBER_COLUMNS = ("loss", "ic", "rank_ic", "icir", "time_ic", "mae_percent")
 """Figures a training measures on the validation part."""
-FOLD_COLUMNS = ("ic", "rank_ic", "icir", "direction", "direction_base_rate", "mae_percent")
+FOLD_COLUMNS = ("rank_ic", "ic", "icir", "direction", "direction_base_rate", "mae_percent")
 BACKTEST_ROWS = ("total_return", "annual_return", "annual_volatility", "sharpe", "max_drawdown", "calmar", "win_rate")
 BACKTEST_FACTS = ("excess_equal_weight", "excess_index", "information_ratio_index", "information_ratio_equal_weight", "turnover", "cost_per_year",
                   "break_even_cost_equal_weight", "invested", "trades", "blocked", "deflated_sharpe")
@@ -158,11 +158,13 @@ def fold_table(folds: Sequence[Mapping[str, Any]], words: Words, rivals: Sequenc
     whole = (min(part[1] for parts in spans for part in parts), max(part[2] for parts in spans for part in parts)) if spans else None
     names = [name for name in FOLD_COLUMNS if any(fold["metrics"].get(name) is not None for fold in folds)]
     rows = [{"name": number, "dates": [f"{fold['split'][part]['first']} … {fold['split'][part]['last']}" for part in PARTS],
-             "cells": [*words.cells(names, fold["metrics"]),
-                       *({"value": words.figure("rank_ic", fold["metrics"].get("baselines", {}).get(rival)), "interval": ""} for rival in rivals)]}
+             "cells": [*words.cells(names[:1], fold["metrics"]),
+                       *({"value": words.figure("rank_ic", fold["metrics"].get("baselines", {}).get(rival)), "interval": ""} for rival in rivals),
+                       *words.cells(names[1:], fold["metrics"])]}
             for number, fold in enumerate(folds, start=1)]
-    return {"columns": [*(words(f"part_{name}") for name in PARTS), *(words.term("metric", name) for name in names),
-                        *(words("rival", name=words.term("baseline", rival)) for rival in rivals)], "rows": rows,
+    columns = [words.term("metric", name) for name in names]
+    beside = [words("rival", name=words.term("baseline", rival)) for rival in rivals]
+    return {"columns": [*(words(f"part_{name}") for name in PARTS), *columns[:1], *beside, *columns[1:]], "rows": rows,
             "timelines": [timeline(parts, words("timeline"), whole) for parts in spans]}
 
 
