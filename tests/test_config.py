@@ -133,6 +133,19 @@ def test_widths_follow_the_hidden_size_and_norms_their_model():
     assert c.build().model.norm_or("rmsnorm") == "rmsnorm" and c.build({"norm": "dyt"}).model.norm_or("rmsnorm") == "dyt"
 
 
+@pytest.mark.parametrize(("values", "key"), [
+    ({"train_end": "2024-06-28", "validation_end": "2023-12-29"}, "config.split_dates_order"),
+    ({"train_end": "2024-06-28", "validation_end": "2024-06-28"}, "config.split_dates_order"),
+    ({"train_end": "2024-06-28"}, "config.split_dates_together"), ({"validation_end": "2024-06-28"}, "config.split_dates_together"),
+    ({"train": 0.9, "validation": 0.1}, "config.split_ratio")])
+def test_a_validation_or_test_inside_the_training_is_refused_in_both_languages(values, key):
+    (problem,) = c.problems(c.build(values))
+    assert (problem.key, problem.warning) == (key, False)
+    with pytest.raises(ConfigError) as caught:
+        c.check(c.build(values))
+    assert len(str(caught.value)) > 30 and caught.value.message("zh") != str(caught.value)
+
+
 @pytest.mark.parametrize("costs", ["0,1", "0,1,1,1,0,1,1,-1,0", "0,0,0,0,0,0,0,0,0", "0,1,1,1,0,1,1,inf,0"])
 def test_a_cost_matrix_is_nine_costs(costs):
     assert [(p.field, p.key) for p in c.problems(c.build({"cost_matrix": costs}))] == [("cost_matrix", "config.cost_matrix")]

@@ -38,6 +38,8 @@ PAIRED = ("ic", "rank_ic", "icir", "time_ic", "time_rank_ic", "direction", "bala
 QUICK = ("ic", "rank_ic", "icir", "direction", "direction_base_rate", "mae_percent")
 HORIZONS = (1, 2, 3, 5, 10, 20, 30)
 SCATTER_POINTS = 800
+GROUP_RIVALS = 2
+"""Baselines that stand beside each group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ def evaluate(prediction: Prediction, panel: Panel, config: RunConfig, baselines:
         "constant_classes": {name: _constant_class(sample, number) for number, name in enumerate(CLASSES)},
         "confusion": classification.confusion(judged.statistics["balanced_accuracy"]).tolist(),
         "horizons": {h: _at_horizon(prediction, sample, h, bootstrap) for h in sorted({h for h in HORIZONS if h < horizon} | {horizon})},
-        "groups": by_group(judged, sample, bootstrap, rivals), "calibration": _calibration(judged, sample, bootstrap),
+        "groups": by_group(judged, sample, bootstrap, _hardest(rivals)), "calibration": _calibration(judged, sample, bootstrap),
         "tear_sheet": tear_sheet(judged.expected[:, -1], sample, panel.ranks[sample.end], bootstrap),
         "buyable": _buyable_only(judged, sample, bootstrap), "series": _series(judged, sample),
         "scatter": _scatter(judged, sample), "tasks": judge_tasks(prediction, sample, panel, config.label, bootstrap),
@@ -205,6 +207,13 @@ def _at_horizon(prediction: Prediction, sample: Sample, horizon: int, bootstrap:
         quantiles = prediction.quantiles[rows, horizon - 1].astype(np.float64)
         found |= metrics.quantile_statistics(sample.day, sample.days, prediction.levels, quantiles, actual)
     return figures(found, bootstrap)
+
+
+def _hardest(rivals: Mapping[str, Judged]) -> dict[str, Judged]:
+    """The ``GROUP_RIVALS`` baselines of highest RankIC; one without any is none of them."""
+    known = {name: other.statistics["rank_ic"].value() for name, other in rivals.items()}
+    best = sorted((name for name, value in known.items() if math.isfinite(value)), key=lambda name: known[name], reverse=True)
+    return {name: rivals[name] for name in best[:GROUP_RIVALS]}
 
 
 # ---------------------------------------------------------------- parts of the sample

@@ -14,7 +14,7 @@ from typing import Any
 
 from financial_model.config import CLASSES, FieldSpec, RunConfig, fields, flatten
 from financial_model.datasets.splits import PARTS, iso, seconds
-from financial_model.evaluation.evaluate import HEADLINE
+from financial_model.evaluation.evaluate import GROUP_RIVALS, HEADLINE
 from financial_model.evaluation.memory import memory_section
 from financial_model.evaluation.report_factor import importance_section, tear_section
 from financial_model.evaluation.report_tasks import task_tables
@@ -31,8 +31,6 @@ SHARES = ("direction", "direction_base_rate", "direction_demeaned", "balanced_ac
 DETAILS = ("rank_icir", "ic_t", "rank_ic_t", "time_ic", "time_rank_ic", "direction_demeaned", "best_capture", "macro_f1", "up_recall",
            "false_rise_rate", "mark_score", "brier", "brier_skill", "log_loss", "coverage_50", "coverage_95", "width_80_percent")
 CLASS_COLUMNS = ("class_accuracy", "balanced_accuracy", "macro_f1", "up_recall", "false_rise_rate", "mark_score")
-GROUP_RIVALS = 2
-"""Baselines that a table of groups has room for."""
 GROUP_COLUMNS = ("rank_ic", "direction", "direction_base_rate", "mae_percent", "coverage_80")
 MEMBER_COLUMNS = ("loss", "ic", "rank_ic", "icir", "time_ic", "mae_percent")
 """Figures a training measures on the validation part."""
