@@ -23,7 +23,7 @@ from financial_model.market.store import Store
 
 ROWS, WHOLE = 6000, 3500
 MOST_READS = 30.0
-TURNS = 5
+TURNS, READS = 5, 5
 
 
 def run(quick: bool) -> list[Row]:
@@ -35,10 +35,11 @@ def run(quick: bool) -> list[Row]:
         first = Store(folder / "first")
         import_paths(first, [folder / "in"])
         turns = [_turn(files, folder / "in", fresh, first) for _ in range(TURNS)]
+        whole = None if quick else _whole(files, folder / "whole")
     cost = {key: statistics.median(turn[key] for turn in turns) / count for key in turns[0]}
     case = f"{count} files of {ROWS:,} rows"
-    method = (f"CPU time (user and system) a file, median of {TURNS} turns taken side by side, page cache warm; {WHOLE:,} files are extrapolated, "
-              "not run")
+    method = (f"CPU time (user and system) a file, median of {TURNS} turns taken side by side, page cache warm; the plain read of a turn is the "
+              f"median of {READS} passes into one block of memory: the least a read can cost")
 
     def times(key: str, against: str) -> float:
         return statistics.median(turn[key] / turn[against] for turn in turns)
@@ -55,20 +56,58 @@ def run(quick: bool) -> list[Row]:
             against="plain read", ratio=times("pyarrow", "read"), ratio_of="times the cost"),
         Row(benchmark="ingest", case="the same folder again", ours=1e3 * cost["again"], unit="ms a file", peer=1e3 * cost["import"],
             against="first import", ratio=times("import", "again"), ratio_of="times cheaper"),
-        Row(benchmark="ingest", case=f"{WHOLE:,} such files, extrapolated", ours=WHOLE * cost["import"], unit="s of CPU", against="-"),
+        *([Row(benchmark="ingest", case=f"{WHOLE:,} such files, extrapolated", ours=WHOLE * cost["import"], unit="s of CPU", against="-")]
+          if whole is None else _whole_rows(whole)),
     ]
+
+
+def _whole_rows(whole: dict[str, float]) -> list[Row]:
+    case, reads = f"{WHOLE:,} such files, run once", whole["import"] / whole["read"]
+    return [
+        Row(benchmark="ingest", case=case, ours=whole["import"], unit=f"s of CPU ({whole['wall']:.3g} s on the clock)", peer=whole["read"],
+            against="plain read", ratio=reads, ratio_of="times the cost", target=f"at most {MOST_READS:.0f} times a plain read",
+            met=reads <= MOST_READS),
+        Row(benchmark="ingest", case=f"{case}, and again", ours=whole["again"], unit="s of CPU", peer=whole["import"], against="first import",
+            ratio=whole["import"] / whole["again"], ratio_of="times cheaper"),
+    ]
+
+
+def _whole(files: list[Path], folder: Path) -> dict[str, float]:
+    """Seconds for as many files as the target names: the contents there are, under other names."""
+    folder.mkdir()
+    copies = [folder / f"{600_000 + number}.SH.csv" for number in range(WHOLE)]
+    for number, path in enumerate(copies):
+        path.write_bytes(files[number % len(files)].read_bytes())
+    store = Store(folder.parent / "whole_store")
+    read = _read(copies)
+    clock = time.perf_counter()
+    first = _cpu(lambda: import_paths(store, [folder]))
+    clock = time.perf_counter() - clock
+    return {"read": statistics.median([read, _read(copies)]), "import": first, "wall": clock, "again": _cpu(lambda: import_paths(store, [folder]))}
 
 
 def _turn(files: list[Path], folder: Path, fresh: itertools.chain | object, first: Store) -> dict[str, float]:
     store: Store = next(fresh)  # type: ignore[call-overload]
     plain = pyarrow.csv.ReadOptions(use_threads=False)
     return {
-        "read": _cpu(lambda: [path.read_bytes() for path in files]),
+        "read": _read(files),
         "pandas": _cpu(lambda: [len(pd.read_csv(path)) for path in files]),
         "pyarrow": _cpu(lambda: [pyarrow.csv.read_csv(path, plain).num_rows for path in files]),
         "import": _cpu(lambda: import_paths(store, [folder])),
         "again": _cpu(lambda: import_paths(first, [folder])),
     }
+
+
+def _read(files: list[Path]) -> float:
+    """Seconds of processor time to read the bytes of all files into the same memory; fresh memory would cost as much again, now and then."""
+    block = bytearray(max(path.stat().st_size for path in files))
+
+    def once() -> None:
+        for path in files:
+            with path.open("rb", buffering=0) as stream:
+                stream.readinto(block)
+
+    return statistics.median(_cpu(once) for _ in range(READS))
 
 
 def _cpu(function: Callable[[], object]) -> float:
