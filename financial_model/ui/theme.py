@@ -139,10 +139,12 @@ def head(built: str, forced: str | None) -> str:
 def sentences() -> str:
     """Style that says in the language of the page what Gradio says in English or in the browser's language: what an upload asks for, and the titles
     of toasts, whose own title the page leaves out when an action fails."""
-    said = (("[data-testid=upload-text]::after", "ui.drop"), (".toast-title.error::before", "ui.error.title"),
-            (".toast-title.info::before", "ui.toast"))
-    return "\n".join(f"html[lang={language}] {place} {{ content: {json.dumps(translate(key, language), ensure_ascii=False)}; }}"
-                     for place, key in said for language in LANGUAGES)
+    said = (("[data-testid=upload-text]::after", "ui.drop", ""), (".toast-title.error::before", "ui.error.title", " font-size: 14px;"),
+            (".toast-title.info::before", "ui.toast", " font-size: 14px;"))
+    found = [f"html:lang({language}) {place} {{ content: {json.dumps(translate(key, language), ensure_ascii=False)};{size} }}"
+             for place, key, size in said for language in LANGUAGES]
+    hidden = [f"html:lang({language}) .toast-title.{kind} {{ font-size: 0 !important; }}" for language in LANGUAGES for kind in ("error", "info")]
+    return "\n".join(found + hidden)
 
 
 READY = "() => { document.documentElement.classList.remove('k-wait'); }"
