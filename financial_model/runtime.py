@@ -285,8 +285,9 @@ def _windows_memory() -> tuple[int, int]:
     return status.field0, status.field1  # type: ignore[attr-defined]
 
 
-GIVING_WAY = 10
-"""How much lower the priority of a process is that computes for hours beside one that people wait for (POSIX niceness)."""
+GIVING_WAY = 3
+"""How much lower the priority of a process is that computes for hours beside one that people wait for (POSIX niceness): it has half the share of
+another one, and is not starved on a machine that many use."""
 _BELOW_NORMAL = 0x4000
 
 

@@ -64,6 +64,8 @@ def build(workspace: Workspace, services: Services | None = None, *, language: s
     with gr.Blocks(title="Kairos", fill_width=True, delete_cache=CACHE) as demo:
         preferences = gr.BrowserState({"language": "", "colours": ""}, storage_key=STORAGE_KEY, secret=STORAGE_SECRET)
         page = Page(services=services, words=words, preferences=preferences, forced_language=language)
+        timer = gr.Timer(TICK_SECONDS)
+        page.open(tab.__name__.rpartition(".")[2] for tab in TABS)
         with gr.Row(elem_id="k-top"):
             words(gr.HTML, {"value": "ui.brand"}, elem_id="k-brand", html_template=_brand())
             spoken = gr.Radio(
@@ -94,7 +96,7 @@ def build(workspace: Workspace, services: Services | None = None, *, language: s
         endpoints.offer(services.abilities, language or "en")
         words(gr.HTML, {"value": "ui.disclaimer"}, html_template='<div class="k-foot">${value}</div>')
         _connect_switches(demo, page, spoken, colours, scheme)
-        page.connect(demo.load, gr.Timer(TICK_SECONDS).tick, preferences.change)
+        page.connect(timer.tick, demo.load, preferences.change)
     return demo
 
 

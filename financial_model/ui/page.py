@@ -13,7 +13,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -173,7 +173,7 @@ OPENED = """(...given) => {
   return given;
 }"""
 """Script of a tick: its fourth value is the tab that is open (:attr:`Page.opened`)."""
-MEMORY, BELL = "memory", "bell"
+MEMORY, BELL, GIVEN = "memory", "bell", "given"
 Memory = dict[Any, Any]
 """Part -> version a visitor has seen."""
 STRAIGHT: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "undocumented", "queue": False}
@@ -203,6 +203,7 @@ class Page:
     frame: list[Live] = field(default_factory=list)
     """Parts outside the tabs."""
     tabs: dict[str, TabParts] = field(default_factory=dict)
+    _bells: dict[str, gr.Number] = field(default_factory=dict)
     _building: TabParts | None = None
     _refresh_triggers: list[Any] = field(default_factory=list)
     _acted: list[Any] = field(default_factory=list)
@@ -216,6 +217,12 @@ class Page:
         """Where it is said that the server's state cannot be read at all."""
 
     # ------------------------------------------------------------ building
+    def open(self, names: Iterable[str]) -> None:
+        """Make what the timer needs in the browser, for tabs of these names. Called first and outside the tabs: what is in a closed tab does not
+        exist in the browser, and the browser looks for every component from the top of the page on."""
+        self.opened.render()
+        self._bells = {name: gr.Number(0, visible="hidden", elem_id=f"bell-{name}") for name in names}
+
     def live(
         self, name: str, outputs: Sequence[Any], version: Callable[..., Hashable], draw: Callable[..., Sequence[Any]], inputs: Sequence[Any] = ()
     ) -> None:
@@ -228,7 +235,7 @@ class Page:
     @contextmanager
     def building(self, name: str, tab: Any) -> Iterator[None]:
         """Live parts made inside belong to this tab: they cost nothing while another one is open, and are drawn when it is opened."""
-        bell = gr.Number(0, visible="hidden", render=False, elem_id=f"bell-{name}")
+        bell = self._bells.get(name) or gr.Number(0, visible="hidden", render=False, elem_id=f"bell-{name}")
         self.tabs[name] = self._building = TabParts(name, tab, bell, gr.HTML())
         yield
         self._building = None
@@ -277,20 +284,30 @@ class Page:
         """Draw at once when the visitor changes what is shown."""
         self._refresh_triggers += triggers
 
-    def connect(self, *triggers: Any) -> None:
-        """Wire load, timer and preferences (``triggers``) and whatever asked for a refresh. Called once, when all tabs are built."""
-        self.opened.render()
+    def connect(self, timer: Any, *triggers: Any) -> None:
+        """Wire the timer, load and preferences (``triggers``) and whatever asked for a refresh. Called once, when all tabs are built.
+
+        An event of the timer asks the browser for no more than it must: to gather what stands in forty components takes it a tenth of a second.
+        What the open tab depends on is known from its last drawing; where a visitor changes it, the event that says so asks for everything.
+        """
         for shown in self.tabs.values():
-            shown.bell.render()  # here and not in its tab: what is in a closed tab does not exist in the browser
             self._connect_tab(shown)
         inputs = list(dict.fromkeys(item for shown in self.tabs.values() for part in shown.parts for item in part.inputs))
+        states = [item for item in inputs if isinstance(item, gr.State)]
         bells = [shown.bell for shown in self.tabs.values()]
         outputs = [self.seen_frame, self.trouble, *(item for part in self.frame for item in part.outputs), *bells]
+        asked = [self.preferences, self.seen_frame, self.seen_tabs, self.opened]
 
         def tick(request: gr.Request, preferences: Preferences, frame: Memory, tabs: Memory, opened: str, *values: Any) -> dict[Any, Any]:
             return self.tick(self.view(preferences, request), frame, tabs, opened, dict(zip(inputs, values, strict=True)))
 
-        wiring = ([self.preferences, self.seen_frame, self.seen_tabs, self.opened, *inputs], outputs)
+        def lighter(request: gr.Request, preferences: Preferences, frame: Memory, tabs: Memory, opened: str, *values: Any) -> dict[Any, Any]:
+            known = tabs.get(GIVEN, {})
+            given = {item: known[item._id] for item in inputs if item._id in known} | dict(zip(states, values, strict=True))
+            return self.tick(self.view(preferences, request), frame, tabs, opened, given)
+
+        gr.on([timer], lighter, [*asked, *states], outputs, **STRAIGHT, js=OPENED, trigger_mode="once")
+        wiring = ([*asked, *inputs], outputs)
         gr.on(list(triggers), tick, *wiring, **STRAIGHT, js=OPENED, trigger_mode="once")
         if self._refresh_triggers:
             gr.on(self._refresh_triggers, tick, *wiring, **STRAIGHT, js=OPENED, trigger_mode="always_last")
@@ -302,9 +319,11 @@ class Page:
         outputs = list(dict.fromkeys(item for part in shown.parts for item in part.outputs))
 
         def draw(request: gr.Request, preferences: Preferences, seen: Memory, *values: Any) -> dict[Any, Any]:
-            view = self.view(preferences, request)
-            drawn = self.draw(shown.parts, view, seen, dict(zip(inputs, values, strict=True)), shown.trouble)
-            return {self.seen_tabs: drawn.pop(MEMORY), **drawn}
+            view, given = self.view(preferences, request), dict(zip(inputs, values, strict=True))
+            drawn = self.draw(shown.parts, view, seen, given, shown.trouble)
+            memory = drawn.pop(MEMORY)
+            memory[GIVEN] = {**memory.get(GIVEN, {}), **{item._id: value for item, value in given.items()}}
+            return {self.seen_tabs: memory, **drawn}
 
         gr.on(
             [shown.bell.change, shown.tab.select],
@@ -328,7 +347,7 @@ class Page:
             return {self.trouble: note(error.message(view.language), "bad")}
         drawn = self.draw(self.frame, view, frame, {}, self.trouble)
         memory, shown = drawn.pop(MEMORY), self.tabs.get(opened)
-        if shown is not None and any(self._version(part, view, snapshot, given) != tabs.get(part.name) for part in shown.parts):
+        if shown is not None and any(self._is_news(part, view, snapshot, tabs, given) for part in shown.parts):
             memory[BELL] = int(memory.get(BELL, 0)) + 1
             drawn[shown.bell] = memory[BELL]
         return {self.seen_frame: memory, **drawn}
@@ -353,6 +372,10 @@ class Page:
         if trouble is not None and (updates or troubles):
             updates[trouble] = "".join(note(text, "bad") for text in dict.fromkeys(troubles))
         return {MEMORY: memory, **updates}
+
+    def _is_news(self, part: Live, view: View, snapshot: Snapshot, seen: Memory, given: dict[Any, Any]) -> bool:
+        """Whether a part must be drawn; one that never was, so that nobody knows what stands beside it, must."""
+        return any(item not in given for item in part.inputs) or self._version(part, view, snapshot, given) != seen.get(part.name)
 
     @staticmethod
     def _version(part: Live, view: View, snapshot: Snapshot, given: dict[Any, Any]) -> Hashable:

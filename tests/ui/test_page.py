@@ -68,6 +68,33 @@ def test_a_tick_rings_for_the_open_tab_only_and_draws_nothing_in_it(page):
     assert runs.bell in page.tick(ENGLISH, ticked[page.seen_frame], drawn[MEMORY], "runs", {})
 
 
+def test_a_part_rings_while_it_is_unknown_what_stands_beside_it_and_when_that_changes(page):
+    beside = gr.Textbox()
+    with tab(page, "data") as data:
+        part(page, "on data", version=lambda snapshot, text: text, draw=lambda view, snapshot, text: [text], inputs=[beside])
+    seen = page.draw(data.parts, ENGLISH, {}, {beside: "a"})[MEMORY]
+    assert data.bell in page.tick(ENGLISH, {}, seen, "data", {})
+    assert data.bell not in page.tick(ENGLISH, {}, seen, "data", {beside: "a"})
+    assert data.bell in page.tick(ENGLISH, {}, seen, "data", {beside: "b"})
+
+
+def test_the_timer_asks_for_nothing_that_stands_in_a_tab_and_draws_what_is_new(page):
+    page.open(["data"])
+    with tab(page, "data"):
+        part(page, "on data", version=lambda snapshot, text: text, draw=lambda view, snapshot, text: [text], inputs=[gr.Textbox()])
+    timer = gr.Timer(2)
+    page.connect(timer.tick)
+    events = gr.context.Context.root_block.fns.values()
+    wired = next(event for event in events if (timer._id, "tick") in event.targets)
+    drawing = next(event for event in events if (page.tabs["data"].bell._id, "change") in event.targets)
+    request = gr.Request()
+    asked = (request, None, {}, {}, "data")
+    assert len(wired.inputs) == 4 and page.tabs["data"].bell in wired.fn(*asked)
+    seen = drawing.fn(request, None, {}, "typed")[page.seen_tabs]
+    assert page.tabs["data"].bell not in wired.fn(request, None, {}, seen, "data")
+    assert page.tabs["data"].bell in wired.fn(request, {"language": "zh"}, {}, seen, "data")
+
+
 def test_a_bell_rings_anew_each_time(page):
     with tab(page, "data") as data:
         part(page)
