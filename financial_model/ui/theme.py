@@ -159,5 +159,5 @@ TOGGLE_SCHEME = """() => {
 }"""
 REMEMBER_LANGUAGE = f"""(preferences) => {{
   localStorage.setItem('{LANGUAGE_HINT}', preferences.language || '');
-  document.documentElement.lang = preferences.language;
+  if (preferences.language) document.documentElement.lang = preferences.language;
 }}"""
