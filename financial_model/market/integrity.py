@@ -33,6 +33,8 @@ LONG_GAP = 5
 """Sessions in a row without a bar that are named one by one."""
 BEHIND = 5
 """Sessions a symbol may end before the newest bar of the store."""
+ODD_RATIO, ODD_BARS = 5.0, 5
+"""The mean price of a day is never so many times its close, or so small a part of it; one bar may be an error, so many are another unit."""
 CHUNK = 500
 NAMED = 20
 """Findings of one kind that are kept per symbol; all are counted."""
@@ -58,7 +60,7 @@ class SymbolIntegrity:
     repeated: int
     """Traded days whose prices and volume are those of the day before."""
     unit: int
-    """1 where amount / volume / close is not near 1: the volume may be in lots."""
+    """1 where amount / volume / close is not near 1, of all bars or of a stretch of them: the volume may be in lots."""
     behind: int
     """Sessions between the last bar and the newest bar of the store, if more than a few."""
 
@@ -129,8 +131,7 @@ def _check_symbol(bars: PackedBars, symbol: str, rows: slice, newest: np.datetim
     empty = (volume == 0) & ~flat
     moves = _beyond_limit(symbol, days, close, bars.factor[rows], volume > 0)
     repeated = _repeated(bars, rows)
-    ratio = _unit_ratio(amount, volume, close)
-    wrong_unit = bool(np.isfinite(ratio) and not 0.5 < ratio < 2.0)
+    unit = _unit(days, amount, volume, close)
     behind = int((calendar > days[-1]).sum())
     behind = behind if behind > BEHIND else 0
     long_gaps = [(first, length) for first, length in gaps if length >= LONG_GAP][:NAMED]
@@ -138,12 +139,12 @@ def _check_symbol(bars: PackedBars, symbol: str, rows: slice, newest: np.datetim
     found += _dated(symbol, "zero_volume", days, empty, np.zeros(len(days)))
     found += _dated(symbol, "limit", days, ~np.isnan(moves), moves)
     found += _dated(symbol, "repeated", days, repeated, np.zeros(len(days)))
-    found += [Finding(symbol=symbol, kind="unit", date=str(days[-1]), value=ratio)] * wrong_unit
+    found += [Finding(symbol=symbol, kind="unit", date=date, value=ratio) for date, ratio in unit]
     found += [Finding(symbol=symbol, kind="behind", date=str(days[-1]), value=float(behind))] * bool(behind)
     entry = SymbolIntegrity(
         symbol=symbol, rows=len(days), first=str(days[0]), last=str(days[-1]), missing_sessions=sum(length for _, length in gaps),
         longest_gap=max((length for _, length in gaps), default=0), suspended=int(flat.sum()), zero_volume=int(empty.sum()),
-        limit=int((~np.isnan(moves)).sum()), repeated=int(repeated.sum()), unit=int(wrong_unit), behind=behind)
+        limit=int((~np.isnan(moves)).sum()), repeated=int(repeated.sum()), unit=len(unit), behind=behind)
     return entry, found
 
 
@@ -184,7 +185,17 @@ def _repeated(bars: PackedBars, rows: slice) -> NDArray[np.bool_]:
     return same
 
 
-def _unit_ratio(amount: NDArray, volume: NDArray, close: NDArray) -> float:
-    """median(amount / volume / close) of the traded bars: 1 for shares, 100 for lots, NaN where amounts are unknown."""
-    usable = (volume > 0) & (amount > 0)
-    return float(np.median(amount[usable] / volume[usable] / close[usable])) if usable.any() else float("nan")
+def _unit(days: NDArray, amount: NDArray, volume: NDArray, close: NDArray) -> list[tuple[str, float]]:
+    """(first day, median of amount / volume / close from 1 for shares to 100 for lots) of the bars that doubt the unit: none or one such pair.
+
+    Bars without an amount say nothing. A volume that changes its unit half-way leaves the median of all bars alone, so single bars are looked at too.
+    """
+    usable = np.flatnonzero((volume > 0) & (amount > 0))
+    if not len(usable):
+        return []
+    ratio = amount[usable] / volume[usable] / close[usable]
+    odd = (ratio > ODD_RATIO) | (ratio < 1 / ODD_RATIO)
+    if odd.sum() >= ODD_BARS:
+        return [(str(days[usable[odd.argmax()]]), float(np.median(ratio[odd])))]
+    middle = float(np.median(ratio))
+    return [] if 0.5 < middle < 2.0 else [(str(days[usable[0]]), middle)]

@@ -81,6 +81,37 @@ def test_a_repeated_day_and_a_volume_in_lots_are_suspect(store):
     assert row(store, "600006.SH").unit == 1
 
 
+def test_a_unit_that_changes_half_way_is_dated_and_one_odd_amount_is_not_a_unit(store):
+    bars = frame(seed=8)
+    store.write_bars("600008.SH", bars.assign(volume=bars["volume"] / np.where(np.arange(60) >= 50, 100, 1)), source="files")
+    store.write_bars("600009.SH", bars.assign(amount=bars["amount"] * np.where(np.arange(60) == 50, 100, 1)), source="files")
+    store.write_bars("600010.SH", bars.assign(volume=bars["volume"] / 100).drop(columns="amount"), source="files")
+    found = next(entry for entry in check_integrity(store).findings if entry.symbol == "600008.SH")
+    assert (found.kind, found.date) == ("unit", str(bars["date"].iloc[50].date())) and found.value == pytest.approx(100)
+    assert [row(store, symbol).unit for symbol in ("600009.SH", "600010.SH")] == [0, 0], "without an amount nothing can be said"
+
+
+def test_the_limit_is_that_of_the_day(store):
+    """ChiNext: 10 % until 21 August 2020, 20 % from the 24th."""
+    for symbol, end in (("300004.SZ", "2020-08-21"), ("300005.SZ", "2020-08-24")):
+        bars = frame(end=end, seed=9)
+        bars.loc[59, ["open", "high", "low", "close"]] = bars.loc[58, ["open", "high", "low", "close"]] * 1.15
+        store.write_bars(symbol, bars, source="files")
+    assert (row(store, "300004.SZ").limit, row(store, "300005.SZ").limit) == (1, 0)
+    limit = next(entry for entry in check_integrity(store).findings if entry.symbol == "300004.SZ" and entry.kind == "limit")
+    assert limit.date == "2020-08-21" and limit.value == pytest.approx(0.15, abs=0.001)
+
+
+def test_every_kind_is_counted_per_symbol_and_in_total(store):
+    bars = frame(seed=10).drop(index=range(20, 27)).reset_index(drop=True)
+    bars.loc[30, ["volume", "amount"]] = 0.0
+    store.write_bars("600011.SH", bars, source="files")
+    report = check_integrity(store)
+    totals, entry = report.totals(), row(store, "600011.SH")
+    assert (totals["symbols"], totals["doubtful"], totals["rows"]) == (2, 1, 113)
+    assert (totals["missing_sessions"], totals["zero_volume"]) == (entry.missing_sessions, entry.zero_volume) == (7, 1)
+
+
 def test_a_symbol_left_behind_is_named(store):
     store.write_bars("600007.SH", frame(end="2025-05-30", seed=7), source="files")
     assert row(store, "600007.SH").behind > 10
