@@ -33,13 +33,18 @@ def group_by_date(time: np.ndarray, market: np.ndarray | None = None) -> Groups:
     import pandas as pd
 
     dates = np.sort(pd.unique(np.asarray(time)))
-    code = _codes(np.ascontiguousarray(time), dates)
+    code = positions(time, dates)
     groups = len(dates)
     if market is not None and len(market):
         markets = int(market.max()) + 1
         code, groups = code * markets + market, groups * markets
     starts = np.concatenate([[0], np.cumsum(np.bincount(code, minlength=groups))]).astype(np.int64)
     return Groups(code=code, order=_order(code, starts), starts=starts)
+
+
+def positions(time: np.ndarray, dates: np.ndarray) -> np.ndarray:
+    """int64 [rows]: where each time stands in the ascending ``dates``, of which it must be one."""
+    return _codes(np.ascontiguousarray(time), dates)
 
 
 def rank_by_date(values: np.ndarray, time: np.ndarray, market: np.ndarray | None = None) -> np.ndarray:

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 
 from financial_model.config import CONDITIONS, INDUSTRIES, REGIMES
+from financial_model.features import symbol_sums
+from financial_model.features.cross_section import positions
 from financial_model.features.series import Series
 from financial_model.features.style import market_value
 
@@ -44,14 +46,14 @@ class Stretch:
         return self.bars.time >= self.start
 
     @cached_property
-    def owner(self) -> np.ndarray:
-        """int64 [rows]: position of the row's symbol."""
-        return np.repeat(np.arange(len(self.bars.symbols)), np.diff(self.bars.offsets))
-
-    @cached_property
     def dates(self) -> np.ndarray:
         """Times that occur in the stretch, ascending."""
         return np.sort(_unique(self.bars.time[self.inside]))
+
+    @cached_property
+    def date_of(self) -> np.ndarray:
+        """int64 [rows]: position of the row's time in ``dates``; without meaning outside the stretch."""
+        return positions(self.bars.time, self.dates)
 
     @cached_property
     def steps(self) -> np.ndarray:
@@ -74,10 +76,6 @@ class Stretch:
     def bars_per_year(self) -> float:
         span = (self.dates[-1] - self.dates[0]) / _YEAR
         return (len(self.dates) - 1) / span if span > 0.2 else 252.0
-
-    def per_symbol(self, values: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Sum of ``values`` over the chosen rows of each symbol."""
-        return np.bincount(self.owner[rows], values[rows], len(self.bars.symbols))
 
 
 def _unique(values: np.ndarray) -> np.ndarray:
@@ -104,19 +102,17 @@ def weights(stretch: Stretch) -> tuple[np.ndarray, str]:
     value = np.exp(market_value(stretch.series)[stretch.last])
     if np.isfinite(value).mean() > 0.5:
         return np.where(np.isfinite(value), value, np.nanmedian(value)), "market_value"
-    recent = np.arange(len(stretch.bars.time)) > np.repeat(stretch.last - 60, np.diff(stretch.bars.offsets))
-    return stretch.per_symbol(stretch.series.amount, recent) / np.maximum(stretch.per_symbol(recent.astype(float), recent), 1), "traded"
+    recent = [slice(max(first, last - 59), last + 1) for first, last in zip(stretch.bars.offsets[:-1].tolist(), stretch.last.tolist(), strict=True)]
+    return np.array([stretch.series.amount[rows].mean() for rows in recent]), "traded"
 
 
 def stock_table(stretch: Stretch, weight: np.ndarray, names: Mapping[str, str]) -> list[dict[str, Any]]:
     """One entry per symbol: size weight, return over the stretch and the last 21 bars, yearly figures, labels on its last date."""
-    bars, close, steps = stretch.bars, stretch.series.log_close, stretch.steps
-    count = np.maximum(stretch.per_symbol(steps.astype(float), steps), 1)
-    total = stretch.per_symbol(stretch.series.log_return, steps)
-    mean = total / count
-    spread = np.sqrt(stretch.per_symbol((stretch.series.log_return - mean[stretch.owner]) ** 2, steps) / np.maximum(count - 1, 1))
+    bars, close = stretch.bars, stretch.series.log_close
+    count, total, square = symbol_sums.return_sums(stretch.series.log_return, stretch.steps, bars.offsets)
+    mean, spread = total / np.maximum(count, 1), np.sqrt(square / np.maximum(count - 1, 1))
     month = close[stretch.last] - close[np.maximum(stretch.last - 21, bars.offsets[:-1])]
-    inside = np.bincount(stretch.owner[stretch.inside], minlength=len(bars.symbols))
+    inside = symbol_sums.count(stretch.inside, bars.offsets)
     sessions = np.searchsorted(stretch.dates, bars.time[stretch.last], side="right") - np.searchsorted(stretch.dates, bars.time[bars.offsets[:-1]])
     year = stretch.bars_per_year
     rows = []
@@ -150,7 +146,7 @@ def industry_table(stocks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def coverage(stretch: Stretch) -> dict[str, list]:
     """Number of stocks with a bar on each date (at most ``POINTS`` of them)."""
-    names = np.bincount(np.searchsorted(stretch.dates, stretch.bars.time[stretch.inside]), minlength=len(stretch.dates))
+    names = np.bincount(stretch.date_of[stretch.inside], minlength=len(stretch.dates))
     keep = _thin(len(names))
     return {"dates": [day(t) for t in stretch.dates[keep]], "stocks": names[keep].tolist()}
 
@@ -174,7 +170,7 @@ def correlations(stretch: Stretch, weight: np.ndarray) -> dict[str, dict[str, li
     bars, change = stretch.bars, stretch.series.log_return
     dates = stretch.dates[-CORRELATION_DAYS:]
     rows = np.flatnonzero(stretch.steps & (bars.time >= dates[0]))
-    day_of, industry = np.searchsorted(dates, bars.time[rows]), stretch.codes[rows, 0].astype(np.int64)
+    day_of, industry = stretch.date_of[rows] - (len(stretch.dates) - len(dates)), stretch.codes[rows, 0].astype(np.int64)
     cell = day_of * len(LABELS["industry"]) + industry
     size = len(dates) * len(LABELS["industry"])
     count = np.bincount(cell, minlength=size)
@@ -185,9 +181,10 @@ def correlations(stretch: Stretch, weight: np.ndarray) -> dict[str, dict[str, li
     largest = largest[np.argsort(-weight[largest], kind="stable")[:TOP_STOCKS]]
     column = np.full(len(bars.symbols), -1)
     column[largest] = np.arange(len(largest))
-    chosen = column[stretch.owner[rows]] >= 0
+    column_of = np.repeat(column, np.diff(np.searchsorted(rows, bars.offsets)))
+    chosen = column_of >= 0
     own = np.full((len(dates), len(largest)), np.nan)
-    own[day_of[chosen], column[stretch.owner[rows]][chosen]] = change[rows][chosen]
+    own[day_of[chosen], column_of[chosen]] = change[rows[chosen]]
     return {"industries": {"names": [INDUSTRIES[i] for i in present], "matrix": plain(correlation_matrix(daily[:, present]), 4)},
             "stocks": {"names": [bars.symbols[s] for s in largest], "matrix": plain(correlation_matrix(own), 4)}}
 
@@ -210,9 +207,7 @@ def missing_by_month(stretch: Stretch) -> dict[str, list]:
     months = stretch.dates.astype("datetime64[s]").astype("datetime64[M]")
     calendar, month_of = np.unique(months, return_inverse=True)
     width = len(calendar)
-    rows = np.flatnonzero(stretch.inside & (bars.volume > 0))
-    month = month_of[np.searchsorted(stretch.dates, bars.time[rows])]
-    traded = np.bincount(stretch.owner[rows] * width + month, minlength=len(bars.symbols) * width).reshape(-1, width)
+    traded = symbol_sums.count_by_bin(stretch.inside & (bars.volume > 0), month_of, stretch.date_of, bars.offsets, width)
     begin = np.searchsorted(stretch.dates, bars.time[bars.offsets[:-1]])
     end = np.searchsorted(stretch.dates, bars.time[stretch.last], side="right")
     edges = np.searchsorted(month_of, np.arange(width + 1))

@@ -11,9 +11,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numba import njit
 
 from financial_model.config import MOMENTA, SIZES, VALUES, VOLATILITIES
-from financial_model.features.blocks import date_parts, evaluation, groups_by_date, run
+from financial_model.features.blocks import blocks, date_parts, evaluation, groups_by_date, rows_of, run
 from financial_model.features.cross_section import rank_in_place
 from financial_model.features.indicators.momentum import momentum_between
 from financial_model.features.series import TURNOVER, Series, ratio
@@ -79,22 +80,56 @@ DESCRIPTORS: tuple[tuple[str, Callable[[Series], np.ndarray]], ...] = (
 def style(bars: Any, progress: Callable[[int, int], object] | None = None) -> tuple[np.ndarray, np.ndarray]:
     """``(labels int8 [rows, 4], ranks float32 [rows, 4])`` for size, value, volatility, momentum of PackedBars."""
     table = np.empty((len(bars.time), len(DESCRIPTORS)), dtype=np.float32)
+    labels, ranks = np.empty((len(bars.time), len(CUTS)), dtype=np.int8), np.empty((len(bars.time), len(CUTS)), dtype=np.float32)
     groups = groups_by_date(bars)
     columns = np.arange(len(DESCRIPTORS))
+
+    def label(block: tuple[int, int]) -> None:
+        rows = rows_of(bars.offsets, block)
+        for column, name in enumerate(CUTS):
+            _cut(table[rows, column], *_CODES[name], labels[rows, column])
+        _finish(table[rows], labels[rows], ranks[rows], np.float32(OUTER), MOMENTA.index("reversal"))
+
     run([evaluation(bars, DESCRIPTORS, table),
-         (lambda part: rank_in_place(table, columns, groups, thin=np.nan, minimum=MINIMUM_NAMES, first=part[0], last=part[1]), date_parts(groups))],
-        progress)
-    labels = np.stack([cut(table[:, column], name) for column, name in enumerate(CUTS)], axis=1)
-    turned = np.abs(table[:, 3]) > OUTER
-    turned &= (np.abs(table[:, 4]) > OUTER) & (np.sign(table[:, 3]) != np.sign(table[:, 4]))
-    labels[turned, 3] = MOMENTA.index("reversal")
-    return labels, np.nan_to_num(table[:, :4])
+         (lambda part: rank_in_place(table, columns, groups, thin=np.nan, minimum=MINIMUM_NAMES, first=part[0], last=part[1]), date_parts(groups)),
+         (label, blocks(bars.offsets))], progress)
+    return labels, ranks
 
 
 def cut(ranks: np.ndarray, name: str) -> np.ndarray:
     """int8 labels ``[rows]`` of ranks in -0.5..0.5 by the shares of ``CUTS[name]``; the index after the last name where the rank is NaN."""
+    labels = np.empty(len(ranks), dtype=np.int8)
+    _cut(np.asarray(ranks), *_CODES[name], labels)
+    return labels
+
+
+def _codes_of(name: str) -> tuple[np.ndarray, np.ndarray, int]:
+    """Where one label ends and the next begins, counted from the top of the ranking; the index of each label; the index of the unknown."""
     names, shares = CUTS[name]
     order = {"size": SIZES, "value": VALUES, "volatility": VOLATILITIES, "momentum": MOMENTA}[name]
-    place = np.searchsorted(np.cumsum(shares)[:-1], 0.5 - ranks.astype(np.float64), side="left")  # 0 at the top of the ranking
-    codes = np.array([order.index(label) for label in names], dtype=np.int8)
-    return np.where(np.isnan(ranks), np.int8(len(order)), codes[np.minimum(place, len(codes) - 1)])
+    return np.cumsum(shares)[:-1], np.array([order.index(label) for label in names], dtype=np.int8), len(order)
+
+
+_CODES = {name: _codes_of(name) for name in CUTS}
+
+
+@njit(cache=True, nogil=True)
+def _cut(ranks, edges, codes, unknown, labels):
+    for t in range(ranks.size):
+        labels[t] = unknown
+        if ranks[t] == ranks[t]:
+            place, k = 0.5 - np.float64(ranks[t]), 0  # 0 at the top of the ranking
+            while k < edges.size and place > edges[k]:
+                k += 1
+            labels[t] = codes[k]
+
+
+@njit(cache=True, nogil=True)
+def _finish(table, labels, ranks, outer, reversal):
+    """Ranks for models, 0 where unknown; and the reversals: momentum at one end of its ranking, the last month at the other."""
+    for t in range(table.shape[0]):
+        long, short = table[t, 3], table[t, 4]
+        if abs(long) > outer and abs(short) > outer and (long > 0.0) != (short > 0.0):
+            labels[t, 3] = reversal
+        for column in range(ranks.shape[1]):
+            ranks[t, column] = table[t, column] if table[t, column] == table[t, column] else np.float32(0.0)
