@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 
 from financial_model.config import MOMENTA, SIZES, VALUES, VOLATILITIES
-from financial_model.features.blocks import blocks, date_parts, evaluation, groups_by_date, rows_of, run
+from financial_model.features.blocks import blocks, date_parts, evaluation, groups_by_date, run
 from financial_model.features.cross_section import rank_in_place
 from financial_model.features.indicators.momentum import momentum_between
 from financial_model.features.series import TURNOVER, Series, ratio
@@ -85,7 +85,7 @@ def style(bars: Any, progress: Callable[[int, int], object] | None = None) -> tu
     columns = np.arange(len(DESCRIPTORS))
 
     def label(block: tuple[int, int]) -> None:
-        rows = rows_of(bars.offsets, block)
+        rows = slice(int(bars.offsets[block[0]]), int(bars.offsets[block[1]]))
         for column, name in enumerate(CUTS):
             _cut(table[rows, column], *_CODES[name], labels[rows, column])
         _finish(table[rows], labels[rows], ranks[rows], np.float32(OUTER), MOMENTA.index("reversal"))
