@@ -74,8 +74,12 @@ class Stretch:
 
     @cached_property
     def bars_per_year(self) -> float:
-        span = (self.dates[-1] - self.dates[0]) / _YEAR
-        return (len(self.dates) - 1) / span if span > 0.2 else 252.0
+        return (len(self.dates) - 1) / self.years if self.years > 0.2 else 252.0
+
+    @cached_property
+    def years(self) -> float:
+        """From the first to the last date."""
+        return float(self.dates[-1] - self.dates[0]) / _YEAR
 
 
 def _unique(values: np.ndarray) -> np.ndarray:

@@ -30,6 +30,10 @@ OTHER_SHARE = 0.05
 """More stocks than this in ``other`` or without an industry: the classification does not fit these stocks."""
 
 
+LEAVING = 0.005
+"""Share of companies that leave the exchange in a year, at the very least; fewer stopped stocks than that are suspended or not updated."""
+
+
 def conditions(bars: Any, industries: Mapping[str, str], progress: Callable[[int, int], object] | None = None) -> tuple[np.ndarray, np.ndarray]:
     """``(int8 [rows, 6], float32 [rows, 4])``: industry, size, value, volatility, momentum, regime as indices into ``CONDITIONS``, and style ranks.
 
@@ -79,6 +83,8 @@ class UniverseSummary:
     """Share of stocks in ``other`` or without an industry."""
     survivors_only: bool
     """No stock stops trading before the end: delisted ones are missing, and results are too good."""
+    stopped: int
+    """Stocks whose last bar lies well before the end."""
     warnings: list[dict[str, Any]]
     """key and fields of sentences in the catalogue."""
 
@@ -114,6 +120,7 @@ def summarize(stretch: overview.Stretch, names: Mapping[str, str], *, synthetic:
     counts = overview.style_counts(stretch)
     outside = sum(stock["industry"] in ("other", "unknown") for stock in table) / len(table)
     survivors_only = bool(stretch.fresh.all()) and not synthetic
+    stopped = int((~stretch.fresh).sum())
     thin = _thin_cells(counts)
     return UniverseSummary(
         stocks=len(bars.symbols), rows=int(stretch.inside.sum()), first=overview.day(stretch.dates[0]), last=overview.day(stretch.dates[-1]),
@@ -121,7 +128,7 @@ def summarize(stretch: overview.Stretch, names: Mapping[str, str], *, synthetic:
         industries=overview.industry_table(table), counts=counts, coverage=overview.coverage(stretch),
         regimes=overview.regime_ribbon(stretch, regime(bars.market_close)), correlation=overview.correlations(stretch, weight),
         missing=overview.missing_by_month(stretch), thin=thin, other_share=round(outside, 4), survivors_only=survivors_only,
-        warnings=_warnings(counts, thin, outside, survivors_only, synthetic))
+        stopped=stopped, warnings=_survival(stopped, len(table), stretch.years, synthetic) + _warnings(counts, thin, outside, synthetic))
 
 
 def _thin_cells(counts: Mapping[str, Mapping[str, int]]) -> list[dict[str, Any]]:
@@ -129,8 +136,16 @@ def _thin_cells(counts: Mapping[str, Mapping[str, int]]) -> list[dict[str, Any]]
             if label != "unknown" and 0 < count < THIN_STOCKS]
 
 
-def _warnings(counts: Mapping[str, Mapping[str, int]], thin: Sequence[Mapping[str, Any]], outside: float, survivors_only: bool,
-              synthetic: bool) -> list[dict[str, Any]]:
+def _survival(stopped: int, stocks: int, years: float, synthetic: bool) -> list[dict[str, Any]]:
+    """What to say of delisted companies: that none is here, or that there are fewer than leave an exchange in such a span."""
+    if synthetic or stopped >= max(LEAVING * years * stocks, 1):
+        return []
+    if stopped:
+        return [{"key": "universe.few_stopped", "fields": {"stopped": stopped, "stocks": stocks}}]
+    return [{"key": "universe.survivors_only", "fields": {}}]
+
+
+def _warnings(counts: Mapping[str, Mapping[str, int]], thin: Sequence[Mapping[str, Any]], outside: float, synthetic: bool) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
 
     def warn(key: str, **fields: Any) -> None:
@@ -139,8 +154,6 @@ def _warnings(counts: Mapping[str, Mapping[str, int]], thin: Sequence[Mapping[st
     trading = sum(counts["industry"].values())
     if synthetic:
         warn("universe.synthetic")
-    if survivors_only:
-        warn("universe.survivors_only")
     if trading < MINIMUM_NAMES:
         warn("universe.few_stocks", stocks=trading, least=MINIMUM_NAMES)
     if trading and outside > OTHER_SHARE:

@@ -39,6 +39,8 @@ def test_stored_data_is_judged_and_looked_at(chromium, stocked):
 
     page.get_by_role("tab", name="股票池分析", exact=True).click()
     page.locator("#universe-coverage .js-plotly-plot").wait_for(timeout=SLOW)
+    page.locator("#universe-correlated").get_by_text("最大的 30 只").click(timeout=SLOW)
+    page.locator("#universe-correlation .ytick").nth(14).wait_for(timeout=SLOW)  # eleven industries have fewer
     chosen = page.locator("#universe-table [role=gridcell][data-row='3']").first  # the table's only <tbody> measures widths and is never seen
     symbol = chosen.inner_text(timeout=SLOW)
     chosen.click(timeout=SLOW)

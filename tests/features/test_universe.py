@@ -144,6 +144,21 @@ def test_a_stock_that_stopped_trading_is_counted_but_is_no_survivor():
     assert sum(result.counts["size"].values()) == 1
 
 
+def test_a_few_suspended_stocks_do_not_hide_that_the_delisted_are_missing():
+    generator = np.random.default_rng(0)
+    time = weekdays(780)
+
+    def market(stopped):
+        length = [700 if s < stopped else 780 for s in range(200)]
+        return pack({f"{600000 + s}.SH": {"time": time[:n], **walk(generator, n)} for s, n in enumerate(length)})
+
+    few, many = summary(market(2)), summary(market(3))  # three years of half a percent are three of two hundred
+    assert few.stopped == 2 and "universe.few_stopped" in keys(few) and not few.survivors_only
+    said = next(warning for warning in few.warnings if warning["key"] == "universe.few_stopped")
+    assert all("200" in translate(said["key"], language, **said["fields"]) for language in LANGUAGES)
+    assert many.stopped == 3 and not {"universe.few_stopped", "universe.survivors_only"} & keys(many)
+
+
 def test_the_summary_is_plain_json(small):
     text = json.dumps(summary(small, INDUSTRY).to_dict(), allow_nan=False)
     assert json.loads(text)["stocks"] == 3

@@ -80,6 +80,17 @@ def test_a_plan_names_stocks_size_and_time(view):
     assert view.word("ui.plan.nothing") not in data_view.download_plan(view, {**plan, "stocks": 2})
 
 
+@pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.language)
+def test_correlated_stocks_of_one_industry_stand_together(view):
+    industry = {"600000.SH": "finance", "600519.SH": "consumer", "000001.SZ": "finance"}
+    matrix = [[1.0, 0.1, 0.7], [0.1, 1.0, None], [0.7, None, 1.0]]
+    summary = {"table": [{"symbol": symbol, "name": "", "industry": name} for symbol, name in industry.items()],
+               "correlation": {"stocks": {"names": list(industry), "matrix": matrix}, "industries": {"names": ["finance"], "matrix": [[1.0]]}}}
+    assert universe_view.correlation(view, summary, "stocks") == (
+        ["600519.SH", "600000.SH", "000001.SZ"], [[1.0, 0.1, None], [0.1, 1.0, 0.7], [None, 0.7, 1.0]])
+    assert universe_view.correlation(view, summary, "industries") == ([view.term("industry", "finance")], [[1.0]])
+
+
 def test_candles_end_at_todays_price_whatever_was_adjusted(tmp_path):
     frame = bars(40).assign(factor=np.where(np.arange(40) < 20, 1.0, 2.0))
     store = Store(tmp_path)

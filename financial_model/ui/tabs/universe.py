@@ -57,7 +57,16 @@ class UniverseTab:
             with gr.Row():
                 with gr.Column(min_width=380):
                     self._title("correlation")
-                    self.correlation = gr.Plot(show_label=False)
+                    self.correlated = words(
+                        gr.Radio,
+                        {"choices": [("ui.universe.by_industry", "industries"), ("ui.universe.largest", "stocks")]},
+                        value="industries",
+                        show_label=False,
+                        container=False,
+                        elem_classes=["k-switch"],
+                        elem_id="universe-correlated",
+                    )
+                    self.correlation = gr.Plot(show_label=False, elem_id="universe-correlation")
                 with gr.Column(min_width=380):
                     self._title("missing")
                     self.missing = gr.Plot(show_label=False)
@@ -80,15 +89,18 @@ class UniverseTab:
         page.live("universe.status", [self.status, self.stop, self.whole], self._status_version, self._draw_status)
         page.live("universe.treemap", [self.treemap], lambda snapshot, by: (_stamp(snapshot), by), self._draw_treemap, [self.change])
         page.live(
+            "universe.correlation", [self.correlation], lambda snapshot, of: (_stamp(snapshot), of), self._draw_correlation, [self.correlated]
+        )
+        page.live(
             "universe",
-            [self.head, self.cells, self.ribbon, self.styles, self.coverage, self.risk, self.correlation, self.missing, self.table, self.csv],
+            [self.head, self.cells, self.ribbon, self.styles, self.coverage, self.risk, self.missing, self.table, self.csv],
             _stamp,
             self._draw,
         )
         page.on_and_refresh(tab.select, lambda view: page.services.look_at_universe())
         page.on_and_refresh(self.stop.click, self._stop, queue=False)
         page.on_select(self.table, self._show, [self.candles_head, self.candles])
-        page.refresh_on(self.change.input)
+        page.refresh_on(self.change.input, self.correlated.input)
 
     def _title(self, name: str) -> None:
         self.page.words(gr.HTML, {"value": f"ui.universe.{name}"}, html_template='<b class="k-title">${value}</b>')
@@ -126,13 +138,18 @@ class UniverseTab:
         names = {name: view.term("industry", name) for name in (*INDUSTRIES, "unknown")}
         return [charts.treemap(names, table.assign(change=table[by]), view)]
 
+    def _draw_correlation(self, view: View, snapshot: Snapshot, of: str) -> list[Any]:
+        if snapshot.analysis is None:
+            return [gr.skip()]
+        names, matrix = universe_view.correlation(view, snapshot.analysis, of)
+        return [charts.heatmap(names, names, matrix)]
+
     def _draw(self, view: View, snapshot: Snapshot) -> list[Any]:
         if snapshot.analysis is None:
-            return [gr.skip()] * 10
+            return [gr.skip()] * 9
         summary = snapshot.analysis
         table, regimes = universe_view.frame(summary), summary["regimes"]
-        industries, missing = summary["correlation"]["industries"], summary["missing"]
-        names = [view.term("industry", name) for name in industries["names"]]
+        missing = summary["missing"]
         return [
             universe_view.head(view, summary),
             universe_view.all_cells(view, summary),
@@ -140,7 +157,6 @@ class UniverseTab:
             charts.style_bars(universe_view.style_shares(summary), view),
             charts.coverage(summary["coverage"]["dates"], summary["coverage"]["stocks"], view),
             charts.risk_scatter(table, view),
-            charts.heatmap(names, names, industries["matrix"]),
             charts.heatmap(missing["months"], missing["symbols"][:GAPS], missing["share"][:GAPS], share=True),
             universe_view.rows(view, summary, SHOWN_ROWS),
             gr.update(value=downloads.csv(table, f"universe_{summary['last']}.csv")),
