@@ -10,8 +10,8 @@ from pathlib import Path
 
 from benchmarks.table import Row, as_json, machine, render
 
-BENCHMARKS = ("panel_open", "input_pipeline", "neuralforecast", "step", "backbones", "growth", "ranking", "indicators", "universe", "kernels",
-              "precision", "ingest", "download", "page")
+BENCHMARKS = ("panel_open", "input_pipeline", "neuralforecast", "step", "backbones", "growth", "ranking", "indicators", "feature_table", "bootstrap",
+              "universe", "kernels", "precision", "ingest", "download", "page")
 
 
 def main(arguments: list[str] | None = None) -> int:
