@@ -2,8 +2,8 @@
 
 In: the end rows of a batch, on the device. Out: the weights that ``TrainingStep`` would reach, to rounding. The first steps run as they are, on
 the stream that records later; then the step is recorded once and only replayed. What cannot be replayed, a shorter last batch or a halved one,
-goes the plain way; what cannot be recorded is said once, and everything goes the plain way from then on. Host and device never wait for
-each other here. It knows no loader, no epoch and no file.
+goes the plain way; what cannot be recorded is said once, the recorder gives everything back, and all goes the plain way from then on. Host and
+device never wait for each other here, but after a recording that failed. It knows no loader, no epoch and no file.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ WARM = 4
 
 
 class Recorder(Protocol):
-    """What CUDA does with a piece of work. ``record`` must not run it."""
+    """What CUDA does with a piece of work. ``record`` must not run it; after one that failed, ``reset`` makes the device as it was before."""
 
     def warm(self, work: Callable[[], None]) -> None: ...
 
@@ -33,12 +33,15 @@ class Recorder(Protocol):
 
     def replay(self) -> None: ...
 
+    def reset(self) -> None: ...
+
 
 class CudaRecorder:
     """torch.cuda.CUDAGraph on a stream of its own; other threads may go on using the device while it records."""
 
     def __init__(self, device: torch.device) -> None:
-        self._graph, self._stream = torch.cuda.CUDAGraph(), torch.cuda.Stream(device)
+        self._device, self._stream = device, torch.cuda.Stream(device)
+        self._graph: torch.cuda.CUDAGraph | None = torch.cuda.CUDAGraph()
 
     def warm(self, work: Callable[[], None]) -> None:
         self._stream.wait_stream(torch.cuda.current_stream(self._stream.device))
@@ -47,11 +50,31 @@ class CudaRecorder:
         torch.cuda.current_stream(self._stream.device).wait_stream(self._stream)
 
     def record(self, work: Callable[[], None]) -> None:
-        with torch.cuda.graph(self._graph, stream=self._stream, capture_error_mode="thread_local"):
-            work()
+        # the outer block: torch.cuda.graph leaves its stream the current one where ending the capture raises
+        with torch.cuda.stream(torch.cuda.current_stream(self._device)):
+            with torch.cuda.graph(self._held(), stream=self._stream, capture_error_mode="thread_local"):
+                work()
 
     def replay(self) -> None:
-        self._graph.replay()
+        self._held().replay()
+
+    def reset(self) -> None:
+        """Wait for the stream, let go of the graph with its memory, and give the generator a fresh state.
+
+        A capture that could not be ended leaves the old state marked as capturing, and every later draw would raise. The fresh one has its own
+        seed; each batch sets the seed before it draws.
+        """
+        graph, self._graph = self._held(), None
+        self._stream.synchronize()
+        graph.reset()
+        del graph
+        generator = torch.cuda.default_generators[self._device.index or 0]
+        generator.graphsafe_set_state(torch.Generator(self._device).graphsafe_get_state())
+
+    def _held(self) -> torch.cuda.CUDAGraph:
+        if self._graph is None:
+            raise ValueError("the graph was let go of")
+        return self._graph
 
 
 def why_not(device: torch.device, *, compiled: bool, precision: str, accumulation: int, panel_on_device: bool) -> str:
@@ -97,11 +120,15 @@ class GraphedStep:
             self._recorder.record(self._whole)
         except RuntimeError as error:  # an operation that waits for the device, or memory that does not suffice for the graph
             self._given_up = True
-            self.step.optimizer.zero_grad(set_to_none=True)
-            self._notice("training.graph_failed", reason=f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:200]}")
-            return False
-        self._recorded = True
-        return True
+            reason = f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:200]}"
+        else:
+            self._recorded = True
+            return True
+        # the error is gone here, and with it what its frames held; gradients lie in the graph's memory
+        self.step.optimizer.zero_grad(set_to_none=True)
+        self._recorder.reset()
+        self._notice("training.graph_failed", reason=reason)
+        return False
 
     def _whole(self) -> None:
         """What is recorded: nothing here may look at a value on the device."""

@@ -86,6 +86,8 @@ class Session:
         processes.share_weights(self.model)
         self.objective = self.truth()
         compiled, self.compile_reason = choose_compile(training.compile, self.device)
+        if compiled and not processes.several and self.loader.windows < training.batch_size:  # only full batches go through the compiler
+            compiled, self.compile_reason = False, "training.compile_short"
         source = self.loader.source
         self.graph_reason = graph.why_not(self.device, compiled=compiled, precision=self.precision, accumulation=training.accumulation,
                                           panel_on_device=isinstance(source, DeviceBatches))
@@ -102,7 +104,7 @@ class Session:
             full=self.loader.own(0) if processes.several else 0, summed=processes.several, compared=config.by_date())
         self.graphed: graph.GraphedStep | None = None
         if recorded and isinstance(source, DeviceBatches):
-            self.graphed = graph.GraphedStep(self.step, source.gather, self.meter, min(training.batch_size, self.loader.windows),
+            self.graphed = graph.GraphedStep(self.step, source.gather, self.meter, training.batch_size,
                                              graph.CudaRecorder(self.device), self.reporter.warning)
         self._losses = torch.zeros((), device=self.device)
         """Sum of the losses of this process's windows in the present step, where there are several processes."""
@@ -251,6 +253,7 @@ class Session:
         return self.reporter.due(self.progress.seconds)
 
     def write_point(self) -> None:
+        self.step.refuse_lost()
         self.reporter.point(self.progress.step, self.schedule.learning_rate(max(0, self.progress.step - 1)))
 
     # ------------------------------------------------------------ an evaluation
@@ -311,7 +314,8 @@ class Session:
 
     def save_resume_point(self) -> None:
         """Of a finished run only that it is finished; the weights are in its checkpoints. Bad weights never replace good ones."""
-        if not self.weights_are_finite():  # on a GPU nobody looked at the last losses yet
+        self.step.refuse_lost()  # on a GPU nobody looked at the last gradients yet
+        if not self.weights_are_finite():
             raise NotFiniteError("weights")
         if not self.processes.leads:
             return

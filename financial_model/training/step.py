@@ -53,6 +53,10 @@ class TrainingStep:
         self._compiled = torch.compile(self._losses, dynamic=False) if compiled else None
         self._compiled_rows, self._afresh, self._summed = full or config.batch_size, False, summed
         self._compared = compared
+        self.looks = device.type == "cpu"
+        """Whether each loss and gradient is looked at as it comes; a GPU would have to be waited for."""
+        self.lost = torch.zeros((), device=device)
+        """1 from the first gradient on that was not a number, where nobody looks: the optimiser moves nothing any more, see ``refuse_lost``."""
         self.rows = 0
         """Most windows of a batch that go through the model at once; 0: all. Halved when memory runs out."""
 
@@ -64,7 +68,7 @@ class TrainingStep:
     def backward(self, batch: Batch, share: float, number: int) -> torch.Tensor:
         """Add the gradient of one batch to the step, weighted by its ``share`` of the step's windows; the batch's mean loss [].
 
-        ``number`` counts the batches of the run. Raises ``NotFiniteError``; on a GPU only the reader of the loss can tell.
+        ``number`` counts the batches of the run. Raises ``NotFiniteError``; on a GPU ``refuse_lost`` does, later.
         Where memory runs out the batch is split in half; where files of earlier compilations cannot be read, all is compiled anew; where the
         compiler fails it is left aside. Then the batch is tried again; the gradient of earlier batches of the same step is not touched by that.
         """
@@ -102,6 +106,11 @@ class TrainingStep:
         self.set_rate(learning_rate)
         return self._move()
 
+    def refuse_lost(self) -> None:
+        """Wait for the device and raise ``NotFiniteError`` where a gradient was not a number; the weights are still those of before it."""
+        if self.lost:
+            raise NotFiniteError("gradient")
+
     def set_rate(self, learning_rate: float) -> None:
         """The learning rate of the next move."""
         for group in self.optimizer.param_groups:
@@ -119,12 +128,23 @@ class TrainingStep:
         if self.scaler.is_enabled():
             self.scaler.unscale_(self.optimizer)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self._config.clip_norm or float("inf"))
-        if self.device.type == "cpu" and not self.scaler.is_enabled() and not torch.isfinite(norm):
-            raise NotFiniteError("gradient")
+        if not self.scaler.is_enabled():  # which leaves such a step out by itself
+            self._hold(norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         return norm
+
+    def _hold(self, norm: torch.Tensor) -> None:
+        """Let no gradient that is not a number move a weight, a moment or a count: raise, or tell the optimiser on the device."""
+        if self.looks:
+            if not torch.isfinite(norm):
+                raise NotFiniteError("gradient")
+            return
+        torch.maximum(self.lost, (~torch.isfinite(norm)).to(self.lost.dtype), out=self.lost)
+        # the fused optimiser leaves everything as it is where this is 1, as for a loss scaler; the other kind refuses to be told
+        if self.optimizer.defaults["fused"]:
+            self.optimizer.found_inf = self.lost  # type: ignore[attr-defined]
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The precision of the forward pass."""
@@ -139,7 +159,7 @@ class TrainingStep:
             # compiled for full batches; a shorter one (the last of an epoch, a half one) goes the eager way instead of compiling anew
             losses = self._losses if self._compiled is None or len(part["label"]) != self._compiled_rows else self._compiled
             whole, loss = losses(*part.values())
-            if self.device.type == "cpu" and not self._summed and not torch.isfinite(loss):
+            if self.looks and not self._summed and not torch.isfinite(loss):
                 raise NotFiniteError("loss")
             self.scaler.scale(whole * (share * weight)).backward()
             total += loss.detach() * weight

@@ -10,6 +10,8 @@ import torch
 from financial_model.kernels import attention as kernels
 from financial_model.kernels.attention import TOLERANCE, attention, backend
 
+CPU = torch.device("cpu")
+
 
 def inputs(queries=7, keys=7, dtype=torch.float32, size=8):
     torch.manual_seed(0)
@@ -84,6 +86,7 @@ class OnGpu:
 ])
 def test_flash_attn_where_it_is_installed_and_fits(monkeypatch, tensor, mask, installed, expected):
     monkeypatch.setattr(kernels, "_generation", lambda index: installed)
+    monkeypatch.setattr(kernels, "_serves", lambda *arguments: True)
     assert backend(tensor, mask=mask) == expected
 
 
@@ -105,3 +108,45 @@ def test_flash_attn_is_called_the_way_it_wants(monkeypatch, tupled):
     finally:
         kernels._flash_function.cache_clear()
     torch.testing.assert_close(got, attention(*inputs(), causal=True, use="math"), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("refusal", [AssertionError("head_dim must be between 8 and 128"), RuntimeError("compiled without this size")])
+@pytest.mark.parametrize("where", ["forward", "backward"])
+def test_a_size_that_flash_attn_refuses_goes_to_torch_and_is_tried_once(monkeypatch, caplog, refusal, where):
+    tried = []
+
+    class Picky(torch.autograd.Function):
+        @staticmethod
+        def forward(context, query, key, value):
+            tried.append(query.shape[-1])
+            if where == "forward" and query.shape[-1] == 192:
+                raise refusal
+            return value.clone()
+
+        @staticmethod
+        def backward(context, gradient):
+            if gradient.shape[-1] == 192:
+                raise refusal
+            return gradient, gradient, gradient
+
+    monkeypatch.setattr(kernels, "_flash_function", lambda generation: lambda query, key, value, causal: Picky.apply(query, key, value))
+    monkeypatch.setattr(kernels, "_generation", lambda index: "3")
+    monkeypatch.setattr(kernels, "_serves", lambda index, *wanted: kernels._tried("3", CPU, *wanted))
+    kernels._tried.cache_clear()
+    try:
+        with torch.inference_mode():
+            found = [backend(OnGpu(torch.bfloat16, size)) for size in (192, 192, 64, 192, 64)]
+    finally:
+        kernels._tried.cache_clear()
+    assert found == ["torch", "torch", "flash", "torch", "flash"] and tried == [192, 64]
+    (record,) = caplog.records
+    assert "192" in record.getMessage() and str(refusal) in record.getMessage()
+
+
+def test_memory_that_runs_out_is_no_refusal(monkeypatch):
+    def full(query, key, value, causal):
+        raise torch.OutOfMemoryError("no memory")
+
+    monkeypatch.setattr(kernels, "_flash_function", lambda generation: full)
+    with pytest.raises(torch.OutOfMemoryError):
+        kernels._tried("2", CPU, 64, torch.bfloat16, True)

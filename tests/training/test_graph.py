@@ -1,6 +1,10 @@
 """The recorded step: whatever is replayed reaches the weights of the plain steps. The recorder of a GPU is CUDA's own; here one that keeps the
 work and does it again stands in for it, so that everything but the recording itself is run."""
 
+import math
+from contextlib import contextmanager
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +16,7 @@ from financial_model.text import has
 from financial_model.training import graph
 from financial_model.training.graph import WARM, GraphedStep, why_not
 from financial_model.training.progress import Meter
+from financial_model.training.step import NotFiniteError
 from tests.training.builders import make_config, make_panel
 from tests.training.test_step import CPU, make_step
 
@@ -37,6 +42,9 @@ class Replayer:
     def replay(self):
         self.calls.append("replay")
         self.work()
+
+    def reset(self):
+        self.calls.append("reset")
 
 
 @pytest.fixture(scope="module")
@@ -84,11 +92,90 @@ def test_a_shorter_batch_goes_the_plain_way_and_is_not_recorded_anew(source):
 def test_what_cannot_be_recorded_is_said_once_and_goes_on(source):
     recorder = Replayer(refuses=True)
     plain, recorded = learn(source, None), learn(source, recorder)
-    assert recorder.calls == ["warm"] * WARM + ["record"]
+    assert recorder.calls == ["warm"] * WARM + ["record", "reset"]
     ((key, fields),) = recorded[2]
     assert key == "training.graph_failed" and fields["reason"].endswith("capturing") and has(key)
     for one, two in zip(plain[0], recorded[0], strict=True):
         torch.testing.assert_close(one, two, rtol=1e-5, atol=1e-7)
+
+
+class BrokenCuda:
+    """What torch.cuda offers to a recording, as far as its order goes; ending the capture raises and leaves its stream the current one."""
+
+    def __init__(self, calls):
+        self.calls, self.current, self.default_generators = calls, "own", {1: self}
+
+    def Stream(self, device):
+        return self
+
+    def CUDAGraph(self):
+        return self
+
+    def current_stream(self, device):
+        return self.current
+
+    @contextmanager
+    def stream(self, stream):
+        before = self.current
+        try:
+            yield
+        finally:
+            self.current = before
+
+    @contextmanager
+    def graph(self, graph, stream, capture_error_mode):
+        self.current = "recording"
+        yield
+        raise RuntimeError("operation failed due to a previous error during capture")
+
+    def synchronize(self):
+        self.calls.append("synchronize")
+
+    def reset(self):
+        self.calls.append("let go")
+
+    def graphsafe_set_state(self, state):
+        self.calls.append(state)
+
+
+def test_after_a_failed_capture_the_graph_goes_before_the_random_numbers_are_made_usable(monkeypatch):
+    calls = []
+    cuda = BrokenCuda(calls)
+    monkeypatch.setattr(graph.torch, "cuda", cuda)
+    monkeypatch.setattr(graph.torch, "Generator", lambda device: SimpleNamespace(graphsafe_get_state=lambda: f"fresh on {device}"))
+    recorder = graph.CudaRecorder(torch.device("cuda:1"))
+    with pytest.raises(RuntimeError, match="during capture"):
+        recorder.record(lambda: calls.append("work"))
+    assert cuda.current == "own", "what follows must not run on the recording stream"
+    recorder.reset()
+    assert calls == ["work", "synchronize", "let go", "fresh on cuda:1"]
+    with pytest.raises(ValueError, match="let go"):
+        recorder.replay()
+
+
+def test_a_gradient_that_is_not_a_number_stops_the_replays_at_the_weights_of_before(source):
+    """As on a GPU: the recorded step goes on, nobody looks, and nothing moves until somebody does."""
+    device_batches, ends = source
+    step, meter, recorder = make_step(recordable=True), Meter(CPU), Replayer()
+    step.looks = False
+    spoiled = [math.nan if number == WARM + 2 else 1.0 for number in range(WARM + 5)]
+
+    def gather(rows):
+        batch = device_batches.gather(rows)
+        batch.z.mul_(spoiled.pop(0))
+        return batch
+
+    graphed = GraphedStep(step, gather, meter, ROWS, recorder, print)
+    kept = []
+    for number in range(WARM + 5):
+        graphed(ends[number * ROWS:][:ROWS], 1e-2, number)
+        kept.append([tensor.clone() for tensor in step.model.state_dict().values()]
+                    + [value.clone() for state in step.optimizer.state.values() for value in state.values()])
+    assert not all(torch.equal(one, two) for one, two in zip(kept[WARM], kept[WARM + 1], strict=True)), "moves while all is well"
+    for later in kept[WARM + 2:]:
+        assert all(torch.equal(one, two) for one, two in zip(kept[WARM + 1], later, strict=True))
+    with pytest.raises(NotFiniteError, match="gradient"):
+        step.refuse_lost()
 
 
 def test_a_halved_batch_is_no_longer_recorded(source):

@@ -227,6 +227,33 @@ def test_a_loss_that_is_not_a_number_stops_and_keeps_the_last_good_state(tmp_pat
     assert (tmp_path / "bad" / "best.safetensors").exists() and resume_path(tmp_path / "bad").exists()
 
 
+def test_where_nobody_looks_at_a_gradient_the_files_keep_the_weights_of_before_it(tmp_path, panel, monkeypatch):
+    """On a GPU the loss of step 12 is seen at the next point of the curve; the steps between move nothing."""
+    config = make_config(epochs=2)
+    assert run(config, panel, tmp_path / "good", stop=StopAfter(14)).step == 11
+    monkeypatch.setattr(session.Session, "point_due", lambda self: False)
+    original = session.TrainingStep
+
+    def unseen(*arguments, **options):
+        step = original(*arguments, **options)
+        step.looks = False
+        return step
+
+    monkeypatch.setattr(session, "TrainingStep", unseen)
+    poison(monkeypatch, when=12)
+    with pytest.raises(KairosError) as caught:
+        run(config, panel, tmp_path / "bad")
+    assert caught.value.key == "training.not_finite" and caught.value.fields["step"] > 12, "seen later than it happened"
+    assert same(weights(tmp_path / "bad", "last"), weights(tmp_path / "good", "stopped"))
+
+
+def test_fewer_windows_than_a_batch_are_not_called_compiled(tmp_path, panel, monkeypatch):
+    monkeypatch.setattr(session, "choose_compile", lambda choice, device: (True, "training.compile_on"))
+    run(make_config(epochs=1, batch_size=4096, compile="on"), panel, tmp_path)
+    (facts,) = events_of(tmp_path, "run")
+    assert facts["compile_key"] == "training.compile_short"
+
+
 def test_a_validation_loss_that_is_not_a_number_is_said(tmp_path, panel, monkeypatch):
     original = session.evaluate
     monkeypatch.setattr(session, "evaluate", lambda *a: dataclasses.replace(original(*a), loss=math.nan))
