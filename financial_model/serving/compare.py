@@ -8,7 +8,6 @@ trained again. Runs on other data, other dates or another question are refused: 
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -19,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 from financial_model import config as settings
 from financial_model.config import RunConfig
-from financial_model.errors import ConfigError, DataError, KairosError, NotFoundError, Stopped
+from financial_model.errors import ConfigError, DataError, KairosError, Stopped
 from financial_model.evaluation.comparison import RANKABLE, compare
-from financial_model.paths import Workspace, atomic_write, resolve_inside, safe_name
+from financial_model.paths import Workspace, safe_name
 from financial_model.serving import members, trials
+from financial_model.serving.folders import TABLE, Folders, keep_table, kept_table
 from financial_model.serving.judging import stored
 from financial_model.serving.returns import returns_of
 from financial_model.serving.returns_only import require_returns
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-FOLDER, ASKED, TABLE = "comparisons", "comparison.json", "table.json"
+FOLDER = "comparisons"
 NAME_LENGTH = 22
 """With the longest name of a model behind it a run's name is still within its limit."""
 Progress = Callable[..., None]
@@ -78,14 +78,11 @@ def begin(workspace: Workspace, config: RunConfig | None, models: Sequence[str] 
             raise ConfigError("compare.no_settings")
         members.check(config, model, models, store)
     _same_basis([_entry(store.get(run)) for run in chosen])
-    now, name = datetime.now(), config.name if config is not None else "compare"
+    name = config.name if config is not None else "compare"
     if len(safe_name(name)) > NAME_LENGTH:
         raise ConfigError("compare.name_too_long", name=name, limit=NAME_LENGTH)
-    folder = _new_folder(workspace.checkpoint_dir / FOLDER, f"{name}_{now:%Y%m%d_%H%M%S}")
-    asked = {"created": now.isoformat(timespec="seconds"), "rank_by": rank_by, "models": models, "members": {}, "runs": chosen,
-             "config": settings.to_dict(config) if config is not None else {}}
-    atomic_write(folder / ASKED, json.dumps(plain(asked), ensure_ascii=False, indent=2))
-    return find(workspace, folder.name)
+    return COMPARISONS.create(workspace, name, {"rank_by": rank_by, "models": models, "members": {}, "runs": chosen,
+                                                "config": settings.to_dict(config) if config is not None else {}})
 
 
 def check_metric(name: str) -> None:
@@ -93,51 +90,28 @@ def check_metric(name: str) -> None:
         raise ConfigError("config.not_a_choice", name="rank_by", value=name[:40], choices=", ".join(RANKABLE))
 
 
-def _new_folder(root: Path, base: str) -> Path:
-    for count in range(1, 1000):
-        folder = root / (base if count == 1 else f"{base}-{count}")
-        if not folder.exists():
-            return folder
-    raise ConfigError("compare.name_taken", name=base)
-
-
 # ---------------------------------------------------------------- finding
 def listed(workspace: Workspace) -> list[Comparison]:
     """All comparisons, newest first; one that cannot be read is named in the log."""
-    found, root = [], workspace.checkpoint_dir / FOLDER
-    for folder in root.iterdir() if root.is_dir() else ():
-        try:
-            found.append(find(workspace, folder.name))
-        except KairosError as error:
-            logger.warning("%s", error)
-    return sorted(found, key=lambda entry: (entry.created, entry.id), reverse=True)
+    return COMPARISONS.listed(workspace)
 
 
 def find(workspace: Workspace, name: str) -> Comparison:
     """The comparison with this id, or the newest one of this name. ``NotFoundError`` names what there is."""
-    root = workspace.checkpoint_dir / FOLDER
-    known = sorted((path.name for path in root.iterdir() if (path / ASKED).is_file()), reverse=True) if root.is_dir() else []
-    match = name if name in known else next((entry for entry in known if entry.rpartition("_")[0].rpartition("_")[0] == name), None)
-    if match is None:
-        raise NotFoundError("compare.unknown", name=str(name)[:60], known=", ".join(known[:10]) or "–")
-    folder = resolve_inside(root, match)
-    try:
-        asked = json.loads((folder / ASKED).read_text("utf-8"))
-        return Comparison(id=match, path=folder, created=asked["created"], rank_by=asked["rank_by"], config=asked["config"],
-                          models=tuple(asked["models"]), members=dict(asked["members"]), runs=tuple(asked["runs"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise NotFoundError("compare.unreadable", name=match, reason=str(error)[:80]) from error
+    return COMPARISONS.find(workspace, name)
+
+
+def _read(name: str, folder: Path, asked: Mapping[str, Any]) -> Comparison:
+    return Comparison(id=name, path=folder, created=asked["created"], rank_by=asked["rank_by"], config=asked["config"],
+                      models=tuple(asked["models"]), members=dict(asked["members"]), runs=tuple(asked["runs"]))
+
+
+COMPARISONS = Folders(folder=FOLDER, asked="comparison.json", read=_read, unknown="compare.unknown", unreadable="compare.unreadable")
 
 
 def table_of(comparison: Comparison) -> dict[str, Any] | None:
     """The stored table; None while it is not made."""
-    try:
-        return json.loads((comparison.path / TABLE).read_text("utf-8"))
-    except FileNotFoundError:
-        return None
-    except ValueError:
-        logger.warning("%s is damaged and is made anew", comparison.path / TABLE)
-        return None
+    return kept_table(comparison.path)
 
 
 def frame(table: Mapping[str, Any]) -> pd.DataFrame:
@@ -209,10 +183,7 @@ def _train(workspace: Workspace, store: RunStore, comparison: Comparison, model:
 
 
 def _remember(workspace: Workspace, comparison: Comparison, model: str, run: str) -> Comparison:
-    asked = json.loads((comparison.path / ASKED).read_text("utf-8"))
-    asked["members"][model] = run
-    atomic_write(comparison.path / ASKED, json.dumps(asked, ensure_ascii=False, indent=2))
-    return find(workspace, comparison.id)
+    return COMPARISONS.change(workspace, comparison, lambda asked: asked["members"].update({model: run}))
 
 
 def _run_of(store: RunStore, run_id: str) -> RunInfo | None:
@@ -240,9 +211,7 @@ def _publish(workspace: Workspace, store: RunStore, comparison: Comparison, rank
     table = {**compare(tested, rank_by, count), "id": comparison.id, "created": datetime.now().isoformat(timespec="seconds"),
              "split": first.found["split"], "data": first.found["data"], "synthetic": first.found["synthetic"],
              "fingerprint": first.found["fingerprint"], "bar_seconds": earned.get("bar_seconds"), "failed": dict(failed)}
-    table = plain(table)
-    atomic_write(comparison.path / TABLE, json.dumps(table, ensure_ascii=False, allow_nan=False))
-    return table
+    return keep_table(comparison.path, table)
 
 
 def _distinct(runs: Sequence[tuple[str, RunInfo]]) -> list[tuple[str, RunInfo]]:

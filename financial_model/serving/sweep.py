@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 from financial_model import config as settings
 from financial_model.config import RunConfig
-from financial_model.errors import ConfigError, DataError, KairosError, NotFoundError, Stopped, StorageError
-from financial_model.paths import Workspace, atomic_write, resolve_inside, safe_name
+from financial_model.errors import ConfigError, DataError, KairosError, Stopped, StorageError
+from financial_model.paths import Workspace, safe_name
 from financial_model.serving import search, trials
+from financial_model.serving.folders import Folders, keep_table, kept_table
 from financial_model.serving.runs import RunInfo, RunStore
 from financial_model.serving.study import Study
 from financial_model.training.events import read_events
-from financial_model.training.plain import plain
 
 if TYPE_CHECKING:
     import optuna
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-FOLDER, ASKED, JOURNAL, TABLE = "sweeps", "sweep.json", "study.log", "table.json"
+FOLDER, JOURNAL = "sweeps", "study.log"
 BY = {"loss": False, "ic": True, "rank_ic": True, "icir": True, "direction": True, "mae_percent": False}
 """Validation figures a sweep may choose by -> whether larger is better."""
 NAME_LENGTH = 30
@@ -82,12 +82,8 @@ def begin(workspace: Workspace, config: RunConfig, space: Sequence[str], *, coun
     require_data(workspace)
     if len(safe_name(config.name)) > NAME_LENGTH:
         raise ConfigError("sweep.name_too_long", name=config.name, limit=NAME_LENGTH)
-    now = datetime.now()
-    folder = _new_folder(workspace.checkpoint_dir / FOLDER, f"{config.name}_{now:%Y%m%d_%H%M%S}")
-    asked = {"created": now.isoformat(timespec="seconds"), "by": by, "total": count, "prune": prune, "space": [axis.text for axis in axes],
-             "config": settings.to_dict(config)}
-    atomic_write(folder / ASKED, json.dumps(plain(asked), ensure_ascii=False, indent=2))
-    return find(workspace, folder.name)
+    return SWEEPS.create(workspace, config.name, {"by": by, "total": count, "prune": prune, "space": [axis.text for axis in axes],
+                                                  "config": settings.to_dict(config)})
 
 
 def _check_count(count: int) -> None:
@@ -95,50 +91,27 @@ def _check_count(count: int) -> None:
         raise ConfigError("config.out_of_range", name="trials", value=count, low=1, high=MOST_TRIALS)
 
 
-def _new_folder(root: Path, base: str) -> Path:
-    for count in range(1, 1000):
-        folder = root / (base if count == 1 else f"{base}-{count}")
-        if not folder.exists():
-            return folder
-    raise ConfigError("compare.name_taken", name=base)
-
-
 def listed(workspace: Workspace) -> list[Sweep]:
     """All sweeps, newest first; one that cannot be read is named in the log."""
-    found, root = [], workspace.checkpoint_dir / FOLDER
-    for folder in root.iterdir() if root.is_dir() else ():
-        try:
-            found.append(find(workspace, folder.name))
-        except KairosError as error:
-            logger.warning("%s", error)
-    return sorted(found, key=lambda entry: (entry.created, entry.id), reverse=True)
+    return SWEEPS.listed(workspace)
 
 
 def find(workspace: Workspace, name: str) -> Sweep:
     """The sweep with this id, or the newest one of this name. ``NotFoundError`` names what there is."""
-    root = workspace.checkpoint_dir / FOLDER
-    known = sorted((path.name for path in root.iterdir() if (path / ASKED).is_file()), reverse=True) if root.is_dir() else []
-    match = name if name in known else next((entry for entry in known if entry.rpartition("_")[0].rpartition("_")[0] == name), None)
-    if match is None:
-        raise NotFoundError("sweep.unknown", name=str(name)[:60], known=", ".join(known[:10]) or "–")
-    folder = resolve_inside(root, match)
-    try:
-        asked = json.loads((folder / ASKED).read_text("utf-8"))
-        return Sweep(id=match, path=folder, created=asked["created"], by=asked["by"], total=asked["total"], prune=asked["prune"],
-                     space=tuple(asked["space"]), config=asked["config"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise NotFoundError("sweep.unreadable", name=match, reason=str(error)[:80]) from error
+    return SWEEPS.find(workspace, name)
+
+
+def _read(name: str, folder: Path, asked: Mapping[str, Any]) -> Sweep:
+    return Sweep(id=name, path=folder, created=asked["created"], by=asked["by"], total=asked["total"], prune=asked["prune"],
+                 space=tuple(asked["space"]), config=asked["config"])
+
+
+SWEEPS = Folders(folder=FOLDER, asked="sweep.json", read=_read, unknown="sweep.unknown", unreadable="sweep.unreadable")
 
 
 def table_of(sweep: Sweep) -> dict[str, Any] | None:
     """The stored table; None before the first trial has begun."""
-    try:
-        return json.loads((sweep.path / TABLE).read_text("utf-8"))
-    except FileNotFoundError:
-        return None
-    except ValueError:
-        logger.warning("%s is damaged and is made anew with the next trial", sweep.path / TABLE)
-        return None
+    return kept_table(sweep.path)
 
 
 def frame(table: Mapping[str, Any]) -> pd.DataFrame:
@@ -168,7 +141,7 @@ def work(workspace: Workspace, name: str, *, count: int | None = None, progress:
     stop, progress, sweep = stop or threading.Event(), progress or _silent, find(workspace, name)
     if count is not None:
         _check_count(count)
-        sweep = _extend(workspace, sweep, count)
+        sweep = SWEEPS.change(workspace, sweep, lambda asked: asked.update(total=count))
     require_data(workspace)
     store, study = RunStore(workspace.checkpoint_dir), sweep.study()
     while trial := next(iter(study.left()), None) or study.next(sweep.total):
@@ -195,12 +168,6 @@ def _share_of(progress: Progress, study: Study, total: int) -> Callable[[float],
     """The share of one trial as progress of the whole sweep."""
     done = sum(known["state"] != "running" for known in study.trials())
     return lambda share: progress("sweep", done + share, total)
-
-
-def _extend(workspace: Workspace, sweep: Sweep, count: int) -> Sweep:
-    asked = json.loads((sweep.path / ASKED).read_text("utf-8"))
-    atomic_write(sweep.path / ASKED, json.dumps({**asked, "total": count}, ensure_ascii=False, indent=2))
-    return find(workspace, sweep.id)
 
 
 class _Trial:
@@ -323,12 +290,10 @@ def _publish(store: RunStore, sweep: Sweep, study: Study) -> dict[str, Any]:
              "reason": row["notes"].get("reason")} for row in study.trials()]
     done = [row for row in rows if row["state"] == "complete"]
     best = (max if BY[sweep.by] else min)(done, key=lambda row: row["value"], default=None)
-    table = plain({
+    return keep_table(sweep.path, {
         "id": sweep.id, "created": sweep.created, "updated": datetime.now().isoformat(timespec="seconds"), "by": sweep.by, "total": sweep.total,
         "space": sweep.space, "trials": rows, "best": None if best is None else best["number"], "tried": sum(bool(row["reports"]) for row in rows),
         "running": sum(row["state"] == "running" for row in rows), "test": None if best is None else _test(store, best["run"])})
-    atomic_write(sweep.path / TABLE, json.dumps(table, ensure_ascii=False, allow_nan=False))
-    return table
 
 
 def _test(store: RunStore, run_id: str) -> dict[str, Any] | None:

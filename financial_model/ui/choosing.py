@@ -1,6 +1,7 @@
-"""Which run is meant: the lists a visitor chooses from, and what his choice stands for now.
+"""Which run, or whose settings, are meant: the lists a visitor chooses from, and what his choice stands for now.
 
-In: the runs of a snapshot, the id a visitor chose. Out: labels, choices, one run. Every run is resolved against the server's own list.
+In: the runs of a snapshot, the id a visitor chose. Out: labels, choices, one run, one configuration. Every run is resolved against the server's own
+list.
 """
 
 from __future__ import annotations
@@ -8,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from financial_model import config as settings
+from financial_model.config import PRESETS, RunConfig
 from financial_model.errors import ConfigError
-from financial_model.serving.runs import RunInfo
+from financial_model.serving.runs import RunInfo, RunStore
 from financial_model.ui.page import Snapshot
 from financial_model.ui.text import View
 
@@ -51,3 +54,24 @@ def asked(snapshot: Snapshot, wanted: str | None) -> RunInfo:
     if run is None:
         raise ConfigError("ui.inference.no_run")
     return run
+
+
+# ---------------------------------------------------------------- settings like those of a preset or of a run
+FIRST_PRESET = "quick"
+
+
+def settings_choices(runs: Sequence[RunInfo], view: View) -> list[tuple[str, str]]:
+    """The presets, then ``runs``."""
+    return [*((view.term("preset", name), name) for name in PRESETS), *run_choices(runs, view)]
+
+
+def settings_chosen(runs: Sequence[RunInfo], like: str | None) -> str | None:
+    """What stays chosen in a list of :func:`settings_choices`."""
+    return like if like in PRESETS or like in {run.id for run in runs} else FIRST_PRESET
+
+
+def settings_like(store: RunStore, like: str | None, name: str) -> RunConfig:
+    """The settings of the preset or run a visitor chose, under another ``name``."""
+    if like in PRESETS or not like:
+        return settings.build({"name": name}, preset=like or FIRST_PRESET)
+    return settings.build({"name": name}, base=store.info(like).run_config())

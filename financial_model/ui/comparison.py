@@ -10,19 +10,18 @@ from typing import Any
 
 import gradio as gr
 
-from financial_model import config as settings
-from financial_model.config import BACKBONE_SHAPES, PRESETS
+from financial_model.config import BACKBONE_SHAPES
 from financial_model.errors import ConfigError
 from financial_model.evaluation.comparison import RANKABLE
+from financial_model.serving.folders import TABLE
 from financial_model.serving.members import METHODS
 from financial_model.serving.runs import RunInfo
 from financial_model.ui import asking, charts, components, downloads
-from financial_model.ui.choosing import run_choices
+from financial_model.ui.choosing import FIRST_PRESET, run_choices, settings_choices, settings_chosen, settings_like
 from financial_model.ui.page import Page, Snapshot
 from financial_model.ui.text import View, escape
 
-KIND = "compare"
-NAME = "compare"
+KIND = NAME = "compare"
 
 
 class ComparisonView:
@@ -64,8 +63,8 @@ class ComparisonView:
                 self.like = words(
                     gr.Dropdown,
                     {"label": "ui.compare.like", "info": "ui.compare.like_info"},
-                    choices=_presets(page.words.language),
-                    value="quick",
+                    choices=settings_choices([], View(words.language, "")),
+                    value=FIRST_PRESET,
                     filterable=False,
                     elem_id="compare-like",
                 )
@@ -98,12 +97,12 @@ class ComparisonView:
         page.live("compare.choices", [self.runs, self.like], _choices_version, self._draw_choices, [self.runs, self.like])
         page.live("compare.tuned", [self.tuned], _tuned_version, self._draw_tuned, [self.models, self.tuned])
         page.refresh_on(self.models.change)
-        page.live("compare.status", [self.status, self.stop], lambda snapshot: asking.version(_job(snapshot)), self._draw_status)
+        page.live("compare.status", [self.status, self.stop], lambda snapshot: asking.version(asking.newest(snapshot, KIND)), self._draw_status)
         page.live("compare.answer", [self.picker, self.resume, self.csv, self.html, self.card, self.plot], self._version, self._draw, [self.picker])
         page.refresh_on(self.picker.input)
         asked = [self.runs, self.models, self.tuned, self.like, self.rank_by]
         page.on_and_refresh(self.start.click, self._start, asked, [self.picker], trigger_mode="once")
-        page.on_and_refresh(self.stop.click, self._stop)
+        page.on_and_refresh(self.stop.click, lambda view: asking.stop_newest(page.services, KIND))
         page.on_and_refresh(self.resume.click, self._resume, [self.picker], trigger_mode="once")
 
     # ------------------------------------------------------------ acting
@@ -116,42 +115,29 @@ class ComparisonView:
         snapshot = services.snapshot(fresh=True)
         if models and not snapshot.market.get("stocks"):
             raise ConfigError("ui.train.no_data")
-        if _busy(_job(snapshot)):
+        if asking.going_on(asking.newest(snapshot, KIND)):
             raise ConfigError("ui.compare.busy")
-        config = self._settings(like, models)
+        config = settings_like(services.runs, like, NAME) if models else None
         begun = compare.begin(services.workspace, config, models, runs=runs or (), rank_by=rank_by or "rank_ic")
         services.jobs.submit(KIND, comparison=begun.id)
         gr.Info(view.word("ui.compare.queued", name=begun.id))
         return gr.update(choices=self._choices(), value=begun.id)
 
-    def _settings(self, like: str | None, models: Sequence[str] | None) -> Any:
-        """The settings all trained models share: those of a run, so that they are tested beside it, or a preset."""
-        if not models:
-            return None
-        if like in PRESETS or not like:
-            return settings.build({"name": NAME}, preset=like or "quick")
-        return settings.build({"name": NAME}, base=self.page.services.runs.info(like).run_config())
-
-    def _stop(self, view: View) -> None:
-        job = _job(self.page.services.snapshot(fresh=True))
-        if job is not None and _busy(job):
-            self.page.services.jobs.stop(job["id"])
-
     def _resume(self, view: View, wanted: str | None) -> None:
         from financial_model.serving import compare
 
-        if _busy(_job(self.page.services.snapshot(fresh=True))):
+        services = self.page.services
+        if asking.going_on(asking.newest(services.snapshot(fresh=True), KIND)):
             raise ConfigError("ui.compare.busy")
-        self.page.services.jobs.submit(KIND, comparison=compare.find(self.page.services.workspace, wanted or "-").id)
+        services.jobs.submit(KIND, comparison=compare.find(services.workspace, wanted or "-").id)
 
     # ------------------------------------------------------------ following
     def _draw_choices(self, view: View, snapshot: Snapshot, runs: Sequence[str] | None, like: str | None) -> list[Any]:
         tested = _tested(snapshot)
         known = {run.id for run in tested}
-        kept = like if like in known or like in PRESETS else "quick"
         return [
             gr.update(choices=run_choices(tested, view), value=[run for run in runs or () if run in known]),
-            gr.update(choices=[*_presets(view.language), *run_choices(tested, view)], value=kept),
+            gr.update(choices=settings_choices(tested, view), value=settings_chosen(tested, like)),
         ]
 
     def _draw_tuned(self, view: View, snapshot: Snapshot, models: Sequence[str] | None, tuned: Sequence[str] | None) -> list[Any]:
@@ -162,15 +148,15 @@ class ComparisonView:
         return [gr.update(choices=choices, value=[value for value in tuned or () if value in known])]
 
     def _draw_status(self, view: View, snapshot: Snapshot) -> list[Any]:
-        job = _job(snapshot)
-        shown = "" if job is None or asking.finished(job) else components.progress(view, job, None)
-        return [shown, gr.update(interactive=_busy(job))]
+        job = asking.newest(snapshot, KIND)
+        return [asking.unfinished(view, job), gr.update(interactive=asking.going_on(job))]
 
     def _version(self, snapshot: Snapshot, wanted: str | None) -> Any:
         from financial_model.serving import compare
 
         root = self.page.services.workspace.checkpoint_dir / compare.FOLDER
-        return wanted, downloads.file_stamp(root), downloads.file_stamp(root / (wanted or "-") / compare.TABLE), asking.version(_job(snapshot))
+        job = asking.newest(snapshot, KIND)
+        return wanted, downloads.file_stamp(root), downloads.file_stamp(root / (wanted or "-") / TABLE), asking.version(job)
 
     def _draw(self, view: View, snapshot: Snapshot, wanted: str | None) -> list[Any]:
         from financial_model.evaluation.comparison_report import render_comparison
@@ -181,7 +167,8 @@ class ComparisonView:
         table = compare.table_of(shown) if shown else None
         picker = gr.update(choices=[entry.id for entry in known], value=shown.id if shown else None)
         off, hidden = gr.update(value=None, interactive=False), gr.update(visible=False)
-        resume = gr.update(interactive=shown is not None and table is None and not _busy(_job(snapshot)))
+        busy = asking.going_on(asking.newest(snapshot, KIND))
+        resume = gr.update(interactive=shown is not None and table is None and not busy)
         if shown is None or table is None:
             return [picker, resume, off, off, components.empty(view, "ui.compare.empty") if shown is None else "", hidden]
         return [
@@ -225,12 +212,6 @@ def card(view: View, table: Mapping[str, Any]) -> str:
     )
 
 
-def _presets(language: str) -> list[tuple[str, str]]:
-    from financial_model.text import translate
-
-    return [(translate(f"ui.term.preset.{name}", language), name) for name in PRESETS]
-
-
 def _tested(snapshot: Snapshot) -> list[RunInfo]:
     """Runs with a test result: only those can be compared."""
     return [run for run in snapshot.runs if run.metrics and not run.active]
@@ -242,12 +223,3 @@ def _choices_version(snapshot: Snapshot, runs: Sequence[str] | None, like: str |
 
 def _tuned_version(snapshot: Snapshot, models: Sequence[str] | None, tuned: Sequence[str] | None) -> Any:
     return tuple(models or ()), _choices_version(snapshot, None, None)
-
-
-def _job(snapshot: Snapshot) -> dict[str, Any] | None:
-    """The newest comparison that was asked for since the server began."""
-    return next((job for job in snapshot.jobs if job["kind"] == KIND), None)
-
-
-def _busy(job: Mapping[str, Any] | None) -> bool:
-    return job is not None and job["state"] in ("queued", "preparing", "running", "stopping")

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from financial_model.serving.runs import RunInfo
+from financial_model.serving.runs import ACTIVE, RunInfo
 from financial_model.text import has
 from financial_model.ui.text import DASH, View, count, duration, escape, interval, known, number, percent, size
 
@@ -138,7 +138,7 @@ def progress(view: View, job: Mapping[str, Any] | None, run: RunInfo | None) -> 
     title = run.id if run is not None else view.term("job", str(job["kind"])) if job else ""
     head = f'<div class="k-head"><b class="k-title">{escape(title)}</b>{state_badge(state, view)}</div>'
     body = ""
-    if job is not None and job["state"] in ("queued", "preparing", "running", "stopping"):
+    if job is not None and job["state"] in ACTIVE:
         share = min(1.0, job["done"] / job["total"]) if job["total"] else 0.0
         detail = stage(job["stage"], view)
         if job["position"]:

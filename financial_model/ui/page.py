@@ -27,7 +27,7 @@ from financial_model.paths import Workspace
 from financial_model.serving.abilities import Abilities
 from financial_model.serving.jobs import JobService
 from financial_model.serving.probe import Prober
-from financial_model.serving.runs import RunInfo, RunStore
+from financial_model.serving.runs import ACTIVE, RunInfo, RunStore
 from financial_model.serving.tasks import TASKS, JobContext, Task
 from financial_model.ui.components import note
 from financial_model.ui.text import View, Words, view_of
@@ -48,7 +48,7 @@ class Snapshot:
     market: dict[str, Any]
 
     def active_jobs(self) -> list[dict[str, Any]]:
-        return [job for job in self.jobs if job["state"] in ("preparing", "running", "stopping", "queued")]
+        return [job for job in self.jobs if job["state"] in ACTIVE]
 
     def job_of(self, run_id: str) -> dict[str, Any] | None:
         """The training of a run that is going on or was the last; questions to it are other people's."""

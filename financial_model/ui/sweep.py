@@ -12,13 +12,12 @@ from typing import Any
 
 import gradio as gr
 
-from financial_model import config as settings
-from financial_model.config import PRESETS, RunConfig
 from financial_model.errors import ConfigError, KairosError
 from financial_model.serving import search
 from financial_model.serving import sweep as sweeping
+from financial_model.serving.folders import TABLE
 from financial_model.ui import asking, charts, components, downloads
-from financial_model.ui.choosing import forecasts, run_choices
+from financial_model.ui.choosing import FIRST_PRESET, forecasts, settings_choices, settings_chosen, settings_like
 from financial_model.ui.page import Page, Snapshot
 from financial_model.ui.text import DASH, View, count, escape, known
 
@@ -40,7 +39,7 @@ class SweepView:
                 self.count = words(gr.Number, {"label": "ui.sweep.count"}, value=search.DEFAULT_TRIALS, precision=0, elem_id="sweep-count")
                 figures = [(f"sweep.by.{name}", name) for name in sweeping.BY]
                 self.by = words(gr.Dropdown, {"label": "ui.sweep.by", "choices": figures}, value="loss", filterable=False, elem_id="sweep-by")
-                self.like = words(gr.Dropdown, {"label": "ui.sweep.like"}, choices=_presets(View(words.language, "")), value="quick",
+                self.like = words(gr.Dropdown, {"label": "ui.sweep.like"}, choices=settings_choices([], View(words.language, "")), value=FIRST_PRESET,
                                   filterable=False, elem_id="sweep-like")
                 self.start = words(gr.Button, {"value": "ui.sweep.start"}, variant="primary", elem_id="sweep-start")
                 self.stop = words(gr.Button, {"value": "ui.train.stop"}, variant="stop", elem_id="sweep-stop")
@@ -56,11 +55,11 @@ class SweepView:
     def _connect(self) -> None:
         page = self.page
         page.live("sweep.choices", [self.like], lambda snapshot, like: tuple(run.id for run in _bases(snapshot)), self._draw_choices, [self.like])
-        page.live("sweep.status", [self.status, self.stop], lambda snapshot: asking.version(_job(snapshot)), self._draw_status)
+        page.live("sweep.status", [self.status, self.stop], lambda snapshot: asking.version(asking.newest(snapshot, KIND)), self._draw_status)
         page.live("sweep.answer", [self.picker, self.resume, self.csv, self.card, self.plot], self._version, self._draw, [self.picker])
         page.refresh_on(self.picker.input)
         page.on_and_refresh(self.start.click, self._start, [self.space, self.count, self.by, self.like], [self.picker], trigger_mode="once")
-        page.on_and_refresh(self.stop.click, self._stop)
+        page.on_and_refresh(self.stop.click, lambda view: asking.stop_newest(page.services, KIND))
         page.on_and_refresh(self.resume.click, self._resume, [self.picker], trigger_mode="once")
 
     # ------------------------------------------------------------ acting
@@ -72,45 +71,33 @@ class SweepView:
             raise ConfigError("ui.sweep.nothing")
         if not snapshot.market.get("stocks"):
             raise ConfigError("ui.train.no_data")
-        if _busy(_job(snapshot)):
+        if asking.going_on(asking.newest(snapshot, KIND)):
             raise ConfigError("ui.sweep.busy")
-        begun = sweeping.begin(services.workspace, self._settings(like), axes, count=int(trials or 0), by=by or "loss")
+        begun = sweeping.begin(services.workspace, settings_like(services.runs, like, NAME), axes, count=int(trials or 0), by=by or "loss")
         services.jobs.submit(KIND, sweep=begun.id)
         gr.Info(view.word("ui.sweep.queued", name=begun.id))
         return gr.update(choices=[entry.id for entry in sweeping.listed(services.workspace)], value=begun.id)
 
-    def _settings(self, like: str | None) -> RunConfig:
-        """What all trials share: a preset, or the settings of a run."""
-        if like in PRESETS or not like:
-            return settings.build({"name": NAME}, preset=like or "quick")
-        return settings.build({"name": NAME}, base=self.page.services.runs.info(like).run_config())
-
-    def _stop(self, view: View) -> None:
-        job = _job(self.page.services.snapshot(fresh=True))
-        if job is not None and _busy(job):
-            self.page.services.jobs.stop(job["id"])
-
     def _resume(self, view: View, wanted: str | None) -> None:
         services = self.page.services
-        if _busy(_job(services.snapshot(fresh=True))):
+        if asking.going_on(asking.newest(services.snapshot(fresh=True), KIND)):
             raise ConfigError("ui.sweep.busy")
         services.jobs.submit(KIND, sweep=sweeping.find(services.workspace, wanted or "-").id)
 
     # ------------------------------------------------------------ following
     def _draw_choices(self, view: View, snapshot: Snapshot, like: str | None) -> list[Any]:
         bases = _bases(snapshot)
-        kept = like if like in PRESETS or like in {run.id for run in bases} else "quick"
-        return [gr.update(choices=[*_presets(view), *run_choices(bases, view)], value=kept)]
+        return [gr.update(choices=settings_choices(bases, view), value=settings_chosen(bases, like))]
 
     def _draw_status(self, view: View, snapshot: Snapshot) -> list[Any]:
-        job = _job(snapshot)
-        return ["" if job is None or asking.finished(job) else components.progress(view, job, None), gr.update(interactive=_busy(job))]
+        job = asking.newest(snapshot, KIND)
+        return [asking.unfinished(view, job), gr.update(interactive=asking.going_on(job))]
 
     def _version(self, snapshot: Snapshot, wanted: str | None) -> Any:
         root = self.page.services.workspace.checkpoint_dir / sweeping.FOLDER
         newest = max((path.name for path in root.iterdir()), key=lambda name: downloads.file_stamp(root / name), default="") if root.is_dir() else ""
-        job = _job(snapshot)
-        return (wanted, newest, downloads.file_stamp(root / (wanted or newest or "-") / sweeping.TABLE), job and (job["id"], job["state"]),
+        job = asking.newest(snapshot, KIND)
+        return (wanted, newest, downloads.file_stamp(root / (wanted or newest or "-") / TABLE), job and (job["id"], job["state"]),
                 tuple(run.id for run in snapshot.runs if run.active))
 
     def _draw(self, view: View, snapshot: Snapshot, wanted: str | None) -> list[Any]:
@@ -118,7 +105,8 @@ class SweepView:
         shown = next((entry for entry in found if entry.id == wanted), found[0] if found else None)
         table = sweeping.table_of(shown) if shown else None
         picker = gr.update(choices=[entry.id for entry in found], value=shown.id if shown else None)
-        resume = gr.update(interactive=shown is not None and (table is None or table["test"] is None) and not _busy(_job(snapshot)))
+        busy = asking.going_on(asking.newest(snapshot, KIND))
+        resume = gr.update(interactive=shown is not None and (table is None or table["test"] is None) and not busy)
         if shown is None or table is None:
             off, empty = gr.update(value=None, interactive=False), components.empty(view, "ui.sweep.empty") if shown is None else ""
             return [picker, resume, off, empty, gr.update(visible=False)]
@@ -172,19 +160,6 @@ def _plain(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _presets(view: View) -> list[tuple[str, str]]:
-    return [(view.term("preset", name), name) for name in PRESETS]
-
-
 def _bases(snapshot: Snapshot) -> list[Any]:
     """Runs whose settings a sweep can begin from: no trial of another sweep is listed while it is trained."""
     return [run for run in snapshot.runs if not run.active and forecasts(run)]
-
-
-def _job(snapshot: Snapshot) -> dict[str, Any] | None:
-    """The newest sweep that was asked for since the server began."""
-    return next((job for job in snapshot.jobs if job["kind"] == KIND), None)
-
-
-def _busy(job: Mapping[str, Any] | None) -> bool:
-    return job is not None and job["state"] in ("queued", "preparing", "running", "stopping")

@@ -9,11 +9,11 @@ from typing import Any
 
 import gradio as gr
 
-from financial_model.ui import components, data_view, downloads
+from financial_model.ui import asking, data_view, downloads
 from financial_model.ui.page import Page, Snapshot
 from financial_model.ui.text import View
 
-ACTIVE = ("queued", "preparing", "running", "stopping")
+KIND = "integrity"
 
 
 class Integrity:
@@ -38,29 +38,22 @@ class Integrity:
         page.live("integrity.progress", [progress, stop], self._job_version, self._draw_job)
         page.live("integrity.report", [head, table, findings, csv], self._report_version, self._draw_report)
         page.on_and_refresh(begin.click, self._begin, trigger_mode="once")
-        page.on_and_refresh(stop.click, self._stop, queue=False)
+        page.on_and_refresh(stop.click, lambda view: asking.stop_newest(page.services, KIND), queue=False)
 
     def _begin(self, view: View) -> None:
-        job = _newest(self.page.services.snapshot(fresh=True))
-        if job is None or job["state"] not in ACTIVE:
-            self.page.services.jobs.submit("integrity")
-
-    def _stop(self, view: View) -> None:
-        job = _newest(self.page.services.snapshot(fresh=True))
-        if job is not None:
-            self.page.services.jobs.stop(job["id"])
+        if not asking.going_on(asking.newest(self.page.services.snapshot(fresh=True), KIND)):
+            self.page.services.jobs.submit(KIND)
 
     def _draw_whole(self, view: View, snapshot: Snapshot) -> list[Any]:
         return [gr.update(visible=bool(snapshot.market["stocks"]))]
 
     def _job_version(self, snapshot: Snapshot) -> Any:
-        job = _newest(snapshot)
+        job = asking.newest(snapshot, KIND)
         return job and (job["id"], job["state"], job["done"])
 
     def _draw_job(self, view: View, snapshot: Snapshot) -> list[Any]:
-        job = _newest(snapshot)
-        shown = components.progress(view, job, None) if job is not None and job["state"] != "finished" else ""
-        return [shown, gr.update(visible=job is not None and job["state"] in ACTIVE)]
+        job = asking.newest(snapshot, KIND)
+        return [asking.unfinished(view, job), gr.update(visible=asking.going_on(job))]
 
     def _report_version(self, snapshot: Snapshot) -> Any:
         job = _finished(snapshot)
@@ -79,15 +72,11 @@ class Integrity:
                 data_view.integrity_findings(view, report), gr.update(value=file, visible=True)]
 
 
-def _newest(snapshot: Snapshot) -> dict[str, Any] | None:
-    return next((job for job in snapshot.jobs if job["kind"] == "integrity"), None)
-
-
 def _finished(snapshot: Snapshot) -> dict[str, Any] | None:
-    return next((job for job in snapshot.jobs if job["kind"] == "integrity" and job["state"] == "finished"), None)
+    return next((job for job in snapshot.jobs if job["kind"] == KIND and job["state"] == "finished"), None)
 
 
 def _stale(snapshot: Snapshot, report: dict[str, Any]) -> bool:
     """Whether bars were brought in after the report: then its newest finished neighbour is not the report itself."""
-    return next((job["id"] for job in snapshot.jobs if job["kind"] in ("integrity", "download", "import") and job["state"] == "finished"),
+    return next((job["id"] for job in snapshot.jobs if job["kind"] in (KIND, "download", "import") and job["state"] == "finished"),
                 "") != report["id"]
