@@ -26,6 +26,7 @@ from financial_model.training.processes import ALONE, Processes, refuse
 
 if TYPE_CHECKING:
     from financial_model.datasets.panel import Panel
+    from financial_model.models.rules import Baseline
 
 logger = logging.getLogger(__name__)
 
@@ -190,11 +191,22 @@ class Experiment:
         before = stored(self.run)
         self._stage("evaluate")
         result = judge(checkpoint, panel, store=Store(self.workspace.data_dir), trials=trials.count(self.runs, self.run),
-                       progress=self.progress, stop=self.stop)
+                       progress=self.progress, stop=self.stop, seen=lambda name, baseline: self._draw(name, baseline, panel))
         self._stage("report")
         publish(self.run, self.runs, {**result, "test_opened": 1 if before is None else int(before["test_opened"]) + 1})
         known = {name: result["metrics"].get(name) for name in ("ic", "rank_ic", "direction", "mae_percent", "mae")}
         logger.info("test: %s", ", ".join(f"{name} {value:.4f}" for name, value in known.items() if value is not None))
+
+    def _draw(self, name: str, baseline: Baseline, panel: Panel) -> None:
+        """LightGBM becomes a line on the loss chart once it is fitted for the test; not of a walk-forward or a fine-tune, whose chart has
+        other windows or units."""
+        from financial_model.serving.walkforward import wanted
+        from financial_model.training.rivals import DIRECTED, validation_loss
+
+        comparable = self.config.head() in DIRECTED and not self.config.label.own and not self.config.transfer.init_from
+        if name == "lightgbm" and comparable and not wanted(self.config):
+            self.events.append("baseline", step=0, epoch=0, split="validation", name=name,
+                               metrics={"loss": validation_loss(baseline, panel, self.config)})
 
     def _stage(self, name: str) -> None:
         if self.stop.is_set():

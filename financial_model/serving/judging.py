@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from financial_model.datasets.panel import Panel
     from financial_model.market.store import Store
     from financial_model.models.prediction import Prediction
+    from financial_model.models.rules import Baseline
     from financial_model.serving.pieces import Piece
 
 logger = logging.getLogger(__name__)
@@ -37,12 +38,13 @@ TRUTH = ("oracle_ic", "oracle_ic_interval", "recovery", "recovery_interval")
 
 
 def judge(checkpoint: Path, panel: Panel, *, store: Store | None = None, trials: int = 1, progress: Callable[..., None],
-          stop: threading.Event | None = None) -> dict[str, Any]:
+          stop: threading.Event | None = None, seen: Callable[[str, Baseline], object] | None = None) -> dict[str, Any]:
     """Every figure of the test part, of a walk-forward run of all its pieces together.
 
     Keys: metrics, result, split, data, fingerprint, checkpoint, synthetic, evaluated; folds of a walk-forward; members of an ensemble (of a
     walk-forward, the last one's); experts (of a model that has them: the share of the work by layer and expert); recalibration and, with ``store``
     (the bars), backtest: why one of these two could not be made stands in ``missing``. ``trials``: configurations tried on these data so far.
+    ``seen`` gets each fitted baseline with its name.
     """
     from financial_model.config import BASELINES
     from financial_model.evaluation import own_label
@@ -52,7 +54,8 @@ def judge(checkpoint: Path, panel: Panel, *, store: Store | None = None, trials:
     config, split = found[-1].config, pieces.whole_split(found)
     own = config.label.own
     parts = pieces.predict(found, panel, "test", stage="evaluate", progress=progress, stop=stop)
-    model, rivals = pieces.joined(parts), pieces.rivals(found, panel, own_label.BASELINES if own else BASELINES, progress=progress, stop=stop)
+    model, rivals = pieces.joined(parts), pieces.rivals(found, panel, own_label.BASELINES if own else BASELINES, progress=progress, stop=stop,
+                                                          seen=seen)
     result = evaluate(model, panel, config, rivals, trials=trials)
     result["verdict"] = [*result["verdict"][:1], *_changed_universe(found, panel), *result["verdict"][1:]]
     save_forecasts(checkpoint.parent / FORECASTS, model, [len(part) for part in parts], panel)

@@ -22,6 +22,7 @@ from financial_model.errors import DataError, Stopped
 if TYPE_CHECKING:
     from financial_model.datasets.panel import Panel
     from financial_model.models.prediction import Prediction
+    from financial_model.models.rules import Baseline
     from financial_model.serving.forecaster import LoadedForecaster
 
 Progress = Callable[..., None]
@@ -87,15 +88,16 @@ def predict(found: Sequence[Piece], panel: Panel, part: str, *, stage: str, prog
             for place, piece in enumerate(found)]
 
 
-def rivals(found: Sequence[Piece], panel: Panel, names: Sequence[str], *, progress: Progress, stop: threading.Event | None) -> dict[str, Prediction]:
-    """The baselines on the same rows, each fitted on the training rows of the piece it forecasts."""
-    parts = [fitted(panel, piece.config, piece.train, piece.test, names, stop=stop, progress=_within(progress, "baselines", place, len(found)))
-             for place, piece in enumerate(found)]
+def rivals(found: Sequence[Piece], panel: Panel, names: Sequence[str], *, progress: Progress, stop: threading.Event | None,
+           seen: Callable[[str, Baseline], object] | None = None) -> dict[str, Prediction]:
+    """The baselines on the same rows, each fitted on the training rows of the piece it forecasts; ``seen`` gets each one."""
+    parts = [fitted(panel, piece.config, piece.train, piece.test, names, stop=stop, progress=_within(progress, "baselines", place, len(found)),
+                    seen=seen) for place, piece in enumerate(found)]
     return {name: joined([part[name] for part in parts]) for name in names}
 
 
 def fitted(panel: Panel, config: RunConfig, train: np.ndarray, test: np.ndarray, names: Sequence[str], *, progress: Callable[[float, float], None],
-           stop: threading.Event | None) -> dict[str, Prediction]:
+           stop: threading.Event | None, seen: Callable[[str, Baseline], object] | None = None) -> dict[str, Prediction]:
     """Baselines by name, fitted on the windows ``train`` and asked for the windows ``test``. ``Stopped`` on ``stop``."""
     from financial_model.models.baselines import baseline_class
 
@@ -104,7 +106,10 @@ def fitted(panel: Panel, config: RunConfig, train: np.ndarray, test: np.ndarray,
         if stop is not None and stop.is_set():
             raise Stopped
         progress(place, len(names))
-        found[name] = baseline_class(name)().fit(panel, train, config, stop=stop).predict(panel, test)
+        baseline = baseline_class(name)().fit(panel, train, config, stop=stop)
+        found[name] = baseline.predict(panel, test)
+        if seen is not None:
+            seen(name, baseline)
     progress(len(names), len(names))
     return found
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 Table = tuple[NDArray[np.float32], NDArray[np.float32]]
 LEAST_COMPARED = 3
 """Stocks a usual date needs where stocks of a date are compared."""
+CONSTANT_SAMPLE = 200_000
+"""Training windows, evenly spaced, on which constant forecasts are measured."""
 LEAST_VALIDATION = 10_000
 """Windows an evaluation keeps at least when ``windows_per_epoch`` limits the training."""
 
@@ -43,6 +45,10 @@ class Preparation:
     """center and scale [F]; None where each window is normalised by itself."""
     label_scale: NDArray[np.float32]
     """[H] spread of the training labels in log return."""
+
+    def sample(self) -> NDArray[np.int64]:
+        """At most ``CONSTANT_SAMPLE`` training windows, evenly spaced."""
+        return self.train[np.linspace(0, len(self.train) - 1, min(len(self.train), CONSTANT_SAMPLE)).astype(np.int64)]
 
 
 def prepare(config: RunConfig, panel: Panel) -> Preparation:

@@ -37,7 +37,7 @@ from financial_model.training.processes import ALONE, Processes, Whispered
 from financial_model.training.progress import Meter, Progress
 from financial_model.training.reporter import Reporter
 from financial_model.training.resume import ResumePoint, identity, save_resume
-from financial_model.training.rivals import rules_of_thumb
+from financial_model.training.rivals import DIRECTED, rules_of_thumb
 from financial_model.training.schedule import Schedule
 from financial_model.training.step import NotFiniteError, TrainingStep, choose_compile
 from financial_model.training.validation import evaluate, validation_loader
@@ -48,8 +48,6 @@ if TYPE_CHECKING:
     from financial_model.models.forecaster import Forecaster
 
 Score = Callable[[Prediction, "Panel"], dict[str, Any]]
-CONSTANT_SAMPLE = 200_000
-"""Training windows, evenly spaced, on which the constant forecasts are measured."""
 
 
 class Session:
@@ -127,8 +125,7 @@ class Session:
 
     def _middle(self) -> torch.Tensor:
         """[H] the mean of the training targets, in units."""
-        sample = self.prepared.train[np.linspace(0, len(self.prepared.train) - 1, min(len(self.prepared.train), CONSTANT_SAMPLE)).astype(np.int64)]
-        return torch.from_numpy(targets(self.config, self.panel, sample, self.prepared.label_scale)[0].mean(0)).to(self.device)
+        return torch.from_numpy(targets(self.config, self.panel, self.prepared.sample(), self.prepared.label_scale)[0].mean(0)).to(self.device)
 
     def _precision(self) -> str:
         """As chosen; ``auto`` is tried out once per run, because a second trial on a busy machine may end otherwise and change the weights."""
@@ -178,8 +175,8 @@ class Session:
     def measure_constants(self) -> None:
         """What the constant forecasts, the ridge regression and the rules of thumb lose on the validation windows."""
         prepared, config = self.prepared, self.config
-        places = np.linspace(0, len(prepared.train) - 1, min(len(prepared.train), CONSTANT_SAMPLE)).astype(np.int64)
-        known = targets(config, self.panel, prepared.train[places], prepared.label_scale)
+        sample = prepared.sample()
+        known = targets(config, self.panel, sample, prepared.label_scale)
         asked = targets(config, self.panel, self.validation.order(), prepared.label_scale)
         forecasts = constant_forecasts(config.head(), *known, config.model.quantile_levels)
         dates = compared_dates(config, self.panel, self.validation.order())
@@ -189,8 +186,8 @@ class Session:
             line = start.line(self.panel, self.validation.order(), config, table, products=False)
             others = repeated(forecasts["train_mean"], len(line))
             self.progress.baselines["ridge"] = mean_loss(self.objective, others | {"point": line}, *asked, config.training.batch_size)
-        if config.head() in ("point", "multi") and not config.label.own:
-            lines = rules_of_thumb(self.panel, config, prepared.train[places], known[0], self.validation.order(), prepared.label_scale)
+        if config.head() in DIRECTED and not config.label.own:
+            lines = rules_of_thumb(self.panel, config, sample, known[0], self.validation.order(), prepared.label_scale)
             others = repeated(forecasts["train_mean"], len(self.validation.order()))
             self.progress.baselines |= {name: mean_loss(self.objective, others | {"point": said}, *asked, config.training.batch_size, dates)
                                         for name, said in lines.items()}

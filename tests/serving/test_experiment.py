@@ -82,12 +82,14 @@ def test_a_single_stock_can_be_compared_with_the_training_data(finished):
     assert reference and all(values == sorted(values) and len(values) == 101 for values in reference.values())
 
 
-def test_progress_tells_each_stage_in_order(filled):
+def test_progress_tells_each_stage_in_order_and_the_trees_join_the_chart(filled):
     seen = []
-    run_training(filled, tiny(epochs=1), progress=lambda stage, done=0, total=0: seen.append((stage, done, total)))
+    run = run_training(filled, tiny(epochs=1, head="point"), progress=lambda stage, done=0, total=0: seen.append((stage, done, total)))
     assert list(dict.fromkeys(stage for stage, _, _ in seen)) == ["panel", "train", "evaluate", "baselines", "recalibrate", "backtest", "report"]
     steps = [(done, total) for stage, done, total in seen if stage == "train" and total]
     assert steps and steps[-1][0] == steps[-1][1]
+    lines = RunStore(filled.checkpoint_dir).curves(run.id)["baselines"]
+    assert {"zero", "reversal_5", "lightgbm"} <= set(lines) and lines["lightgbm"]["loss"] == pytest.approx(lines["zero"]["loss"], rel=0.5)
 
 
 # ---------------------------------------------------------------- the test is opened once

@@ -1,12 +1,16 @@
 """The rules of thumb on the loss chart: the best each can do, never turned round."""
 
 import numpy as np
+import pytest
 
 from financial_model.config import build
 from financial_model.datasets.panel import LOG_CLOSE
 from financial_model.datasets.targets import label_returns, label_unit
-from financial_model.training.rivals import RULES, rules_of_thumb
+from financial_model.models.baselines import baseline_class
+from financial_model.training.preparation import prepare
+from financial_model.training.rivals import DIRECTED, RULES, rules_of_thumb, validation_loss
 from tests.datasets.builders import make_bars, make_panel
+from tests.training.builders import make_config, run
 
 SCALE = np.ones(3, np.float32)
 
@@ -39,3 +43,12 @@ def test_the_lines_lose_no_more_on_training_than_doing_nothing(tmp_path):
     z = label_returns(panel, train, config.label) / label_unit(panel, train, config.label, SCALE)
     for name, line in lines(panel, z, train, train).items():
         assert (np.square(line - z).mean(axis=0) <= np.square(z).mean(axis=0) + 1e-9).all(), name
+
+
+@pytest.mark.parametrize("head", DIRECTED)
+def test_a_baseline_fitted_later_is_measured_as_those_before_the_first_step(head, panel, tmp_path):
+    config = make_config(head=head, epochs=1)
+    before = run(config, panel, tmp_path).baselines
+    train = prepare(config, panel).train
+    for name, rel in {"point": {"zero": 1e-6, "ridge": 0.01}, "multi": {"ridge": 0.01}}[head].items():  # a ridge with a table of its own
+        assert validation_loss(baseline_class(name)().fit(panel, train, config), panel, config) == pytest.approx(before[name], rel=rel)
