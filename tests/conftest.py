@@ -46,6 +46,19 @@ def pytest_xdist_make_scheduler(config, log):
 
 
 @pytest.fixture
+def own_choices():
+    """Backbones and labels that a test adds are gone after it."""
+    from financial_model.config import flat
+
+    shapes, labels = dict(flat.BACKBONE_SHAPES), list(flat.LABELS)
+    yield
+    flat.BACKBONE_SHAPES.clear()
+    flat.BACKBONE_SHAPES.update(shapes)
+    flat.LABELS[:] = labels
+    flat.fields.cache_clear()
+
+
+@pytest.fixture
 def workspace(tmp_path) -> Workspace:
     return Workspace(data_dir=tmp_path / "data", checkpoint_dir=tmp_path / "checkpoints")
 

@@ -117,7 +117,7 @@ def test_built_in_labels_are_the_functions_above(future):
     np.testing.assert_array_equal(labels.compute_label("future_volatility", future), labels.future_volatility(CLOSE, ENDS, 3, entry="next_open"))
 
 
-def test_one_decorated_function_is_a_label(future, monkeypatch):
+def test_one_decorated_function_is_a_label(future, monkeypatch, own_choices):
     monkeypatch.setattr(labels, "_LABELS", {})
 
     @labels.label("worst_close", help_en="lowest log return within the horizon", help_zh="期内最低的对数收益")

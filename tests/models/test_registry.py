@@ -23,7 +23,7 @@ def test_a_name_cannot_stand_twice():
         backbone("lstm")(type("Another", (Backbone,), {}))
 
 
-def test_one_decorator_makes_a_new_backbone(monkeypatch):
+def test_one_decorator_makes_a_new_backbone(monkeypatch, own_choices):
     from financial_model.models import registry
     from financial_model.models.registry import backbone as register
 
