@@ -176,10 +176,7 @@ def _evaluate(node: Node, bars: Series) -> Array:
     if isinstance(node, Column):
         return _column(node.name, bars)
     if node.name == "rank":
-        ranked = bars.extra(OWN + str(node))
-        if ranked is None:
-            raise KeyError(f"{node} was not ranked before it was needed")
-        return ranked
+        return bars.ranks(OWN + str(node))
     function = SIGNS.get(node.name) or FUNCTIONS[node.name]
     values = [evaluate(argument, bars) for argument in node.arguments[:function.values]]
     windows = [int(argument.value) for argument in node.arguments[function.values:function.values + function.windows]]  # type: ignore[union-attr]
@@ -194,10 +191,7 @@ def _column(name: str, bars: Series) -> Array:
 
     entry = get(name)
     if entry.cross_section:
-        ranked = bars.extra(OWN + name)
-        if ranked is None:
-            raise KeyError(f"{name} was not ranked before it was needed")
-        return ranked
+        return bars.ranks(OWN + name)
     return np.asarray(entry.function(bars), dtype=np.float64)
 
 

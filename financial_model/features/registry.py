@@ -41,7 +41,7 @@ class Feature:
     function: Callable[[Series], np.ndarray]
     inner: tuple[tuple[str, Callable[[Series], np.ndarray]], ...] = ()
     """Values that must be ranked among the names of each date before ``function`` can run, in the order they need each other; it finds the ranks
-    as ``bars.extra(key)``."""
+    as ``bars.ranks(key)``."""
 
     @property
     def built_in(self) -> bool:

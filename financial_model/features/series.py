@@ -59,7 +59,7 @@ class Series:
         return None
 
     def ranks(self, key: str) -> np.ndarray:
-        """The ranks among the names of each date that a feature asked for as ``inner``."""
+        """The ranks among the names of each date that a feature asked for as ``inner``; ``KeyError`` where it did not."""
         return self._bars.extra[key][self._rows]
 
     @cached_property
