@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import is_dataclass, replace
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,8 +23,8 @@ from financial_model.features.settling import lay_down
 
 BLOCK_ROWS = 16_384
 """Rows computed at once: whole symbols, at least one."""
-COLUMNS = 16
-"""Columns written into the table at once: a line of the cache holds sixteen float32, and would travel sixteen times otherwise."""
+COLUMNS = 32
+"""Columns written into the table at once: a line of the cache holds sixteen float32, and would travel once for each of them otherwise."""
 Stage = tuple[Callable[[Any], object], Sequence[Any]]
 """A task and its parts."""
 
@@ -46,6 +47,7 @@ def evaluation(bars: Any, functions: Sequence[tuple[str, Callable[[Series], Any]
     A wrong number of values is a ``DataError``.
     """
     market, finish = Market(bars), settled or {}
+    done: list[list[Any]] = []  # by function: what is needed no more after it, as the first block finds out
 
     def evaluate(block: tuple[int, int]) -> None:
         series, row = Series(bars, *block, market=market), int(bars.offsets[block[0]])
@@ -55,6 +57,7 @@ def evaluation(bars: Any, functions: Sequence[tuple[str, Callable[[Series], Any]
                 chosen = functions[start:start + COLUMNS]
                 for i, (name, function) in enumerate(chosen):
                     values = np.ascontiguousarray(function(series), dtype=np.float64)
+                    series.next_turn(done[start + i] if done else ())
                     if values.shape != (len(series),):
                         raise DataError("features.wrong_shape", name=name, shape=str(values.shape), rows=len(series))
                     if start + i in finish:
@@ -62,6 +65,8 @@ def evaluation(bars: Any, functions: Sequence[tuple[str, Callable[[Series], Any]
                     else:
                         columns[i] = values
                 lay_down(columns[:len(chosen)], table, row, start)
+        if not done:
+            done.extend(series.last_uses())
     return evaluate, blocks(bars.offsets)
 
 
@@ -106,6 +111,7 @@ def run(stages: Sequence[Stage], progress: Callable[[int, int], object] | None =
 
     ``workers``: threads, 0 for one per core (at most eight).
     """
+    _keep_memory()
     done, total = 0, sum(len(parts) for _, parts in stages)
     with ThreadPoolExecutor(max_workers=workers or min(8, os.cpu_count() or 1)) as pool:
         try:
@@ -117,3 +123,13 @@ def run(stages: Sequence[Stage], progress: Callable[[int, int], object] | None =
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
+
+
+@cache
+def _keep_memory() -> None:
+    """Let the columns of one block be made of the memory of the block before.
+
+    glibc gives freed memory back to the system above a limit that follows the largest piece ever freed (at most 32 MB), and every page of it costs
+    a fault when it comes back: a third of the time, where nothing large had been freed yet. One large piece that is never touched raises the limit.
+    """
+    np.empty((32 << 20) - (1 << 16), np.uint8)

@@ -45,7 +45,7 @@ def linear(value: Any, *, plus: float, times: float) -> np.ndarray:
 def _columns(*values: Any) -> Sequence[np.ndarray]:
     shape = np.shape(values[0])
     for value in values:
-        if not (type(value) is np.ndarray and value.dtype is _FLOAT64 and value.shape == shape and value.flags.c_contiguous):
+        if not (type(value) is np.ndarray and value.dtype == _FLOAT64 and value.shape == shape and value.flags.c_contiguous):
             return [np.ascontiguousarray(part) for part in np.broadcast_arrays(*(np.asarray(part, dtype=np.float64) for part in values))]
     return values
 
@@ -99,77 +99,21 @@ def finite(x, y):
 
 
 @njit(cache=True, nogil=True)
+def middle(high, low):
+    """Half way between ``high`` and ``low``."""
+    out = np.empty(high.size)
+    for t in range(high.size):
+        out[t] = (high[t] + low[t]) * 0.5
+    return out
+
+
+@njit(cache=True, nogil=True)
 def typical(high, low, close):
     """Mean of high, low and close."""
     out = np.empty(high.size)
     for t in range(high.size):
         out[t] = (high[t] + low[t] + close[t]) / 3.0
     return out
-
-
-@njit(cache=True, nogil=True)
-def true_range(high, low, close, offsets):
-    """Range of a bar including the gap from the close before; NaN on a symbol's first bar."""
-    out = np.empty(high.size)
-    for s in range(offsets.size - 1):
-        a, b = offsets[s], offsets[s + 1]
-        if a == b:
-            continue
-        out[a] = np.nan
-        to, h, lo, before = out[a + 1:b], high[a + 1:b], low[a + 1:b], close[a:b - 1]
-        for i in range(to.size):
-            c = before[i]
-            to[i] = (h[i] if (h[i] > c) | (h[i] != h[i]) else c) - (lo[i] if (lo[i] < c) | (lo[i] != lo[i]) else c)
-    return out
-
-
-@njit(cache=True, nogil=True)
-def buying_pressure(low, close, offsets):
-    """Close over the lower of low and the close before; NaN on a symbol's first bar."""
-    out = np.empty(low.size)
-    for s in range(offsets.size - 1):
-        a, b = offsets[s], offsets[s + 1]
-        if a == b:
-            continue
-        out[a] = np.nan
-        to, c, lo, before = out[a + 1:b], close[a + 1:b], low[a + 1:b], close[a:b - 1]
-        for i in range(to.size):
-            to[i] = c[i] - (lo[i] if (lo[i] < before[i]) | (lo[i] != lo[i]) else before[i])
-    return out
-
-
-@njit(cache=True, nogil=True)
-def signed(size, x, offsets):
-    """``size`` with the sign of the change of ``x`` from the bar before, 0 where it stood still; NaN on a symbol's first bar."""
-    out = np.empty(x.size)
-    for s in range(offsets.size - 1):
-        a, b = offsets[s], offsets[s + 1]
-        if a == b:
-            continue
-        out[a] = np.nan
-        to, volume, new, old = out[a + 1:b], size[a + 1:b], x[a + 1:b], x[a:b - 1]
-        for i in range(to.size):
-            step = new[i] - old[i]
-            to[i] = (volume[i] if step > 0 else (-volume[i] if step < 0 else step * volume[i]))
-    return out
-
-
-@njit(cache=True, nogil=True)
-def flows(size, x, offsets):
-    """``size`` on bars on which ``x`` rose, and on those on which it fell, as two columns; 0 elsewhere, NaN on a symbol's first bar."""
-    up, down = np.empty(x.size), np.empty(x.size)
-    for s in range(offsets.size - 1):
-        a, b = offsets[s], offsets[s + 1]
-        if a == b:
-            continue
-        up[a] = down[a] = np.nan
-        above, below, part, new, old = up[a + 1:b], down[a + 1:b], size[a + 1:b], x[a + 1:b], x[a:b - 1]
-        for i in range(part.size):
-            step = new[i] - old[i]
-            still = step * 0.0  # 0, or NaN where the change is unknown
-            above[i] = part[i] if step > 0 else still
-            below[i] = part[i] if step < 0 else still
-    return up, down
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -14,34 +14,47 @@ _contracted = njit(cache=True, nogil=True, error_model="numpy", fastmath={"contr
 
 
 @_contracted
+def _kept(kept, step, keep):
+    """How far the newest value stands from its exponential mean, after a ``step`` from the value before, which stood ``kept`` from it.
+
+    The mean itself would have to wait for a difference and then for a product; this waits for one instruction, and fades to exactly nothing
+    where the values stand still.
+    """
+    return kept * keep + step * keep
+
+
+@_contracted
 def exponential(x, offsets, rate, seed):
     """Exponential mean with weight ``rate`` for the newest bar, started at the plain mean of the first ``seed`` known values.
 
     ``rate = 2 / (n + 1)`` is the usual EMA, ``1 / n`` Wilder's. A NaN in between leaves the mean where it is.
     """
     out = np.empty(x.size)
+    keep = 1.0 - rate
     for s in range(offsets.size - 1):
-        mean, known = 0.0, 0
-        for t in range(offsets[s], offsets[s + 1]):
+        t, end = offsets[s], offsets[s + 1]
+        total, before, known = 0.0, 0.0, 0
+        while t < end and known < seed:
             v = x[t]
             if v == v:
                 known += 1
-                if known <= seed:
-                    mean += v
-                    if known == seed:
-                        mean /= seed
-                else:
-                    mean += (v - mean) * rate
-            out[t] = mean if known >= seed else np.nan
+                total += v
+                before = v
+            out[t] = np.nan
+            t += 1
+        if known < seed:
+            continue
+        mean = total / seed
+        kept = before - mean
+        out[t - 1] = mean
+        for i in range(t, end):
+            v = x[i]
+            if v == v:
+                kept = _kept(kept, v - before, keep)
+                before = v
+                mean = v - kept
+            out[i] = mean
     return out
-
-
-@_contracted
-def _next(mean, v, known, n):
-    """The exponential mean after its ``known``-th value ``v``: a sum before the ``n``-th, there the plain mean."""
-    if known > n:
-        return mean + (v - mean) * (2.0 / (n + 1.0))
-    return (mean + v) / n if known == n else mean + v
 
 
 @_contracted
@@ -49,6 +62,7 @@ def relative_strength(x, offsets, n):
     """Wilder's mean of the rises less that of the falls over ``n`` bars, over their sum: -1..1, 0 where nothing moved (RSI is 50 times that + 50)."""
     out = np.empty(x.size)
     rate = 1.0 / n
+    keep = 1.0 - rate
     for s in range(offsets.size - 1):
         first, end = offsets[s], offsets[s + 1]
         up, down, known = 0.0, 0.0, 0
@@ -60,8 +74,8 @@ def relative_strength(x, offsets, n):
                 rise, fall = max(step, 0.0), max(-step, 0.0)
                 known += 1
                 if known > n:
-                    up += (rise - up) * rate
-                    down += (fall - down) * rate
+                    up = up * keep + rise * rate
+                    down = down * keep + fall * rate
                 else:
                     up += rise
                     down += fall
@@ -74,25 +88,36 @@ def relative_strength(x, offsets, n):
 
 
 @_contracted
+def _next(kept, total, v, step, known, n):
+    """``(kept, total)`` of an exponential mean of ``n`` bars after its ``known``-th value ``v``: a sum until the ``n``-th, there the plain mean."""
+    if known > n:
+        return _kept(kept, step, 1.0 - 2.0 / (n + 1.0)), total
+    return v - (total + v) / n, total + v
+
+
+@_contracted
 def convergence(x, offsets, fast, slow, smooth):
     """MACD: exponential mean of ``fast`` bars less that of ``slow`` ones, and the exponential mean of ``smooth`` bars of that difference."""
     line, signal = np.empty(x.size), np.empty(x.size)
     for s in range(offsets.size - 1):
-        quick, calm, mean, known, seen = 0.0, 0.0, 0.0, 0, 0
+        quick = calm = kept = quick_total = calm_total = total = before = gap = 0.0
+        known, seen = 0, 0
         for t in range(offsets[s], offsets[s + 1]):
             v = x[t]
             line[t] = signal[t] = np.nan
             if v == v:
                 known += 1
-                quick = _next(quick, v, known, fast)
-                calm = _next(calm, v, known, slow)
+                quick, quick_total = _next(quick, quick_total, v, v - before, known, fast)
+                calm, calm_total = _next(calm, calm_total, v, v - before, known, slow)
+                before = v
             if known >= max(fast, slow):
-                gap = quick - calm
-                line[t] = gap
                 seen += 1
-                mean = _next(mean, gap, seen, smooth)
+                step = calm - quick - gap
+                gap = calm - quick
+                line[t] = gap
+                kept, total = _next(kept, total, gap, step, seen, smooth)
                 if seen >= smooth:
-                    signal[t] = mean
+                    signal[t] = gap - kept
     return line, signal
 
 
@@ -101,20 +126,23 @@ def triple(x, offsets, n):
     """Exponential mean of ``n`` bars, taken three times over."""
     out = np.empty(x.size)
     for s in range(offsets.size - 1):
-        one, two, three = 0.0, 0.0, 0.0
+        kept_1 = kept_2 = kept_3 = total_1 = total_2 = total_3 = before = one = two = 0.0
         first, second, third = 0, 0, 0
         for t in range(offsets[s], offsets[s + 1]):
             v = x[t]
+            old_one, old_two = one, two
             if v == v:
                 first += 1
-                one = _next(one, v, first, n)
+                kept_1, total_1 = _next(kept_1, total_1, v, v - before, first, n)
+                before, one = v, v - kept_1
             if first >= n:
                 second += 1
-                two = _next(two, one, second, n)
+                kept_2, total_2 = _next(kept_2, total_2, one, one - old_one, second, n)
+                two = one - kept_2
             if second >= n:
                 third += 1
-                three = _next(three, two, third, n)
-            out[t] = three if third >= n else np.nan
+                kept_3, total_3 = _next(kept_3, total_3, two, two - old_two, third, n)
+            out[t] = two - kept_3 if third >= n else np.nan
     return out
 
 
@@ -154,34 +182,34 @@ def streak(x, offsets):
 
 @_contracted
 def directional(high, low, true_range, offsets, n):
-    """Wilder's directional movement over ``n`` bars: plus index, minus index and ADX, each 0..1."""
-    plus, minus, adx = np.empty(high.size), np.empty(high.size), np.empty(high.size)
+    """Wilder's directional movement over ``n`` bars: plus less minus index, -1..1, and ADX, 0..1."""
+    difference, adx = np.empty(high.size), np.empty(high.size)
+    rate = 1.0 / n
     for s in range(offsets.size - 1):
         first = offsets[s]
-        up = down = span = total = mean = 0.0
+        up = down = span = mean = 0.0
         for t in range(first, offsets[s + 1]):
             k = t - first
-            plus[t] = minus[t] = adx[t] = np.nan
+            difference[t] = adx[t] = np.nan
             if k == 0:
                 continue
             rise, fall = high[t] - high[t - 1], low[t - 1] - low[t]
-            keep = 1.0 if k < n else 1.0 - 1.0 / n  # plain sums first, then Wilder's fading sums
+            keep = 1.0 if k < n else 1.0 - rate  # plain sums first, then Wilder's fading sums
             up = up * keep + (rise if rise > 0 and rise > fall else 0.0)
             down = down * keep + (fall if fall > 0 and fall > rise else 0.0)
             span = span * keep + true_range[t]
             if k < n:
                 continue
-            plus[t], minus[t] = (up / span, down / span) if span > 0 else (0.0, 0.0)
-            both = plus[t] + minus[t]
-            strength = abs(plus[t] - minus[t]) / both if both > 0 else 0.0
+            gap, both = up - down, up + down
+            difference[t] = gap / span if span > 0 else 0.0
+            strength = abs(gap) / both if both > 0 else 0.0
             if k < 2 * n:
-                total += strength
-                mean = total / n
+                mean += strength * rate
             elif both > 0:
-                mean += (strength - mean) / n
+                mean = mean * (1.0 - rate) + strength * rate
             if k >= 2 * n - 1:
                 adx[t] = mean
-    return plus, minus, adx
+    return difference, adx
 
 
 @njit(cache=True, nogil=True)

@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 from financial_model.config import REGIMES
-from financial_model.features import rolling
+from financial_model.features import steps, trees
 
 UNKNOWN = len(REGIMES)
 MEAN, YEAR, MEMORY, CONFIRMATION = 120, 252, 756, 5
@@ -30,11 +30,11 @@ def daily_verdict(close: np.ndarray) -> np.ndarray:
     days = len(close)
     whole = np.array([0, days], dtype=np.int64)
     log_close = np.log(close)
-    steps = np.diff(log_close, prepend=np.nan)
-    volatility = np.sqrt(rolling.window_moments(steps, whole, 20)[1] * 20 / 19)
+    moves = np.diff(log_close, prepend=np.nan)
+    volatility = np.sqrt(trees.window_moments(moves, whole, 20)[1] * 20 / 19)
     wild = volatility > _trailing_quantile(volatility, MEMORY, YEAR, 0.85)
-    mean = rolling.window_sum(close, whole, MEAN) / MEAN
-    gain = log_close - rolling.shift(log_close, whole, 60)
+    mean = trees.window_sum(close, whole, MEAN) / MEAN
+    gain = log_close - steps.shift(log_close, whole, 60)
     high = _trailing_high(close, YEAR)
     verdict = np.select(
         [wild, (close / high - 1 < -0.15) & (close < mean), (close > mean) & (np.expm1(gain) > 0.03)], [_VOLATILE, _BEAR, _BULL], _SIDEWAYS)

@@ -7,20 +7,33 @@ It knows no feature by name and no cross-section: symbols here never meet.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cached_property
+from collections.abc import Callable, Iterable
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
 from numba import njit
 
-from financial_model.features import elementwise, recursions, rolling
+from financial_model.features import elementwise, pairs, recursions, rolling, steps, trees
 from financial_model.features.elementwise import ratio
 
 Column = str | np.ndarray
 """A column by its name on :class:`Series` (cached), or any array ``[rows]``."""
 TURNOVER = ("turnover", "turnover_pct", "turnover_rate")
 """Names under which bars may carry the turnover rate, in percent."""
+
+
+class column:
+    """A property computed once per :class:`Series` and remembered there, so that it can also be forgotten."""
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        self.function, self.__doc__ = function, function.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, series: Any, owner: type | None = None) -> Any:
+        return self if series is None else series.once(self.name, lambda: self.function(series))
 
 
 class Series:
@@ -32,6 +45,7 @@ class Series:
         start, stop = int(bars.offsets[first]), int(bars.offsets[last])
         self._bars, self._rows, self._market = bars, slice(start, stop), market
         self._cache: dict[Any, Any] = {}
+        self._turn, self._uses = 0, dict[Any, int]()
         self.symbols: tuple[str, ...] = tuple(bars.symbols[first:last])
         self.offsets: np.ndarray = np.ascontiguousarray(bars.offsets[first:last + 1], dtype=np.int64) - start
         self.time: np.ndarray = bars.time[self._rows]
@@ -42,9 +56,24 @@ class Series:
 
     def once(self, key: Any, make: Callable[[], Any]) -> Any:
         """``make()``, computed the first time and remembered under ``key``: for results that several features share."""
-        if key not in self._cache:
-            self._cache[key] = make()
-        return self._cache[key]
+        self._uses[key] = self._turn
+        found = self._cache.get(key)
+        if found is None:
+            found = self._cache[key] = make()
+        return found
+
+    def next_turn(self, done: Iterable[Any] = ()) -> None:
+        """Another feature begins; the results ``done`` are needed no more, and their memory serves the next ones while it is still in the cache."""
+        self._turn += 1
+        for key in done:
+            self._cache.pop(key, None)
+
+    def last_uses(self) -> list[list[Any]]:
+        """For each turn the results that were asked for in it for the last time."""
+        found: list[list[Any]] = [[] for _ in range(self._turn + 1)]
+        for key, turn in self._uses.items():
+            found[turn].append(key)
+        return found
 
     # ------------------------------------------------------------ columns
     def raw(self, name: str) -> np.ndarray:
@@ -62,61 +91,61 @@ class Series:
         """The ranks among the names of each date that a feature asked for as ``inner``; ``KeyError`` where it did not."""
         return self._bars.extra[key][self._rows]
 
-    @cached_property
+    @column
     def open(self) -> np.ndarray:
         return self.raw("open") * self.factor
 
-    @cached_property
+    @column
     def high(self) -> np.ndarray:
         return self.raw("high") * self.factor
 
-    @cached_property
+    @column
     def low(self) -> np.ndarray:
         return self.raw("low") * self.factor
 
-    @cached_property
+    @column
     def close(self) -> np.ndarray:
         return self.raw("close") * self.factor
 
-    @cached_property
+    @column
     def volume(self) -> np.ndarray:
         """Shares, adjusted so that price x volume stays what was paid; 0 where unknown."""
         return elementwise.finite(np.asarray(self.raw("volume"), dtype=np.float64), self.factor)
 
-    @cached_property
+    @column
     def amount(self) -> np.ndarray:
         """Money traded; close x volume where the source does not say."""
         amount = self.raw("amount")
         return np.where(np.isfinite(amount), amount, self.close * self.volume)
 
-    @cached_property
+    @column
     def typical(self) -> np.ndarray:
         return elementwise.typical(self.high, self.low, self.close)
 
-    @cached_property
+    @column
     def log_close(self) -> np.ndarray:
         return np.log(self.close)
 
-    @cached_property
+    @column
     def log_return(self) -> np.ndarray:
         """Log return from the bar before; NaN on a symbol's first bar."""
         return self.change("log_close", 1)
 
-    @cached_property
+    @column
     def previous_close(self) -> np.ndarray:
         return self.shift("close", 1)
 
-    @cached_property
+    @column
     def true_range(self) -> np.ndarray:
         """Range including the gap from the close before; NaN on a symbol's first bar."""
-        return elementwise.true_range(self.high, self.low, self.close, self.offsets)
+        return steps.true_range(self.high, self.low, self.close, self.offsets)
 
-    @cached_property
+    @column
     def signed_volume(self) -> np.ndarray:
         """Volume with the sign of the bar's change: the steps of on-balance volume."""
-        return elementwise.signed(self.volume, self.close, self.offsets)
+        return steps.signed(self.volume, self.close, self.offsets)
 
-    @cached_property
+    @column
     def turnover(self) -> np.ndarray | None:
         """Percent of the float that changed hands: the bars' own column (percent is how sources print it), else volume over shares; or None."""
         known = self.extra(*TURNOVER)
@@ -130,36 +159,32 @@ class Series:
     def _window(self, kind: str, column: Column, n: Any, compute: Callable[[np.ndarray], Any]) -> Any:
         if not isinstance(column, str):
             return compute(np.ascontiguousarray(column, dtype=np.float64))
-        key = (kind, column, n)
-        found = self._cache.get(key)
-        if found is None:
-            found = self._cache[key] = compute(getattr(self, column))
-        return found
+        return self.once((kind, column, n), lambda: compute(getattr(self, column)))
 
     def shift(self, column: Column, n: int) -> np.ndarray:
         """The value of ``n`` bars ago."""
-        return self._window("shift", column, n, lambda x: rolling.shift(x, self.offsets, n))
+        return self._window("shift", column, n, lambda x: steps.shift(x, self.offsets, n))
 
     def change(self, column: Column, n: int) -> np.ndarray:
         """The value less that of ``n`` bars ago."""
-        return self._window("change", column, n, lambda x: rolling.change(x, self.offsets, n))
+        return self._window("change", column, n, lambda x: steps.change(x, self.offsets, n))
 
     def sum(self, column: Column, n: int) -> np.ndarray:
-        return self._window("sum", column, n, lambda x: rolling.window_sum(x, self.offsets, n))
+        return self._window("sum", column, n, lambda x: trees.window_sum(x, self.offsets, n))
 
     def mean(self, column: Column, n: int) -> np.ndarray:
         """Plain moving average (SMA)."""
-        return self._window("mean", column, n, lambda x: rolling.window_mean(x, self.offsets, n))
+        return self._window("mean", column, n, lambda x: trees.window_mean(x, self.offsets, n))
 
     def max(self, column: Column, n: int) -> np.ndarray:
-        return self._window("max", column, n, lambda x: rolling.window_extreme(x, self.offsets, n, 1.0))
+        return self._window("max", column, n, lambda x: trees.window_extreme(x, self.offsets, n, 1.0))
 
     def min(self, column: Column, n: int) -> np.ndarray:
-        return self._window("min", column, n, lambda x: rolling.window_extreme(x, self.offsets, n, -1.0))
+        return self._window("min", column, n, lambda x: trees.window_extreme(x, self.offsets, n, -1.0))
 
     def moments(self, column: Column, n: int) -> tuple[np.ndarray, np.ndarray]:
         """Mean and population variance, exact for a constant window."""
-        return self._window("moments", column, n, lambda x: rolling.window_moments(x, self.offsets, n))
+        return self._window("moments", column, n, lambda x: trees.window_moments(x, self.offsets, n))
 
     def std(self, column: Column, n: int, *, sample: bool = False) -> np.ndarray:
         """Standard deviation; ``sample``: divided by n - 1."""
@@ -192,17 +217,17 @@ class Series:
         return self._window("wilder", column, n, lambda x: recursions.exponential(x, self.offsets, 1.0 / n, n))
 
     def pair(self, x: Column, y: Column, n: int) -> np.ndarray:
-        """Joint moments of two columns ``[rows, 6]``, see :func:`rolling.window_pair`."""
+        """Joint moments of two columns ``[rows, 6]``, see :func:`pairs.window_pair`."""
         def compute() -> np.ndarray:
-            return rolling.window_pair(self._of(x), self._of(y), self.offsets, n)
+            return pairs.window_pair(self._of(x), self._of(y), self.offsets, n)
         return self.once(("pair", x, y, n), compute) if isinstance(x, str) and isinstance(y, str) else compute()
 
     def age(self, column: Column, n: int, sign: float) -> np.ndarray:
         """Bars since the highest (``sign`` 1) or lowest (-1) of the last ``n`` bars."""
-        return rolling.bars_since_extreme(self._of(column), self.offsets, n, sign)
+        return trees.bars_since_extreme(self._of(column), self.offsets, n, sign)
 
     # ------------------------------------------------------------ the market beside the stock
-    @cached_property
+    @column
     def _market_day(self) -> np.ndarray:
         """Number of the last market bar at or before each row; -1 before the first."""
         return last_at_or_before(self.time, self.offsets, self._bars.market_time)
@@ -220,7 +245,7 @@ class Series:
             self._market = Market(self._bars)
         return self._market
 
-    @cached_property
+    @column
     def market_return(self) -> np.ndarray:
         """Log return of the market between the symbol's bar before and this one."""
         return self.change(self.on_rows(self.market.log_close), 1)
@@ -260,6 +285,7 @@ class Market(Series):
         return np.ascontiguousarray(self.members[:, 0])
 
 
+@cache
 def slope_weights(n: int) -> np.ndarray:
     """Weights of the last ``n - 1`` steps that give the least-squares slope over ``n`` bars.
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from financial_model.features import recursions, rolling
+from financial_model.features import pairs, recursions, rolling, trees
 
 OFFSETS = np.array([0, 1, 1, 40, 41, 300], dtype=np.int64)
 """One row, an empty symbol, several blocks, one row, many blocks."""
@@ -22,19 +22,20 @@ def brute(x, n, function):
     return out
 
 
-@pytest.mark.parametrize("n", [1, 2, 5, 20, 39, 63, 260])
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 14, 16, 20, 26, 39, 63, 64, 68, 128, 255, 260])
 def test_windows_equal_numpy(x, n):
     close = dict(rtol=1e-10, atol=1e-12)
-    np.testing.assert_allclose(rolling.window_sum(x, OFFSETS, n), brute(x, n, np.sum), **close)
-    np.testing.assert_array_equal(rolling.window_extreme(x, OFFSETS, n, 1.0), brute(x, n, np.max))
-    np.testing.assert_array_equal(rolling.window_extreme(x, OFFSETS, n, -1.0), brute(x, n, np.min))
-    mean, variance = rolling.window_moments(x, OFFSETS, n)
+    np.testing.assert_allclose(trees.window_sum(x, OFFSETS, n), brute(x, n, np.sum), **close)
+    np.testing.assert_array_equal(trees.window_extreme(x, OFFSETS, n, 1.0), brute(x, n, np.max))
+    np.testing.assert_array_equal(trees.window_extreme(x, OFFSETS, n, -1.0), brute(x, n, np.min))
+    np.testing.assert_allclose(trees.window_mean(x, OFFSETS, n), brute(x, n, np.mean), **close)
+    mean, variance = trees.window_moments(x, OFFSETS, n)
     np.testing.assert_allclose(mean, brute(x, n, np.mean), **close)
     np.testing.assert_allclose(variance, brute(x, n, np.var), rtol=1e-9, atol=1e-14)
     weights = np.random.default_rng(1).normal(size=n)
     np.testing.assert_allclose(rolling.weighted(x, OFFSETS, weights), brute(x, n, lambda w: w @ weights), **close)
     np.testing.assert_allclose(rolling.absolute_deviation(x, mean, OFFSETS, n), brute(x, n, lambda w: np.abs(w - w.mean()).mean()), **close)
-    np.testing.assert_array_equal(rolling.bars_since_extreme(x.round(), OFFSETS, n, 1.0), brute(x.round(), n, lambda w: np.argmax(w[::-1])))
+    np.testing.assert_array_equal(trees.bars_since_extreme(x.round(), OFFSETS, n, 1.0), brute(x.round(), n, lambda w: np.argmax(w[::-1])))
 
 
 @pytest.mark.parametrize("n", [3, 20, 60])
@@ -42,7 +43,7 @@ def test_joint_moments_use_the_pairs_that_are_known(x, n):
     generator = np.random.default_rng(2)
     y = 0.5 * x + generator.normal(size=300)
     x, y = np.where(generator.random(300) < 0.2, np.nan, x), np.where(generator.random(300) < 0.2, np.nan, y)
-    pair = rolling.window_pair(x, y, OFFSETS, n)
+    pair = pairs.window_pair(x, y, OFFSETS, n)
     for a, b in zip(OFFSETS, OFFSETS[1:], strict=False):
         for t in range(a, b):
             window = slice(max(a, t - n + 1), t + 1)
@@ -55,7 +56,7 @@ def test_joint_moments_use_the_pairs_that_are_known(x, n):
 
 
 @pytest.mark.parametrize("kernel", [
-    lambda x, o: rolling.window_sum(x, o, 5), lambda x, o: rolling.window_extreme(x, o, 5, 1.0), lambda x, o: rolling.window_moments(x, o, 5)[1],
+    lambda x, o: trees.window_sum(x, o, 5), lambda x, o: trees.window_extreme(x, o, 5, 1.0), lambda x, o: trees.window_moments(x, o, 5)[1],
     lambda x, o: rolling.weighted(x, o, np.ones(5)),
 ])
 def test_a_gap_spoils_its_own_windows_only(x, kernel):
@@ -71,14 +72,14 @@ def test_a_gap_spoils_its_own_windows_only(x, kernel):
 def test_a_constant_window_has_exactly_no_spread_after_a_wild_one():
     x = np.concatenate([np.random.default_rng(0).normal(0, 1e6, 500), np.full(100, 0.1)])
     offsets = np.array([0, 600])
-    assert (rolling.window_moments(x, offsets, 20)[1][520:] == 0).all()
-    assert (rolling.window_pair(x, x, offsets, 20)[520:, 3:] == 0).all()
-    np.testing.assert_allclose(rolling.window_sum(x, offsets, 20)[520:], 2.0, rtol=1e-15)
+    assert (trees.window_moments(x, offsets, 20)[1][520:] == 0).all()
+    assert (pairs.window_pair(x, x, offsets, 20)[520:, 3:] == 0).all()
+    np.testing.assert_allclose(trees.window_sum(x, offsets, 20)[520:], 2.0, rtol=1e-15)
 
 
 def test_a_small_spread_at_a_high_level_keeps_its_digits():
     x = 3000 + 1e-5 * np.random.default_rng(0).normal(size=400)
-    variance = rolling.window_moments(x, np.array([0, 400]), 20)[1]
+    variance = trees.window_moments(x, np.array([0, 400]), 20)[1]
     np.testing.assert_allclose(variance[19:], [np.var(x[t - 19:t + 1] - 3000) for t in range(19, 400)], rtol=1e-6)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from financial_model.features import elementwise, recursions
+from financial_model.features import elementwise, recursions, steps
 from financial_model.features.elementwise import linear, place, ratio
 from financial_model.features.registry import feature
 from financial_model.features.series import Series
@@ -78,7 +78,7 @@ def commodity_channel(bars: Series) -> np.ndarray:
 
 @feature("ultimate", "momentum", help_en="ultimate oscillator (7, 14, 28 bars), -1..1", help_zh="终极指标（UO，7、14、28 日），-1..1")
 def ultimate(bars: Series) -> np.ndarray:
-    pressure = elementwise.buying_pressure(bars.low, bars.close, bars.offsets)
+    pressure = steps.buying_pressure(bars.low, bars.close, bars.offsets)
     return linear(elementwise.ultimate(bars.sum(pressure, 7), bars.sum("true_range", 7), bars.offsets, 7), plus=-0.5, times=2.0)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from financial_model.features import rolling
+from financial_model.features import trees
 from financial_model.features.registry import feature
 from financial_model.features.series import Series, last_at_or_before, ratio
 
@@ -36,7 +36,7 @@ def _register(name: str, rule: Callable[[Series], np.ndarray], english: str, chi
              help_zh=f"全市场按{chinese}排序与次日收益的秩相关，{{n}} 日均值")
     def payoff(bars: Series, n: int) -> np.ndarray:
         market = bars.market
-        return bars.on_rows(market.once((signal, n), lambda: rolling.window_sum(_daily(market.names, signal, market.time), market.offsets, n) / n))
+        return bars.on_rows(market.once((signal, n), lambda: trees.window_sum(_daily(market.names, signal, market.time), market.offsets, n) / n))
 
 
 def _daily(names: Series, signal: str, days: np.ndarray) -> np.ndarray:

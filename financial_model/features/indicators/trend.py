@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from financial_model.features import recursions
-from financial_model.features.elementwise import linear, place, ratio
+from financial_model.features.elementwise import linear, middle, place, ratio
 from financial_model.features.registry import feature
 from financial_model.features.series import Series
 
@@ -27,19 +29,18 @@ def ema_distance(bars: Series, n: int) -> np.ndarray:
     return distance(bars, bars.ema("close", n))
 
 
-def _directional(bars: Series) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _directional(bars: Series) -> tuple[np.ndarray, np.ndarray]:
     return bars.once("directional", lambda: recursions.directional(bars.high, bars.low, bars.true_range, bars.offsets, 14))
 
 
 @feature("adx_14", "trend", help_en="average directional index of 14 bars, 0..1", help_zh="14 日平均趋向指标（ADX），0..1")
 def adx(bars: Series) -> np.ndarray:
-    return _directional(bars)[2]
+    return _directional(bars)[1]
 
 
 @feature("di_difference_14", "trend", help_en="plus less minus directional index of 14 bars, -1..1", help_zh="14 日 +DI 减 -DI，-1..1")
 def di_difference(bars: Series) -> np.ndarray:
-    plus, minus, _ = _directional(bars)
-    return plus - minus
+    return _directional(bars)[0]
 
 
 @feature("aroon_up_25", "trend", help_en="Aroon up: 1 when the 25-bar high is new, 0 when it is 25 bars old",
@@ -62,8 +63,8 @@ def psar_distance(bars: Series) -> np.ndarray:
 @feature("supertrend_distance", "trend", help_en="close against the SuperTrend line (10 bars, 3 ranges)",
          help_zh="收盘价相对超级趋势线（10 日，3 倍 ATR）")
 def supertrend_distance(bars: Series) -> np.ndarray:
-    middle, reach = (bars.high + bars.low) / 2.0, 3.0 * bars.wilder("true_range", 10)
-    return distance(bars, recursions.supertrend(bars.close, middle + reach, middle - reach, bars.offsets))
+    centre, reach = middle(bars.high, bars.low), 3.0 * bars.wilder("true_range", 10)
+    return distance(bars, recursions.supertrend(bars.close, centre + reach, centre - reach, bars.offsets))
 
 
 @feature("kama_distance_10", "trend", help_en="close against Kaufman's adaptive mean (10, 2, 30)", help_zh="收盘价相对考夫曼自适应均线（10、2、30）")
@@ -79,6 +80,7 @@ def hma_distance(bars: Series) -> np.ndarray:
     return distance(bars, bars.weighted("close", hull_weights(16)))
 
 
+@cache
 def hull_weights(n: int) -> np.ndarray:
     """Weights of the last bars, the newest last, that Hull's mean of ``n`` comes to: twice the linear one of half the bars less that of all, smoothed
     by the linear one of the square root."""
@@ -90,7 +92,7 @@ def hull_weights(n: int) -> np.ndarray:
 
 
 def _middle(bars: Series, n: int) -> np.ndarray:
-    return bars.once(("middle", n), lambda: (bars.max("high", n) + bars.min("low", n)) / 2.0)
+    return bars.once(("middle", n), lambda: middle(bars.max("high", n), bars.min("low", n)))
 
 
 @feature("ichimoku_conversion", "trend", help_en="close against the Ichimoku conversion line (9 bars)", help_zh="收盘价相对一目均衡表转换线（9 日）")
@@ -106,7 +108,7 @@ def ichimoku_base(bars: Series) -> np.ndarray:
 @feature("ichimoku_span_a", "trend", help_en="close against Ichimoku span A, without its forward shift",
          help_zh="收盘价相对一目均衡表先行带 A（不前移）")
 def ichimoku_span_a(bars: Series) -> np.ndarray:
-    return distance(bars, (_middle(bars, 9) + _middle(bars, 26)) / 2.0)
+    return distance(bars, middle(_middle(bars, 9), _middle(bars, 26)))
 
 
 @feature("ichimoku_span_b", "trend", help_en="close against Ichimoku span B (52 bars), without its forward shift",

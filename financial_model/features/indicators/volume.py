@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from financial_model.features import elementwise
+from financial_model.features import elementwise, steps
 from financial_model.features.elementwise import ratio
 from financial_model.features.registry import feature
 from financial_model.features.series import Series, slope_weights
@@ -56,7 +56,7 @@ def obv_slope(bars: Series) -> np.ndarray:
 
 @feature("mfi_14", "volume", help_en="money flow index of 14 bars, -1..1", help_zh="14 日资金流量指标（MFI），-1..1")
 def money_flow_index(bars: Series) -> np.ndarray:
-    up, down = elementwise.flows(paid(bars), bars.typical, bars.offsets)
+    up, down = steps.flows(paid(bars), bars.typical, bars.offsets)
     return elementwise.balance(bars.sum(up, 14), bars.sum(down, 14))
 
 
