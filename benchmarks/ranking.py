@@ -1,11 +1,7 @@
-"""Ranking 5,000 stocks in one call: against the model's own arithmetic on the same number of windows, and against a loop over the stocks.
-
-Every stock has a file of ten years of bars, of which a ranking reads the end: what that costs is in its time, and beside it for itself.
-"""
+"""Ranking 5,000 stocks in one call: against the model's own arithmetic on the same number of windows, and against a loop over the stocks."""
 
 from __future__ import annotations
 
-import os
 import tempfile
 import time
 from pathlib import Path
@@ -18,18 +14,13 @@ from benchmarks.synthetic import make_panel
 from benchmarks.table import CPU_TIME, Row, median_ratio, side_by_side
 from financial_model import config as settings
 from financial_model.datasets.panel import Panel
-from financial_model.market import barfile
-from financial_model.market.store import Store
 from financial_model.models.forecaster import build_forecaster
 from financial_model.paths import Workspace
 from financial_model.serving.forecaster import BATCH, LoadedForecaster
-from financial_model.serving.liquidity import amounts
 from financial_model.serving.predictor import Predictor
 
 FEATURES = 60
 OVERHEAD_TARGET = 1.05
-BARS = 2430
-"""Bars of a file: ten years."""
 
 
 class OnPanel(Predictor):
@@ -44,22 +35,6 @@ class OnPanel(Predictor):
 
     def _panel(self, model: LoadedForecaster, **watching: Any) -> Panel:
         return self.panel
-
-
-def write_bars(store: Store, symbols: tuple[str, ...], last: int) -> None:
-    """Bars of every stock up to ``last`` (seconds since 1970): one file under all their names, which is read like one each and takes less room."""
-    random = np.random.default_rng(0)
-    close = (20 * np.exp(random.normal(0, 0.02, BARS).cumsum())).round(2)
-    volume = random.integers(1_000_000, 50_000_000, BARS).astype(float)
-    dates = (np.datetime64(last, "s").astype("datetime64[D]") + np.arange(1 - BARS, 1)).astype("datetime64[s]")
-    content = barfile.encode({
-        "date": dates, "open": close, "high": (close + 0.21).round(2), "low": (close - 0.17).round(2), "close": close, "volume": volume,
-        "amount": (close * volume).round(2), "factor": np.full(BARS, 12.345678)})
-    first, *others = (store.path(symbol) for symbol in symbols)
-    first.parent.mkdir(parents=True, exist_ok=True)
-    first.write_bytes(content)
-    for path in others:
-        os.link(first, path)
 
 
 def run(quick: bool) -> list[Row]:
@@ -85,10 +60,6 @@ def _measure(folder: Path, stocks: int, loop: int, quick: bool) -> list[Row]:
               "extras": {"residual_quantiles": np.zeros((config.label.horizon, len(config.model.quantile_levels))).tolist()}}
     loaded = LoadedForecaster(model, header)
     predictor = OnPanel(folder, panel, loaded)
-    store, day = Store(folder / "data"), str(np.datetime64(int(panel.time[-1]), "s"))[:10]
-    write_bars(store, panel.symbols, int(panel.time[-1]))
-    if not np.isfinite(amounts(store, panel.symbols, day)).all():
-        raise RuntimeError("every stock should have bars to read")
     sizes = [min(BATCH, stocks - start) for start in range(0, stocks, BATCH)]
     x, condition, ranks = torch.randn(BATCH, length, FEATURES), torch.ones(BATCH, 6, dtype=torch.int64), torch.zeros(BATCH, 4)
 
@@ -103,26 +74,15 @@ def _measure(folder: Path, stocks: int, loop: int, quick: bool) -> list[Row]:
         for end in last:
             loaded.quantiles_of(panel, np.array([end]), loaded.horizon)
 
-    some = panel.symbols[:1000]
-
-    def whole_files() -> None:
-        for symbol in some:
-            store.bar_path(symbol).read_text("utf-8").splitlines()
-
     ranked, bare, looped = side_by_side(lambda: predictor.rank("-", top=0), arithmetic, one_by_one, rounds=3 if quick else 5, budget=90,
                                         clock=time.process_time)
     overhead, gain = median_ratio(bare, ranked), median_ratio(ranked, looped) * stocks / loop
-    ends, whole = side_by_side(lambda: amounts(store, some, day), whole_files, rounds=5, budget=20, clock=time.process_time)
     case = f"{stocks:,} stocks, cnn_lstm with concat, {length} x {FEATURES}, one thread"
-    method = (f"{CPU_TIME}; Predictor.rank from a memory-mapped panel to the finished table, with what each stock "
-              f"turned over from the end of its file of {BARS:,} bars; arithmetic: the model alone on {len(sizes)} batches "
+    method = (f"{CPU_TIME}; Predictor.rank from a memory-mapped panel to the finished table; arithmetic: the model alone on {len(sizes)} batches "
               f"that are there already; loop: {loop} stocks one by one, without the table, extrapolated")
     return [
         Row(benchmark="ranking", case=case, ours=float(np.median(ranked)), unit="s", peer=float(np.median(bare)), against="the model's arithmetic",
             ratio=overhead, ratio_of="times the arithmetic", target="<= 1.05", met=overhead <= OVERHEAD_TARGET, method=method),
         Row(benchmark="ranking", case=case, ours=float(np.median(ranked)), unit="s", peer=float(np.median(looped)) * stocks / loop,
             against="per-stock loop", ratio=gain, method=method),
-        Row(benchmark="ranking", case=f"what a stock turned over, from its file of {BARS:,} bars", ours=float(np.median(ends)) / len(some) * 1e6,
-            unit="us a stock", peer=float(np.median(whole)) / len(some) * 1e6, against="the lines of the whole file", ratio=median_ratio(ends, whole),
-            method=f"{CPU_TIME}; {len(some):,} stocks, the files in the system's cache"),
     ]

@@ -17,8 +17,8 @@ BEGIN, END = "<!-- computed by python -m benchmarks.scale -->", "<!-- end -->"
 FEATURES = 69
 """Columns of the default feature groups."""
 CONTEXT, HORIZON = 60, 5
-FIXED_BYTES = 8 + 6 + 16 + 32 + 4 + 1 + 1
-"""A row of a panel beside its features: time, conditions, style ranks, prices, volatility, valid, tradable."""
+FIXED_BYTES = 8 + 6 + 16 + 32 + 4 + 4 + 1 + 1
+"""A row of a panel beside its features: time, conditions, style ranks, prices, volatility, amount, valid, tradable."""
 LABEL_BYTES = 4 * HORIZON
 """A row of the places among the stocks of its date, in memory while training with the unit ``rank``."""
 

@@ -21,7 +21,7 @@ def make_panel(folder: Path, *, stocks: int, days: int, features: int, seed: int
     days_of = np.arange(days, dtype=np.int64) * _DAY
     bars = SimpleNamespace(
         symbols=tuple(f"{600000 + i}.SH" for i in range(stocks)), offsets=np.arange(stocks + 1, dtype=np.int64) * days, time=np.tile(days_of, stocks),
-        open=close, close=close, volume=np.ones(rows), factor=np.ones(rows), extra={}, market_time=days_of, market_close=np.ones(days),
+        open=close, close=close, volume=np.ones(rows), amount=close, factor=np.ones(rows), extra={}, market_time=days_of, market_close=np.ones(days),
         market_name="equal_weight")
     values = random.standard_normal((rows, features), dtype=np.float32)
     return open_panel(write_panel(folder / f"panel{rows}x{features}", bars, [f"f{i}" for i in range(features)], values,  # type: ignore[arg-type]

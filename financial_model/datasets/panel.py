@@ -25,7 +25,7 @@ from financial_model.paths import Workspace
 if TYPE_CHECKING:
     from financial_model.datasets.child import Progress, Stop
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the meaning or the layout of a file changes; older panels are then built again."""
 HEADER, SYMBOLS = "panel.json", "symbols.json"
 PRICES = ("log_close", "log_open", "raw_close", "raw_open")
@@ -35,7 +35,7 @@ ORACLE_HORIZONS = 10
 
 ARRAYS: dict[str, tuple[str, int]] = {
     "values": ("float32", -1), "time": ("int64", 0), "conditions": ("int8", len(CONDITIONS)), "ranks": ("float32", len(RANKS)),
-    "prices": ("float64", len(PRICES)), "volatility": ("float32", 0), "valid": ("uint8", 0), "tradable": ("uint8", 0),
+    "prices": ("float64", len(PRICES)), "volatility": ("float32", 0), "amount": ("float32", 0), "valid": ("uint8", 0), "tradable": ("uint8", 0),
 }
 """Arrays with one entry per row: dtype and columns (0: a vector, -1: one per feature)."""
 
@@ -65,6 +65,8 @@ class Panel:
     """[rows, 4], columns PRICES."""
     volatility: NDArray[np.float32]
     """[rows] standard deviation of the last 21 daily log returns, at least 0.002."""
+    amount: NDArray[np.float32]
+    """[rows] money traded a bar, mean of the last 20; NaN where it is not known."""
     valid: NDArray[np.uint8]
     """[rows] 1 where every feature is finite."""
     tradable: NDArray[np.uint8]

@@ -1,4 +1,4 @@
-"""What each row of a panel knows beyond its features: prices, trailing volatility, whether it could be traded, the demo market's truth.
+"""What each row of a panel knows beyond its features: prices, trailing volatility and turnover, whether it could be traded, the demo market's truth.
 
 In: packed bars. Out: one array per fact, row by row. Causal: no row knows a later bar, not even in its last bit. It writes nothing.
 """
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 VOLATILITY_BARS, VOLATILITY_FLOOR = 21, 0.002
 """Bars it is measured over; the least there is for daily bars."""
 _FIRST_RETURNS, _TYPICAL_VOLATILITY = 5, 0.02
+AMOUNT_BARS = 20
 _SPACING_BARS = 500
 """Bars of the first stock that tell how far bars lie apart."""
 
@@ -73,6 +74,26 @@ def trailing_volatility(log_close, offsets, scale=1.0):
                 distance = log_close[k] - log_close[k - 1] - mean
                 total += distance * distance
             result[row] = max(np.sqrt(total / (count - 1)), VOLATILITY_FLOOR * scale)
+    return result
+
+
+@numba.njit(cache=True, nogil=True)
+def trailing_amount(amount, close, volume, offsets):
+    """[rows] float32 money traded a bar, in the currency of the prices: mean of the last 20 bars (of those there are) for which it is known.
+
+    Where a source names no amount it is close x volume; NaN where none of these bars has either. Each row is summed on its own.
+    """
+    result = np.empty(amount.shape[0], np.float32)
+    for stock in range(offsets.shape[0] - 1):
+        first = offsets[stock]
+        for row in range(first, offsets[stock + 1]):
+            total, known = 0.0, 0
+            for k in range(max(first, row - AMOUNT_BARS + 1), row + 1):
+                money = close[k] * volume[k] if np.isnan(amount[k]) else amount[k]
+                if np.isfinite(money):
+                    total += money
+                    known += 1
+            result[row] = total / known if known else np.nan
     return result
 
 

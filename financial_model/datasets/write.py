@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from financial_model.datasets.panel import FORMAT, HEADER, SYMBOLS
-from financial_model.datasets.row_facts import oracle_rows, price_columns, tradable_flags, trailing_volatility, volatility_scale
+from financial_model.datasets.row_facts import oracle_rows, price_columns, tradable_flags, trailing_amount, trailing_volatility, volatility_scale
 from financial_model.datasets.splits import iso
 from financial_model.paths import storage_error
 from financial_model.runtime import memory
@@ -45,6 +45,7 @@ def write_panel(folder: Path, bars: PackedBars, feature_names: Sequence[str], va
     arrays: list[tuple[str, Callable[[], NDArray]]] = [
         ("time", lambda: bars.time), ("prices", lambda: price_columns(bars)), ("conditions", lambda: conditions), ("ranks", lambda: ranks),
         ("volatility", lambda: trailing_volatility(np.log(bars.close * bars.factor), bars.offsets, volatility_scale(bars.time, bars.offsets))),
+        ("amount", lambda: trailing_amount(bars.amount, bars.close, bars.volume, bars.offsets)),
         ("tradable", lambda: tradable_flags(bars)),
         ("valid", lambda: _finite_rows(values)),
     ]

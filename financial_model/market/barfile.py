@@ -7,7 +7,6 @@ It knows no database and no vendor.
 from __future__ import annotations
 
 import io
-from bisect import bisect_right
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
 
 Columns = dict[str, NDArray]
 """``date`` int64 seconds, everything else float64, all of one length."""
-
-_TAIL, _MORE = 4096, 8
-"""Bytes that are read from the end of a file for its last lines (fifty daily bars), and how many times more where they were too few."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,29 +82,6 @@ def _by_pyarrow(path: Path, raw: bytes, header: list[str], wanted: list[str]) ->
                 else table[name].cast(pa.int64()).to_numpy() for name in table.column_names}
     except pa.ArrowException as error:
         raise DataError("bars.damaged", name=path.name, reason=str(error).splitlines()[0][:120]) from None
-
-
-def last_lines(path: Path, count: int, day: str) -> tuple[str, list[str]]:
-    """The header and the last ``count`` lines up to ``day`` (YYYY-MM-DD), as text; fewer where there are no more.
-
-    Read from the end, as far back as they reach: what stands before them is not looked at. The file is opened once, so that one which takes its
-    place meanwhile is not mixed with it. Raises ``OSError``, and ``ValueError`` where there is no header or what was read is not UTF-8.
-    """
-    with path.open("rb") as file:
-        header = file.readline()
-        size, length = file.seek(0, io.SEEK_END), _TAIL
-        while True:
-            start = max(len(header), size - length)
-            file.seek(start)
-            rows = file.read(size - start)
-            whole = start == len(header)
-            if not whole:
-                rows = rows.partition(b"\n")[2]  # the first line is most likely cut
-            head, *lines = (header + rows).decode("utf-8").splitlines()
-            last = bisect_right(lines, day, key=lambda line: line[:10])
-            if whole or last >= count:
-                return head, lines[max(0, last - count) : last]
-            length *= _MORE
 
 
 def digest(content: bytes | memoryview) -> str:

@@ -101,7 +101,11 @@ def index_by_name(code: str, name: str) -> Symbol | None:
 
 def board(symbol: str | Symbol) -> str:
     """main, chinext, star, bse, us, index, fund or other."""
-    parsed = parse_symbol(symbol)
+    return _board(parse_symbol(symbol))
+
+
+@lru_cache(maxsize=20_000)
+def _board(parsed: Symbol) -> str:
     if parsed.market == "US":
         return "index" if parsed.code.startswith("^") else "us"
     return next((name for name, prefixes in _PREFIXES[parsed.market] if parsed.code.startswith(prefixes)), "other")

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from financial_model.config import CONDITION_SIZES, CONDITIONS, RANKS
 from financial_model.datasets.panel import Panel
-from financial_model.datasets.write import price_columns, trailing_volatility, volatility_scale
+from financial_model.datasets.row_facts import price_columns, trailing_amount, trailing_volatility, volatility_scale
 from financial_model.errors import ConfigError, DataError
 from financial_model.features import registry
 from financial_model.features.labels import TRADES
@@ -87,7 +87,7 @@ def panel_of(bars: PackedBars, feature_names: Sequence[str], *, conditions: NDAr
         conditions=unknown_conditions(rows) if conditions is None else conditions,
         ranks=np.zeros((rows, len(RANKS)), np.float32) if ranks is None else ranks, prices=price_columns(bars),
         volatility=trailing_volatility(np.log(bars.close * bars.factor), bars.offsets, volatility_scale(bars.time, bars.offsets)),
-        valid=finite.astype(np.uint8),
+        amount=trailing_amount(bars.amount, bars.close, bars.volume, bars.offsets), valid=finite.astype(np.uint8),
         tradable=trades.astype(np.uint8) * np.uint8(TRADES), offsets=bars.offsets, oracle=None,
         market_time=bars.market_time, market_close=bars.market_close)
     vars(panel)["symbols"] = tuple(bars.symbols)  # what a panel on disk reads from its folder when first asked

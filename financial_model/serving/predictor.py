@@ -86,7 +86,7 @@ class Predictor:
         classes = {name: float(share) for name, share in zip(CLASSES, found.classes[0], strict=True)}
         return {
             "run": self.runs.get(run_id).id, "symbol": code, "name": self._store().names().get(code, ""), "as_of": day,
-            "industry": _condition("industry", panel.conditions[row, 0]), "price": float(found.price[0]), "volatility": float(panel.volatility[row]),
+            "industry": self.industries_of(panel, np.array([row]))[0], "price": float(found.price[0]), "volatility": float(panel.volatility[row]),
             "horizon": model.horizon, "days": asked, "entry": label.entry, "history": candles_of(bars.iloc[max(0, at + 1 - history):at + 1]),
             "table": _table(found, dates), "fan": _fan(found, dates), "truth": _truth(bars, at, asked, label.entry), "classes": classes,
             "class_horizon": min(label.class_horizon, model.horizon), "class_line": {name: round(100 * share) for name, share in classes.items()},
@@ -126,7 +126,6 @@ class Predictor:
         newest (the last session there is).
         """
         from financial_model.datasets.windows import window_ends
-        from financial_model.serving.liquidity import amounts
 
         if industry and industry not in INDUSTRIES:
             raise ConfigError("serving.condition_value", name="industry", value=industry[:40], choices=", ".join(INDUSTRIES))
@@ -143,6 +142,7 @@ class Predictor:
         found = model.quantiles_of(panel, ends, asked, stop=stop, progress=_stage(progress))
         table = self._pool(panel, ends, found)
         doubts = plausibility.mark(table, plausibility.compare_inputs(model.header, panel, ends), _ahead(panel, day, asked, model.wait))
+        table["amount"] = panel.amount[ends].astype(np.float64)
         considered = len(table)
         if industry:
             table = table[table["industry"] == industry]
@@ -153,7 +153,6 @@ class Predictor:
         table = table.sort_values(["expected_return", "symbol"], ascending=[False, True]).reset_index(drop=True)
         table.insert(0, "rank", np.arange(1, len(table) + 1))
         table = table.head(top) if top else table
-        table = table.assign(amount=amounts(self._store(), table["symbol"].tolist(), day))
         table.attrs.update(as_of=day, days=asked, considered=considered, notes=[*self._notes(model, panel, day), *doubts],
                            age=plausibility.age(model.header, day, panel.symbols[0]), **_data_facts(panel))
         return table
@@ -169,7 +168,7 @@ class Predictor:
 
         symbols = [panel.symbols[i] for i in panel.symbol_index(ends)]
         names = self._store().names()
-        conditions = {name: [_condition(name, value) for value in panel.conditions[ends, column]] for column, name in enumerate(CONDITIONS)}
+        conditions = {name: _conditions(name, panel.conditions[ends, column]) for column, name in enumerate(CONDITIONS)}
         suspended = (panel.tradable[ends] & TRADES) == 0
         up, down = closes_at_limit(panel, ends, symbols)
         low, high = (_at_level(found, level) for level in FANS["80"])
@@ -203,7 +202,7 @@ class Predictor:
 
     @staticmethod
     def industries_of(panel: Panel, ends: NDArray[np.int64]) -> list[str]:
-        return [_condition("industry", value) for value in panel.conditions[ends, 0]]
+        return _conditions("industry", panel.conditions[ends, 0])
 
     def notes_of(self, model: LoadedForecaster, panel: Panel, day: str) -> list[dict[str, Any]]:
         return self._notes(model, panel, day)
@@ -359,9 +358,10 @@ def _iso(time: int) -> str:
     return str(np.datetime64(int(time), "s").astype("datetime64[D]"))
 
 
-def _condition(name: str, value: int) -> str:
-    names = CONDITIONS[name]
-    return names[value] if 0 <= value < len(names) else "unknown"
+def _conditions(name: str, values: NDArray[np.int8]) -> list[str]:
+    """Their names; the index behind the last one means unknown."""
+    names = (*CONDITIONS[name], "unknown")
+    return [names[value] for value in values.tolist()]
 
 
 def candles_of(bars: pd.DataFrame) -> dict[str, list[Any]]:

@@ -24,6 +24,7 @@ class FakeBars:
     open: np.ndarray
     close: np.ndarray
     volume: np.ndarray
+    amount: np.ndarray
     factor: np.ndarray
     market_time: np.ndarray
     market_close: np.ndarray
@@ -40,7 +41,7 @@ def make_bars(lengths=(80, 50, 65), *, symbols=None, seed=0) -> FakeBars:
     close = 20 * np.exp(np.concatenate([random.normal(0, 0.02, n).cumsum() for n in lengths]))
     return FakeBars(
         symbols=tuple(symbols or (f"S{i}" for i in range(len(lengths)))), offsets=offsets, time=time, close=close,
-        open=close * np.exp(random.normal(0, 0.005, rows)), volume=np.full(rows, 1e6), factor=np.ones(rows),
+        open=close * np.exp(random.normal(0, 0.005, rows)), volume=np.full(rows, 1e6), amount=1e6 * close, factor=np.ones(rows),
         market_time=FIRST + DAY * np.arange(longest, dtype=np.int64), market_close=np.linspace(1000, 1100, longest))
 
 

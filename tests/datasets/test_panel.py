@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from financial_model.datasets import panel as panel_module
-from financial_model.datasets.panel import ARRAYS, open_panel
+from financial_model.datasets.panel import ARRAYS, FORMAT, open_panel
 from financial_model.errors import DataError
 from tests.datasets.builders import make_bars, make_panel
 
@@ -113,7 +113,7 @@ class TestDamage:
         (folder / "valid.npy").write_text("not an array" * 100)
         self.refused(folder)
 
-    @pytest.mark.parametrize("content", ["{", "[]", '{"format": 1}'])
+    @pytest.mark.parametrize("content", ["{", "[]", f'{{"format": {FORMAT}}}'])
     def test_a_header_that_says_nothing(self, folder, content):
         (folder / "panel.json").write_text(content)
         self.refused(folder)

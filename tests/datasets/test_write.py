@@ -8,7 +8,7 @@ import pytest
 
 from financial_model.datasets import write
 from financial_model.datasets.panel import open_panel
-from financial_model.datasets.row_facts import tradable_flags, trailing_volatility, volatility_scale
+from financial_model.datasets.row_facts import AMOUNT_BARS, tradable_flags, trailing_amount, trailing_volatility, volatility_scale
 from financial_model.errors import DataError, StorageError
 from financial_model.features.labels import OPENS_AT_LIMIT_DOWN, OPENS_AT_LIMIT_UP, TRADES
 from tests.datasets.builders import DAY, FIRST, make_bars, make_panel
@@ -50,6 +50,24 @@ class TestVolatility:
         log_close = 4e-4 * np.random.default_rng(0).standard_normal(30).cumsum()
         quiet = trailing_volatility(log_close, offsets, scale)
         assert 0.002 * scale < quiet[25] < 0.002, "the daily floor would hide what a minute does"
+
+
+class TestAmount:
+    def test_is_the_mean_of_what_is_known_of_the_last_bars_of_the_stock(self):
+        random = np.random.default_rng(2)
+        amount, close, volume = random.uniform(1e6, 2e6, 90), random.uniform(10, 20, 90), random.uniform(1e5, 2e5, 90)
+        amount[random.random(90) < 0.4] = np.nan  # the source named none
+        volume[random.random(90) < 0.2] = np.nan
+        money = np.where(np.isnan(amount), close * volume, amount)
+        found = trailing_amount(amount, close, volume, np.array([0, 55, 90]))
+        for row in (0, 3, 19, 54, 55, 60, 89):
+            part = money[max(0 if row < 55 else 55, row + 1 - AMOUNT_BARS) : row + 1]
+            np.testing.assert_allclose(found[row], np.nanmean(part) if np.isfinite(part).any() else np.nan, rtol=1e-6)
+        np.testing.assert_array_equal(trailing_amount(amount[:40], close[:40], volume[:40], np.array([0, 40])), found[:40])
+
+    def test_where_nothing_is_known_there_is_no_figure(self):
+        nothing = np.full(3, np.nan)
+        assert np.isnan(trailing_amount(nothing, np.ones(3), nothing, np.array([0, 3]))).all()
 
 
 class TestTradable:

@@ -144,6 +144,9 @@ def test_the_pool_is_ranked_by_expected_return(predictor):
     assert table["expected_return"].is_monotonic_decreasing
     assert table.attrs["as_of"] == "2024-06-28" and table.attrs["considered"] == 8
     assert {"name", "industry", "size", "value", "momentum", "regime", "price", "p_up", "volatility", "tradable"} <= set(table.columns)
+    for symbol, amount in zip(table["symbol"], table["amount"], strict=True):
+        last = predictor._store().read_bars(symbol).iloc[-20:]
+        assert amount == pytest.approx(last["amount"].fillna(last["close"] * last["volume"]).mean(), rel=1e-6), "money traded a bar"
 
 
 def test_each_stock_is_ranked_with_the_forecast_it_gets_alone(predictor):

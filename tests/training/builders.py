@@ -30,8 +30,8 @@ def make_panel(folder: Path, *, stocks: int = 5, days: int = 150, features: int 
     bars = SimpleNamespace(
         symbols=tuple(f"{600000 + i}.SH" for i in range(stocks)), offsets=np.arange(0, rows + 1, days, dtype=np.int64),
         time=np.tile(calendar, stocks),
-        open=close * np.exp(random.normal(0, 0.002, rows)), close=close, volume=np.full(rows, 1e6), factor=np.ones(rows), extra={},
-        market_time=calendar, market_close=np.linspace(1000, 1100, days), market_name="equal_weight")
+        open=close * np.exp(random.normal(0, 0.002, rows)), close=close, volume=np.full(rows, 1e6), amount=1e6 * close, factor=np.ones(rows),
+        extra={}, market_time=calendar, market_close=np.linspace(1000, 1100, days), market_name="equal_weight")
     conditions = random.integers(0, 4, (rows, 6)).astype(np.int8)
     ranks = random.uniform(-0.5, 0.5, (rows, 4)).astype(np.float32)
     names = [f"feature_{i}" for i in range(features)]

@@ -59,7 +59,8 @@ def test_what_only_the_others_know_is_found(tmp_path):
     moves[:, 1:] = 0.8 * common[None, :-1] + 0.6 * moves[:, 1:]
     close = 20 * np.exp(np.cumsum(0.02 * moves, axis=1)).reshape(-1)
     bars = SimpleNamespace(symbols=made.symbols, offsets=np.asarray(made.offsets), time=np.asarray(made.time), open=close, close=close,
-                           volume=np.full(len(close), 1e6), factor=np.ones(len(close)), extra={}, market_time=np.asarray(made.market_time),
+                           volume=np.full(len(close), 1e6), amount=1e6 * close, factor=np.ones(len(close)), extra={},
+                           market_time=np.asarray(made.market_time),
                            market_close=np.asarray(made.market_close), market_name="equal_weight")
     write_panel(folder / "common", bars, list(made.feature_names), values.reshape(stocks * days, -1).astype(np.float32),
                 np.asarray(made.conditions), np.asarray(made.ranks), fingerprint="c" * 32, synthetic=True)
