@@ -20,10 +20,10 @@ from typing import Any
 from financial_model import config as settings
 from financial_model import extensions
 from financial_model.config import RunConfig
-from financial_model.datasets import child, fingerprint, selection
+from financial_model.datasets import child, fingerprint, selection, unfinished
 from financial_model.datasets.panel import open_panel
-from financial_model.datasets.write import discard, values_buffer, write_panel
-from financial_model.errors import DataError
+from financial_model.datasets.write import discard, write_panel
+from financial_model.errors import DataError, Stopped
 from financial_model.paths import Workspace
 
 logger = logging.getLogger(__name__)
@@ -43,7 +43,12 @@ def build(workspace: Workspace, config: RunConfig, *, progress: child.Progress |
     if not usable(plan.folder):
         job = {"data_dir": str(workspace.data_dir.resolve()), "checkpoint_dir": str(workspace.checkpoint_dir.resolve()),
                "config": settings.to_dict(config), "modules": plan.foreign_modules()}
-        return Path(child.run("financial_model.datasets.build", job, progress=progress, stop=stop, abandoned=lambda pid: discard(plan.folder, pid)))
+        try:
+            return Path(child.run(
+                "financial_model.datasets.build", job, progress=progress, stop=stop, abandoned=lambda pid: discard(plan.folder, pid)))
+        except Stopped:  # asked for, unlike a kill
+            unfinished.remove_others(workspace.panels, None)
+            raise
     with suppress(OSError):  # a read-only copy of the data
         os.utime(plan.folder)  # used today: not the next to go
     return plan.folder
@@ -137,18 +142,22 @@ def _make(plan: Plan, progress: child.Progress) -> bool:
     left_out = {**plan.selection.left_out, **{symbol: "no_bars" for symbol in set(plan.selection.symbols) - set(bars.symbols)}}
     keep = selection.keep_rows(bars.symbols, bars.offsets, bars.time, plan.config.universe, left_out)
     progress(STAGE, 20, 100)
-    values = values_buffer(plan.folder, len(bars.time), len(plan.feature_names))
-    registry.compute(bars, plan.feature_names, lambda done, total: progress(STAGE, 20 + 60 * done / max(total, 1), 100), out=values)
-    conditions, ranks = describe(bars, plan.industries)
-    progress(STAGE, 90, 100)
-    if Plan(plan.workspace, plan.config).fingerprint != plan.fingerprint:
-        return False
-    if left_out:
-        logger.info("left out: %s", ", ".join(f"{symbol} ({reason})" for symbol, reason in sorted(left_out.items())))
-    write_panel(
-        plan.folder, bars, plan.feature_names, values, conditions, ranks, fingerprint=plan.fingerprint, synthetic=plan.synthetic, truth=plan.truth,
-        keep=keep, sources={"files": plan.sources, "left_out": left_out}, facts={"left_out": len(left_out), "created": int(time.time())},
-        progress=lambda done, total: progress(STAGE, 90 + 10 * done / total, 100))
+    key = fingerprint.combined([plan.fingerprint, fingerprint.array_hash(vars(bars) | bars.extra)])  # of what was read, not of what is there now
+    ranked = sum(feature.cross_section for feature in plan.features)
+    with unfinished.Unfinished(plan.folder, key, len(bars.time), len(plan.features), ranked) as begun:
+        registry.compute(bars, plan.feature_names, lambda done, total: progress(STAGE, 20 + 60 * done / max(total, 1), 100), out=begun.values,
+                         raw=begun.raw, finished=begun)
+        conditions, ranks = describe(bars, plan.industries)
+        progress(STAGE, 90, 100)
+        if Plan(plan.workspace, plan.config).fingerprint != plan.fingerprint:
+            return False
+        if left_out:
+            logger.info("left out: %s", ", ".join(f"{symbol} ({reason})" for symbol, reason in sorted(left_out.items())))
+        write_panel(
+            plan.folder, bars, plan.feature_names, begun.values, conditions, ranks, fingerprint=plan.fingerprint, synthetic=plan.synthetic,
+            truth=plan.truth, keep=keep, file=begun.release, sources={"files": plan.sources, "left_out": left_out},
+            facts={"left_out": len(left_out), "created": int(time.time())},
+            progress=lambda done, total: progress(STAGE, 90 + 10 * done / total, 100))
     return True
 
 
@@ -157,6 +166,7 @@ def clean(panels: Path, wanted: Path) -> None:
     if not panels.is_dir():
         return
     now = time.time()
+    unfinished.remove_others(panels, wanted)
     for rest in panels.glob(".*.tmp"):
         if now - rest.stat().st_mtime > _ABANDONED:
             shutil.rmtree(rest, ignore_errors=True) if rest.is_dir() else rest.unlink(missing_ok=True)

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from financial_model.paths import atomic_write
 
 _CHUNK = 1 << 20
@@ -49,6 +51,16 @@ def content_hash(path: Path) -> str:
     with path.open("rb") as stream:
         while block := stream.read(_CHUNK):
             digest.update(block)
+    return digest.hexdigest()
+
+
+def array_hash(arrays: Mapping[str, Any]) -> str:
+    """Of the arrays among ``arrays``, by name."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, array in sorted(arrays.items()):
+        if isinstance(array, np.ndarray):
+            digest.update(f"{name} {array.dtype} {array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
 

@@ -148,3 +148,25 @@ def oracle_rows(bars: PackedBars, truth: Path) -> NDArray[np.float32]:
         known = time[day] == bars.time[rows]
         result[rows[known]] = expected[day[known], column[symbol], :ORACLE_HORIZONS]
     return result
+
+
+@numba.njit(cache=True, nogil=True)
+def finite_rows(values):
+    """uint8 ``[rows]``: 1 where all of the float32 ``values [rows, features]`` are finite."""
+    out = np.empty(values.shape[0], np.uint8)
+    for t in range(values.shape[0]):
+        line, gaps = values[t], 0
+        for i in range(line.size):
+            gaps += line[i] - line[i] != 0.0
+        out[t] = gaps == 0
+    return out
+
+
+@numba.njit(cache=True, nogil=True)
+def fill_gaps(values):
+    """Put 0 where the float32 ``values [rows, features]`` are not finite."""
+    for t in range(values.shape[0]):
+        line = values[t]
+        for i in range(line.size):
+            v = line[i]
+            line[i] = v if v - v == 0.0 else np.float32(0.0)

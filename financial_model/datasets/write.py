@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,26 +17,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from financial_model.datasets.panel import FORMAT, HEADER, SYMBOLS
-from financial_model.datasets.row_facts import oracle_rows, price_columns, tradable_flags, trailing_amount, trailing_volatility, volatility_scale
+from financial_model.datasets.row_facts import (
+    fill_gaps,
+    finite_rows,
+    oracle_rows,
+    price_columns,
+    tradable_flags,
+    trailing_amount,
+    trailing_volatility,
+    volatility_scale,
+)
 from financial_model.datasets.splits import iso
 from financial_model.paths import storage_error
-from financial_model.runtime import memory
 
 if TYPE_CHECKING:
     from financial_model.market.bars import PackedBars
 
 SOURCES = "sources.json"
-_SHARE_OF_MEMORY = 0.25
 
 
 def write_panel(folder: Path, bars: PackedBars, feature_names: Sequence[str], values: NDArray[np.float32], conditions: NDArray[np.int8],
                 ranks: NDArray[np.float32], *, fingerprint: str, synthetic: bool = False, truth: Path | None = None,
-                keep: NDArray[np.bool_] | None = None, sources: Mapping[str, Any] | None = None, facts: Mapping[str, Any] | None = None,
-                progress: Callable[[int, int], object] | None = None) -> Path:
+                keep: NDArray[np.bool_] | None = None, file: Callable[[], Path] | None = None, sources: Mapping[str, Any] | None = None,
+                facts: Mapping[str, Any] | None = None, progress: Callable[[int, int], object] | None = None) -> Path:
     """Write the panel ``folder``, atomically; an unfinished or damaged one of that name is replaced.
 
     ``values [rows, features]`` may hold NaN (no history yet). ``keep [rows]``: the rows the panel shall hold, all computed with the history
-    before them; stocks without a row are dropped. ``truth``: truth.npz of the demo market. ``sources`` and ``facts`` are stored as they are.
+    before them; stocks without a row are dropped. ``file()``: the .npy file in which ``values`` lie, given away; where all rows are kept it is moved
+    and not copied. ``truth``: truth.npz of the demo market. ``sources`` and ``facts`` are stored as they are.
     ``StorageError`` when the disk is full, ``DataError`` for a price that is not positive.
     """
     keep = np.ones(len(bars.time), bool) if keep is None else keep
@@ -47,7 +54,7 @@ def write_panel(folder: Path, bars: PackedBars, feature_names: Sequence[str], va
         ("volatility", lambda: trailing_volatility(np.log(bars.close * bars.factor), bars.offsets, volatility_scale(bars.time, bars.offsets))),
         ("amount", lambda: trailing_amount(bars.amount, bars.close, bars.volume, bars.offsets)),
         ("tradable", lambda: tradable_flags(bars)),
-        ("valid", lambda: _finite_rows(values)),
+        ("valid", lambda: finite_rows(values)),
     ]
     if truth is not None:
         arrays.append(("oracle", lambda: oracle_rows(bars, truth)))
@@ -59,7 +66,10 @@ def write_panel(folder: Path, bars: PackedBars, feature_names: Sequence[str], va
             _save(temporary / f"{name}.npy", compute()[keep])
             if progress is not None:
                 progress(step + 1, len(arrays) + 1)
-        _save_values(temporary / "values.npy", values, keep)
+        if file is not None and keep.all():
+            _move_values(file(), temporary / "values.npy", values)
+        else:
+            _save_values(temporary / "values.npy", values, keep)
         days = _days(bars, keep)
         _save(temporary / "market_time.npy", bars.market_time[days])
         _save(temporary / "market_close.npy", bars.market_close[days])
@@ -86,34 +96,9 @@ def _unfinished(folder: Path, pid: int) -> Path:
     return folder.with_name(f".{folder.name}.{pid}.tmp")
 
 
-def _scratch(folder: Path, pid: int) -> Path:
-    return folder.with_name(f".{folder.name}.{pid}.values.tmp")
-
-
 def discard(folder: Path, pid: int) -> None:
     """Remove what process ``pid`` had written towards ``folder`` when it ended."""
     shutil.rmtree(_unfinished(folder, pid), ignore_errors=True)
-    with suppress(OSError):  # absent, or on Windows still mapped: the next cleaning takes it
-        _scratch(folder, pid).unlink(missing_ok=True)
-
-
-def values_buffer(folder: Path, rows: int, features: int) -> NDArray[np.float32]:
-    """An array for the features of a panel: in memory, or in a file beside ``folder`` when it would fill a good part of the memory.
-
-    ``StorageError`` when the disk has no room for it. ``discard`` removes the file.
-    """
-    size = 4 * rows * features
-    if size < _SHARE_OF_MEMORY * (memory()[1] or np.inf):
-        return np.empty((rows, features), np.float32)
-    path = _scratch(folder, os.getpid())
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w+b") as stream:
-            if hasattr(os, "posix_fallocate"):  # a hole that cannot be filled later would kill the process instead of raising
-                os.posix_fallocate(stream.fileno(), 0, size)
-            return np.memmap(stream, np.float32, "r+" if hasattr(os, "posix_fallocate") else "w+", shape=(rows, features))
-    except OSError as error:
-        raise storage_error(error, folder) from error
 
 
 def _kept(bars: PackedBars, keep: NDArray[np.bool_]) -> tuple[list[str], NDArray[np.int64]]:
@@ -135,19 +120,27 @@ def _save(path: Path, array: NDArray) -> None:
         os.fsync(stream.fileno())
 
 
-def _save_values(path: Path, values: NDArray[np.float32], keep: NDArray[np.bool_], chunk: int = 1 << 18) -> None:
+def _move_values(file: Path, path: Path, values: NDArray[np.float32]) -> None:
+    """The feature rows with 0 for NaN, where they lie already."""
+    fill_gaps(values)
+    if isinstance(values, np.memmap):
+        values.flush()
+    try:
+        os.replace(file, path)
+    except PermissionError:  # Windows moves no file that is mapped
+        shutil.copyfile(file, path)
+
+
+def _save_values(path: Path, values: NDArray[np.float32], keep: NDArray[np.bool_], chunk: int = 1 << 13) -> None:
     """The feature rows with 0 for NaN, a piece at a time: the largest array is never copied whole."""
     with path.open("wb") as stream:
         np.lib.format.write_array_header_1_0(stream, {"descr": "<f4", "fortran_order": False, "shape": (int(keep.sum()), values.shape[1])})
         for start in range(0, len(values), chunk):
             piece = values[start:start + chunk][keep[start:start + chunk]]
-            stream.write(np.nan_to_num(piece, nan=0.0, posinf=0.0, neginf=0.0).astype("<f4", copy=False).tobytes())
+            fill_gaps(piece)
+            stream.write(piece.astype("<f4", copy=False).data)
         stream.flush()
         os.fsync(stream.fileno())
-
-
-def _finite_rows(values: NDArray[np.float32]) -> NDArray[np.uint8]:
-    return np.asarray(np.isfinite(values).all(axis=1), np.uint8)
 
 
 def _publish(temporary: Path, folder: Path) -> None:

@@ -12,12 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import is_dataclass, replace
 from functools import cache
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from financial_model.errors import DataError
-from financial_model.features.cross_section import Groups, group_by_date, rank_in_place
+from financial_model.features.cross_section import Groups, group_by_date, rank
 from financial_model.features.series import Market, Series
 from financial_model.features.settling import lay_down
 
@@ -27,6 +27,13 @@ COLUMNS = 32
 """Columns written into the table at once: a line of the cache holds sixteen float32, and would travel once for each of them otherwise."""
 Stage = tuple[Callable[[Any], object], Sequence[Any]]
 """A task and its parts."""
+
+
+class Finished(Protocol):
+    """Which parts are finished, by their number through all stages. A set of int is one; so is a list on the disk."""
+
+    def __contains__(self, part: int, /) -> bool: ...
+    def add(self, part: int, /) -> None: ...
 
 
 def blocks(offsets: np.ndarray) -> list[tuple[int, int]]:
@@ -40,13 +47,17 @@ def blocks(offsets: np.ndarray) -> list[tuple[int, int]]:
 
 
 def evaluation(bars: Any, functions: Sequence[tuple[str, Callable[[Series], Any]]], table: np.ndarray,
-               settled: Mapping[int, Callable[[np.ndarray, np.ndarray, np.ndarray], object]] | None = None) -> Stage:
+               settled: Mapping[int, Callable[[np.ndarray, np.ndarray, np.ndarray], object]] | None = None,
+               raw: tuple[np.ndarray, np.ndarray] | None = None) -> Stage:
     """The stage that fills ``table`` [rows, functions] with the values of ``functions`` (name, function), not finite where they are not.
 
-    ``settled``: for the columns named there, ``settle(values, to, offsets)`` writes the values of a block into the float32 ``to``.
-    A wrong number of values is a ``DataError``.
+    ``settled``: for the columns named there, ``settle(values, to, offsets)`` writes the values of a block into the float32 ``to``. ``raw``: a
+    float32 array [rows, k] and the numbers [k] of the functions whose values go there instead. A wrong number of values is a ``DataError``.
     """
     market, finish = Market(bars), settled or {}
+    aside = np.empty(0, np.int64) if raw is None else raw[1]
+    own = np.setdiff1d(np.arange(len(functions)), aside)
+    goals = [(table, own, own), *([] if raw is None else [(raw[0], aside, np.arange(len(aside)))])]
     done: list[list[Any]] = []  # by function: what is needed no more after it, as the first block finds out
 
     def evaluate(block: tuple[int, int]) -> None:
@@ -64,7 +75,9 @@ def evaluation(bars: Any, functions: Sequence[tuple[str, Callable[[Series], Any]
                         finish[start + i](values, columns[i], series.offsets)
                     else:
                         columns[i] = values
-                lay_down(columns[:len(chosen)], table, row, start)
+                for goal, numbers, places in goals:
+                    here = (numbers >= start) & (numbers < start + len(chosen))
+                    lay_down(columns, numbers[here] - start, goal, row, places[here])
         if not done:
             done.extend(series.last_uses())
     return evaluate, blocks(bars.offsets)
@@ -77,14 +90,14 @@ def with_ranks(bars: Any, wanted: Mapping[str, Callable[[Series], Any]], workers
     """
     if not wanted:
         return bars
-    groups, extra, column = groups_by_date(bars), dict(bars.extra), np.empty((len(bars.time), 1), dtype=np.float32)
+    groups, extra, column, first = groups_by_date(bars), dict(bars.extra), np.empty((len(bars.time), 1), dtype=np.float32), np.zeros(1, np.int64)
     seen = replace(bars, extra=extra) if is_dataclass(bars) and not isinstance(bars, type) else SimpleNamespace(**{**vars(bars), "extra": extra})
 
-    def rank(part: tuple[int, int]) -> None:
-        rank_in_place(column, np.zeros(1, np.int64), groups, thin=0.0, first=part[0], last=part[1])
+    def rank_dates(part: tuple[int, int]) -> None:
+        rank(column, column, first, groups, thin=0.0, first=part[0], last=part[1])
 
     for key, function in wanted.items():
-        run([evaluation(seen, [(key, function)], column), (rank, date_parts(groups))], workers=workers)
+        run([evaluation(seen, [(key, function)], column), (rank_dates, date_parts(groups))], workers=workers)
         extra[key] = column[:, 0].astype(np.float64)
     return seen
 
@@ -106,20 +119,26 @@ def date_parts(groups: Groups) -> list[tuple[int, int]]:
     return [(a, b) for a, b in zip(edges, edges[1:], strict=False) if b > a]
 
 
-def run(stages: Sequence[Stage], progress: Callable[[int, int], object] | None = None, workers: int = 0) -> None:
+def run(stages: Sequence[Stage], progress: Callable[[int, int], object] | None = None, workers: int = 0, finished: Finished | None = None) -> None:
     """The parts of each stage side by side, one stage after the other; whatever ``progress(done, total)`` raises stops the rest.
 
-    ``workers``: threads, 0 for one per core (at most eight).
+    ``workers``: threads, 0 for one per core (at most eight). ``finished``: parts that are left out, and where those done now are added; a part that
+    was interrupted is done again, so that a task has to come to the same when it is repeated.
     """
     _keep_memory()
-    done, total = 0, sum(len(parts) for _, parts in stages)
+    done, total, known = 0, sum(len(parts) for _, parts in stages), set[int]() if finished is None else finished
     with ThreadPoolExecutor(max_workers=workers or min(8, os.cpu_count() or 1)) as pool:
         try:
+            first = 0
             for task, parts in stages:
-                for _ in pool.map(task, parts):
+                left = [i for i in range(len(parts)) if first + i not in known]
+                done += len(parts) - len(left)
+                for i, _ in zip(left, pool.map(task, [parts[i] for i in left]), strict=True):
+                    known.add(first + i)
                     done += 1
                     if progress is not None:
                         progress(done, total)
+                first += len(parts)
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise

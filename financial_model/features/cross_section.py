@@ -54,18 +54,19 @@ def rank_by_date(values: np.ndarray, time: np.ndarray, market: np.ndarray | None
     """
     table = np.array(values, dtype=np.float32, order="C").reshape(len(values), -1)
     groups = group_by_date(time, market)
-    rank_in_place(table, np.arange(table.shape[1]), groups, thin=np.nan)
+    rank(table, table, np.arange(table.shape[1]), groups, thin=np.nan)
     return table.reshape(np.shape(values))
 
 
-def rank_in_place(table: np.ndarray, columns: np.ndarray, groups: Groups, *, thin: float, minimum: int = MINIMUM_NAMES, first: int = 0,
-                  last: int | None = None) -> None:
-    """Replace ``columns`` of a float32 table ``[rows, F]`` by their ranks within groups ``first`` to ``last - 1``.
+def rank(values: np.ndarray, table: np.ndarray, columns: np.ndarray, groups: Groups, *, thin: float, minimum: int = MINIMUM_NAMES, first: int = 0,
+         last: int | None = None) -> None:
+    """Write the ranks of float32 ``values [rows, k]`` within groups ``first`` to ``last - 1`` into the ``columns [k]`` of the float32 ``table``.
 
-    A value that is not finite becomes NaN; values of a date with fewer than ``minimum`` known ones become ``thin``.
+    ``values`` may be ``table``, where ``columns`` are all of its own. A value that is not finite becomes NaN; values of a date with fewer than
+    ``minimum`` known ones become ``thin``.
     """
     last = len(groups) if last is None else last
-    _rank(table, table.view(np.uint32), np.asarray(columns, dtype=np.int64), groups.order, groups.starts, first, last, minimum, np.float32(thin))
+    _rank(values.view(np.uint32), table, np.asarray(columns, dtype=np.int64), groups.order, groups.starts, first, last, minimum, np.float32(thin))
 
 
 def demean_by_date(values: np.ndarray, time: np.ndarray, market: np.ndarray | None = None) -> np.ndarray:
@@ -155,8 +156,8 @@ def _sort(keys, items, other_keys, other_items, count, n):
 
 
 @njit(cache=True, nogil=True)
-def _rank(table, bits, columns, order, starts, first, last, minimum, thin):
-    """``bits`` is ``table`` seen as uint32: with the sign bit turned, floats sort as integers."""
+def _rank(bits, table, columns, order, starts, first, last, minimum, thin):
+    """``bits`` are the values seen as uint32: with the sign bit turned, floats sort as integers."""
     widest = 0
     for g in range(first, last):
         widest = max(widest, starts[g + 1] - starts[g])
@@ -165,11 +166,11 @@ def _rank(table, bits, columns, order, starts, first, last, minimum, thin):
     count = np.empty((4, 256), np.int64)
     sign, exponent = np.uint32(0x80000000), np.uint32(0x7F800000)
     for g in range(first, last):
-        for column in columns:
-            n = 0
+        for source in range(columns.size):
+            n, column = 0, columns[source]
             for i in range(starts[g], starts[g + 1]):
                 row = order[i]
-                b = bits[row, column]
+                b = bits[row, source]
                 if (b & exponent) == exponent:
                     table[row, column] = np.float32(np.nan)
                 else:

@@ -20,6 +20,7 @@ from financial_model.config import FEATURE_GROUPS
 from financial_model.errors import ConfigError
 
 if TYPE_CHECKING:
+    from financial_model.features.blocks import Finished
     from financial_model.features.series import Series
 
 LIMIT = 1e6
@@ -130,32 +131,36 @@ def describe() -> list[dict[str, str]]:
 
 
 def compute(bars: Any, names: Sequence[str], progress: Callable[[int, int], object] | None = None, *,
-            out: np.ndarray | None = None, workers: int = 0) -> np.ndarray:
+            out: np.ndarray | None = None, workers: int = 0, raw: np.ndarray | None = None, finished: Finished | None = None) -> np.ndarray:
     """The columns ``names`` of all ``bars`` (PackedBars) as float32 ``[rows, features]``.
 
     NaN only where a symbol's history is still too short. ``progress(done, total)`` counts blocks of symbols and may raise to stop.
-    ``out``: write into this array (a memory map of a panel too large for memory). ``workers``: threads, 0 for one per core.
+    ``out``: write into this array (a memory map of a panel too large for memory). ``workers``: threads, 0 for one per core. ``raw``: float32
+    ``[rows, features that are ranked]``, where their values lie before. ``finished``: parts that ``out`` and ``raw`` hold from an earlier call with
+    the same bars and names; what is done now is added to it.
     A feature from outside this package that turns out to look ahead is refused with ``DataError``.
     """
     from financial_model.features.causality import refuse_look_ahead
 
     chosen = [get(name) for name in names]
     refuse_look_ahead(bars, [entry for entry in chosen if not entry.built_in])
-    return compute_features(bars, chosen, progress, out=out, workers=workers)
+    return compute_features(bars, chosen, progress, out=out, workers=workers, raw=raw, finished=finished)
 
 
 def compute_features(bars: Any, chosen: Sequence[Feature], progress: Callable[[int, int], object] | None = None, *,
-                     out: np.ndarray | None = None, workers: int = 0) -> np.ndarray:
+                     out: np.ndarray | None = None, workers: int = 0, raw: np.ndarray | None = None, finished: Finished | None = None) -> np.ndarray:
     """:func:`compute` for features that need not be registered, and without the check for looking ahead."""
     from financial_model.features.blocks import blocks, date_parts, evaluation, groups_by_date, run, with_ranks
-    from financial_model.features.cross_section import rank_in_place
+    from financial_model.features.cross_section import rank
     from financial_model.features.settling import settle, settle_column
 
-    bars = with_ranks(bars, dict(pair for entry in chosen for pair in entry.inner), workers)
+    if finished is None or any(part not in finished for part in range(len(blocks(bars.offsets)))):
+        bars = with_ranks(bars, dict(pair for entry in chosen for pair in entry.inner), workers)
     table = np.empty((len(bars.time), len(chosen)), dtype=np.float32) if out is None else out
     across = np.array([entry.cross_section for entry in chosen], dtype=bool)
     optional = np.array([entry.optional for entry in chosen], dtype=bool)
     ranked = np.flatnonzero(across)
+    before = np.empty((len(table), len(ranked)), np.float32) if raw is None else raw
 
     def settle_own(column: int) -> Callable[[np.ndarray, np.ndarray, np.ndarray], None]:
         return lambda values, to, offsets: settle_column(values, to, offsets, optional[column], LIMIT)
@@ -164,10 +169,11 @@ def compute_features(bars: Any, chosen: Sequence[Feature], progress: Callable[[i
         settle(table, ranked, optional, bars.offsets, *block, LIMIT)
 
     functions = [(entry.name, entry.function) for entry in chosen]
-    stages = [evaluation(bars, functions, table, {int(column): settle_own(int(column)) for column in np.flatnonzero(~across)})]
+    stages = [evaluation(bars, functions, table, {int(column): settle_own(int(column)) for column in np.flatnonzero(~across)},
+                         (before, ranked))]
     if len(ranked):
         groups = groups_by_date(bars)
-        stages.append((lambda part: rank_in_place(table, ranked, groups, thin=0.0, first=part[0], last=part[1]), date_parts(groups)))
+        stages.append((lambda part: rank(before, table, ranked, groups, thin=0.0, first=part[0], last=part[1]), date_parts(groups)))
         stages.append((settle_ranked, blocks(bars.offsets)))
-    run(stages, progress, workers)
+    run(stages, progress, workers, finished)
     return table

@@ -33,14 +33,14 @@ def settle_column(values, to, offsets, optional, limit):
 
 
 @njit(cache=True, nogil=True)
-def lay_down(columns, table, first_row, first_column):
-    """Write float32 ``columns [k, rows]`` into ``table`` as its columns from ``first_column`` on, a few rows at a time."""
+def lay_down(columns, chosen, table, first_row, places):
+    """Write the ``chosen [k]`` of the float32 ``columns [any, rows]`` into ``table`` as its columns ``places [k]``, a few rows at a time."""
     for start in range(0, columns.shape[1], _TILE):
         stop = min(start + _TILE, columns.shape[1])
         for t in range(start, stop):
-            line = table[first_row + t, first_column:first_column + columns.shape[0]]
-            for i in range(line.size):
-                line[i] = columns[i, t]
+            line = table[first_row + t]
+            for i in range(chosen.size):
+                line[places[i]] = columns[chosen[i], t]
 
 
 @njit(cache=True, nogil=True)

@@ -15,7 +15,7 @@ from numba import njit
 
 from financial_model.config import MOMENTA, SIZES, VALUES, VOLATILITIES
 from financial_model.features.blocks import blocks, date_parts, evaluation, groups_by_date, run
-from financial_model.features.cross_section import rank_in_place
+from financial_model.features.cross_section import rank
 from financial_model.features.indicators.momentum import momentum_between
 from financial_model.features.series import TURNOVER, Series, ratio
 
@@ -91,7 +91,7 @@ def style(bars: Any, progress: Callable[[int, int], object] | None = None) -> tu
         _finish(table[rows], labels[rows], ranks[rows], np.float32(OUTER), MOMENTA.index("reversal"))
 
     run([evaluation(bars, DESCRIPTORS, table),
-         (lambda part: rank_in_place(table, columns, groups, thin=np.nan, minimum=MINIMUM_NAMES, first=part[0], last=part[1]), date_parts(groups)),
+         (lambda part: rank(table, table, columns, groups, thin=np.nan, minimum=MINIMUM_NAMES, first=part[0], last=part[1]), date_parts(groups)),
          (label, blocks(bars.offsets))], progress)
     return labels, ranks
 

@@ -1,6 +1,9 @@
 """From bar files to a panel: built once, found again, built anew when anything it was made from changes."""
 
+import errno
 import os
+import shutil
+import signal
 import threading
 import time
 from dataclasses import replace
@@ -11,9 +14,11 @@ import pytest
 
 from financial_model import config as settings
 from financial_model.datasets import build as building
+from financial_model.datasets import unfinished
 from financial_model.datasets.build import Plan, clean, prepare
 from financial_model.datasets.panel import build_panel, open_panel
-from financial_model.errors import DataError, NotFoundError, Stopped
+from financial_model.errors import DataError, NotFoundError, Stopped, StorageError
+from financial_model.features import blocks
 from financial_model.market.store import Store
 
 CONFIG = settings.build({"groups": "return,volatility", "min_history": 60})
@@ -143,15 +148,90 @@ def test_end_gives_the_same_rows_as_the_whole_history(market):
         np.testing.assert_array_equal(getattr(part, name), getattr(whole, name)[whole.time <= last], err_msg=name)
 
 
-def test_a_panel_too_large_for_the_memory_is_the_same(market, monkeypatch):
-    from financial_model.datasets import write
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a copy of this process")
+class TestAKilledBuild:
+    """Blocks of one stock each, and every finished part on the list at once."""
 
-    expected = open_panel(prepare(market, CONFIG, quietly)).values.copy()
-    build_folder = Plan(market, CONFIG).folder
-    (build_folder / "panel.json").unlink()
-    monkeypatch.setattr(write, "memory", lambda: (1000, 1000))
-    np.testing.assert_array_equal(open_panel(prepare(market, CONFIG, quietly)).values, expected)
-    assert not [path for path in market.panels.iterdir() if path.name.startswith(".")]
+    CONFIG = settings.build({"groups": "price,volatility,rank"}, base=CONFIG)
+    PARTS = 6 + 2 + 6  # features, ranks, the last touch
+
+    @pytest.fixture(autouse=True)
+    def small_parts(self, market, monkeypatch):
+        for i in range(3, 6):
+            Store(market.data_dir).write_bars(f"60000{i}.SH", bars(140, i), source="files")
+        monkeypatch.setattr(blocks, "BLOCK_ROWS", 50)
+        monkeypatch.setattr(unfinished, "_EVERY", 0)
+        monkeypatch.setattr(unfinished, "_SHARE", 0)
+        monkeypatch.setattr(blocks, "date_parts", lambda groups: [(0, 70), (70, len(groups))])
+
+    @pytest.fixture
+    def done(self, monkeypatch):
+        """Numbers of the parts that are computed in this process."""
+        found, add = [], unfinished.Unfinished.add
+        monkeypatch.setattr(unfinished.Unfinished, "add", lambda self, part: (found.append(part), add(self, part)))
+        return found
+
+    def killed(self, market, steps):
+        """A build that dies at its step of that number, two of which come before the first part."""
+        pid = os.fork()
+        if not pid:
+            left = [steps]
+
+            def progress(*_):
+                left[0] -= 1
+                if not left[0]:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+            try:
+                prepare(market, self.CONFIG, progress)
+            finally:
+                os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+
+    def whole(self, market, folder):
+        """The arrays of the panel as built at one go elsewhere."""
+        copied = replace(market, data_dir=shutil.copytree(market.data_dir, folder, ignore=shutil.ignore_patterns("panels")))
+        path = prepare(copied, self.CONFIG, quietly)
+        return {file.name: np.load(file) for file in path.glob("*.npy")}
+
+    def same(self, path, arrays):
+        assert set(arrays) == {file.name for file in path.glob("*.npy")}
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(np.load(path / name), array, err_msg=name)
+
+    @pytest.mark.parametrize("parts", [4, 7, 10, PARTS])
+    def test_goes_on_where_it_was(self, market, tmp_path, done, parts):
+        self.killed(market, 2 + parts)
+        path = prepare(market, self.CONFIG, quietly)
+        assert done == list(range(parts, self.PARTS))
+        self.same(path, self.whole(market, tmp_path / "whole"))
+        assert sorted(file.name for file in market.panels.iterdir()) == sorted(["hashes.json", path.name])
+
+    def test_is_not_gone_on_with_when_a_bar_has_changed(self, market, tmp_path, done):
+        self.killed(market, 12)
+        Store(market.data_dir).write_bars("600004.SH", bars(140, 77), source="files")
+        path = prepare(market, self.CONFIG, quietly)
+        assert len(done) == self.PARTS
+        self.same(path, self.whole(market, tmp_path / "whole"))
+        assert not list(market.panels.glob(".*.part")), "what was begun with the old bars is gone"
+
+    def test_two_at_once_do_not_share_one_table(self, market, tmp_path, done):
+        self.killed(market, 6)
+        plan = Plan(market, self.CONFIG)
+        with unfinished.Unfinished(plan.folder, "another builder", 3, 2, 1) as other:
+            other.values[:] = 7
+            path = prepare(market, self.CONFIG, quietly)
+            assert (other.values == 7).all() and len(done) == self.PARTS
+        self.same(path, self.whole(market, tmp_path / "whole"))
+
+    def test_no_room_is_said_before_anything_is_computed(self, market, monkeypatch):
+        def full(*_):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(unfinished.os, "posix_fallocate", full)
+        with pytest.raises(StorageError, match="disk is full"):
+            prepare(market, self.CONFIG, quietly)
+        assert not list(market.panels.glob(".*"))
 
 
 def test_short_stocks_are_left_out_and_remembered(market):

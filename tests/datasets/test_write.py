@@ -1,7 +1,6 @@
 """Writing a panel: what is derived from bars, causally, and all or nothing on disk."""
 
 import errno
-import os
 
 import numpy as np
 import pytest
@@ -186,25 +185,3 @@ def test_what_a_killed_writer_left_is_removed_and_nothing_else(tmp_path):
         (tmp_path / f".panel.{pid}.tmp").mkdir()
     write.discard(panel.path, 11)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".panel.12.tmp", "panel"]
-
-
-def test_features_that_would_fill_the_memory_are_computed_in_a_file(tmp_path, monkeypatch):
-    folder = tmp_path / "panels" / "panel"
-    assert not isinstance(write.values_buffer(folder, 1000, 10), np.memmap)
-    monkeypatch.setattr(write, "memory", lambda: (100_000, 100_000))
-    buffer = write.values_buffer(folder, 1000, 10)
-    assert isinstance(buffer, np.memmap) and buffer.shape == (1000, 10)
-    buffer[:] = 3
-    assert [path.stat().st_size for path in folder.parent.iterdir()] == [40_000]
-    write.discard(folder, os.getpid())
-    assert list(folder.parent.iterdir()) == []
-
-
-def test_no_room_for_that_file_is_said_before_anything_is_computed(tmp_path, monkeypatch):
-    def full(*_):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(write, "memory", lambda: (1, 1))
-    monkeypatch.setattr(write.os, "posix_fallocate", full)
-    with pytest.raises(StorageError, match="disk is full"):
-        write.values_buffer(tmp_path / "panel", 1000, 10)
