@@ -35,7 +35,8 @@ def truncate(bars: Any, last_time: int, *, symbols: Sequence[int] | None = None,
     return SimpleNamespace(
         symbols=tuple(bars.symbols[s] for s in chosen), offsets=np.concatenate([[0], np.cumsum([len(part) for part in keep])]).astype(np.int64),
         extra={name: values[index] for name, values in bars.extra.items()},
-        market_time=bars.market_time[:days], market_close=bars.market_close[:days], market_name=getattr(bars, "market_name", ""), **columns)
+        market_time=bars.market_time[:days], market_close=bars.market_close[:days], market_name=getattr(bars, "market_name", ""),
+        industries=tuple(bars.industries[s] for s in chosen) if getattr(bars, "industries", ()) else (), **columns)
 
 
 def looks_ahead(bars: Any, features: Sequence[Feature]) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ In: symbols and a mapping symbol -> industry name. Out: int8 per symbol, the ind
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -18,3 +18,8 @@ def industry_codes(symbols: Sequence[str], industries: Mapping[str, str]) -> np.
     """int8 [symbols]: index into ``INDUSTRIES``; ``UNKNOWN`` for a symbol or a name that is not listed."""
     index = {name: position for position, name in enumerate(INDUSTRIES)}
     return np.array([index.get(industries.get(symbol, ""), UNKNOWN) for symbol in symbols], dtype=np.int8)
+
+
+def industry_names(codes: Iterable[int]) -> tuple[str, ...]:
+    """The names of :func:`industry_codes`; "" for ``UNKNOWN``."""
+    return tuple((*INDUSTRIES, "")[code] for code in codes)

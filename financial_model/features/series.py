@@ -16,6 +16,7 @@ from numba import njit
 
 from financial_model.features import elementwise, pairs, recursions, rolling, steps, trees
 from financial_model.features.elementwise import ratio
+from financial_model.features.industry import industry_codes
 
 Column = str | np.ndarray
 """A column by its name on :class:`Series` (cached), or any array ``[rows]``."""
@@ -90,6 +91,12 @@ class Series:
     def ranks(self, key: str) -> np.ndarray:
         """The ranks among the names of each date that a feature asked for as ``inner``; ``KeyError`` where it did not."""
         return self._bars.extra[key][self._rows]
+
+    @column
+    def industry(self) -> np.ndarray:
+        """int64 [rows] index into ``INDUSTRIES``; the one after the last where unknown."""
+        known = dict(zip(self._bars.symbols, getattr(self._bars, "industries", ()), strict=False))
+        return np.repeat(industry_codes(self.symbols, known).astype(np.int64), np.diff(self.offsets))
 
     @column
     def open(self) -> np.ndarray:
@@ -232,11 +239,14 @@ class Series:
         """Number of the last market bar at or before each row; -1 before the first."""
         return last_at_or_before(self.time, self.offsets, self._bars.market_time)
 
-    def on_rows(self, daily: np.ndarray) -> np.ndarray:
-        """Values of the market's own bars ``[days]`` brought to the rows of the symbols: the last one known by then."""
+    def on_rows(self, daily: np.ndarray, place: np.ndarray | None = None) -> np.ndarray:
+        """Values of the market's own bars ``[days]`` brought to the rows of the symbols: the last one known by then.
+
+        ``place`` int64 ``[rows]``: which column of ``daily`` ``[days, columns]`` belongs to each row.
+        """
         if not len(daily):
             return np.full(len(self), np.nan)
-        return np.where(self._market_day >= 0, daily[self._market_day], np.nan)
+        return np.where(self._market_day >= 0, daily[self._market_day] if place is None else daily[self._market_day, place], np.nan)
 
     @property
     def market(self) -> Market:

@@ -55,6 +55,8 @@ class PackedBars:
     market_time: NDArray[np.int64]
     market_close: NDArray[np.float64]
     market_name: str
+    industries: tuple[str, ...] = ()
+    """Name of each symbol's industry, "" where unknown; nothing at all where nobody said."""
 
     def adjusted(self, name: str) -> NDArray[np.float64]:
         """[rows] open, high, low or close times factor."""
@@ -97,7 +99,8 @@ def pack(store: Store, symbols: Sequence[str], *, start: str = "", end: str = ""
     extra["tradable"] = ((core["volume"] > 0) & ~(extra["trade_status"] == 0 if "trade_status" in extra else False)).astype(np.float64)
     time = np.concatenate([table["date"] for table in tables])
     market_time, market_close, market_name = _market(store, names, offsets, time, core, extra["tradable"] > 0, end)
-    return PackedBars(symbols=names, offsets=offsets, time=time, extra=extra, **core,
+    industries = store.industries()
+    return PackedBars(symbols=names, offsets=offsets, time=time, extra=extra, **core, industries=tuple(industries.get(name, "") for name in names),
                       market_time=market_time, market_close=market_close, market_name=market_name)
 
 

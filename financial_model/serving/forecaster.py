@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from financial_model.config import CLASSES, FIGURES, RunConfig, from_dict
 from financial_model.errors import ConfigError, DataError
+from financial_model.features.industry import industry_names
 from financial_model.serving.frames import ALONE, Conditions, given_conditions, pack_frames, panel_of, raw_ranked, split_frame
 from financial_model.serving.returns_only import require_returns
 
@@ -213,6 +214,7 @@ class LoadedForecaster:
         if self.config.model.condition != "none" and not conditions:
             notes.append({"key": "serving.note_condition_unknown", "fields": {}})
         table = given_conditions(conditions, packed.symbols, packed.offsets)
+        packed = replace(packed, industries=industry_names(table[packed.offsets[:-1], 0]))
         return panel_of(packed, self.features, conditions=table, reference=reference), notes
 
     def _last_windows(self, panel: Panel, packed: PackedBars) -> tuple[NDArray[np.int64], list[str]]:

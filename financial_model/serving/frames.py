@@ -66,7 +66,8 @@ def pack_frames(frames: Mapping[str, pd.DataFrame], market: pd.DataFrame | None 
     else:
         index = validate(market, "market")
         days, level, name = _seconds(index["date"]), (index["close"] * index["factor"]).to_numpy(), str(market.attrs.get("symbol", "market"))
-    return PackedBars(symbols=tuple(frames), offsets=offsets, time=time, extra=extra, **core, market_time=days, market_close=level, market_name=name)
+    return PackedBars(symbols=tuple(frames), industries=(), offsets=offsets, time=time, extra=extra, **core,
+                      market_time=days, market_close=level, market_name=name)
 
 
 def panel_of(bars: PackedBars, feature_names: Sequence[str], *, conditions: NDArray[np.int8] | None = None, ranks: NDArray[np.float32] | None = None,

@@ -13,7 +13,7 @@ def weekdays(count: int, start: str = "2018-01-01") -> np.ndarray:
     return days.astype("datetime64[s]").astype(np.int64)
 
 
-def pack(columns: dict[str, dict[str, np.ndarray]], *, market=None) -> PackedBars:
+def pack(columns: dict[str, dict[str, np.ndarray]], *, market=None, industries: tuple[str, ...] = ()) -> PackedBars:
     """PackedBars from symbol -> columns; needs ``time`` and ``close``, fills the rest in plausibly."""
     parts = []
     for own in columns.values():
@@ -40,7 +40,8 @@ def pack(columns: dict[str, dict[str, np.ndarray]], *, market=None) -> PackedBar
     values = {name: np.concatenate([part[name] for part in parts]).astype(np.float64) for name in core}
     extra["tradable"] = (values["volume"] > 0).astype(np.float64)
     return PackedBars(symbols=tuple(columns), offsets=np.concatenate([[0], np.cumsum([len(p["close"]) for p in parts])]).astype(np.int64),
-                      time=time.astype(np.int64), extra=extra, market_time=market[0], market_close=market[1], market_name="equal_weight", **values)
+                      time=time.astype(np.int64), extra=extra, market_time=market[0], market_close=market[1], market_name="equal_weight",
+                      industries=industries, **values)
 
 
 def walk(generator: np.random.Generator, n: int, *, daily: float = 0.02) -> dict[str, np.ndarray]:
@@ -73,4 +74,4 @@ def random_market(symbols: int = 8, rows: int = 320, seed: int = 0, *, extras: b
             shares = np.full(n, 10 ** generator.uniform(8, 10)) * own["factor"]
             own |= {"total_shares": shares, "turnover": own["volume"] / shares, "book_per_share": own["close"] * generator.uniform(0.2, 2)}
         table[f"{600000 + s}{suffix}"] = own
-    return pack(table)
+    return pack(table, industries=tuple(("finance", "energy")[s % 2] for s in range(symbols)))

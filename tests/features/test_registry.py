@@ -175,7 +175,7 @@ def test_no_feature_depends_on_the_scale_of_prices_or_volume():
                            "volume": 100 * bars.volume[rows], "amount": 1000 * bars.amount[rows],
                            "total_shares": 100 * bars.extra["total_shares"][rows], "turnover": bars.extra["turnover"][rows],
                            "book_per_share": 10 * bars.extra["book_per_share"][rows]}
-    scaled = pack(columns, market=(bars.market_time, 7 * bars.market_close))
+    scaled = pack(columns, market=(bars.market_time, 7 * bars.market_close), industries=bars.industries)
     one, other = registry.compute(bars, ALL), registry.compute(scaled, ALL)
     for i, name in enumerate(ALL):
         np.testing.assert_allclose(other[:, i], one[:, i], rtol=2e-4, atol=2e-5, err_msg=name)

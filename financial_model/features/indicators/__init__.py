@@ -13,6 +13,7 @@ from financial_model.features.indicators import (  # noqa: F401, I001  the order
     relation,
     technical,
     market,
+    industries,
     payoff,
     rank,
     alpha,
