@@ -201,9 +201,9 @@ class Experiment:
         """LightGBM becomes a line on the loss chart once it is fitted for the test; not of a walk-forward or a fine-tune, whose chart has
         other windows or units."""
         from financial_model.serving.walkforward import wanted
-        from financial_model.training.rivals import DIRECTED, validation_loss
+        from financial_model.training.rivals import validation_loss
 
-        comparable = self.config.head() in DIRECTED and not self.config.label.own and not self.config.transfer.init_from
+        comparable = not self.config.label.own and not self.config.transfer.init_from
         if name == "lightgbm" and comparable and not wanted(self.config):
             self.events.append("baseline", step=0, epoch=0, split="validation", name=name,
                                metrics={"loss": validation_loss(baseline, panel, self.config)})

@@ -20,6 +20,7 @@ from financial_model import runtime
 from financial_model.config import DATE_OBJECTIVES, RunConfig
 from financial_model.datasets.batches import DeviceBatches
 from financial_model.datasets.loader import WindowLoader
+from financial_model.models.baselines import baseline_class
 from financial_model.models.forecaster import Prediction, build_forecaster, parameters
 from financial_model.models.heads import begin_at
 from financial_model.models.linear_start import WINDOW_MODES, LinearStart
@@ -37,7 +38,7 @@ from financial_model.training.processes import ALONE, Processes, Whispered
 from financial_model.training.progress import Meter, Progress
 from financial_model.training.reporter import Reporter
 from financial_model.training.resume import ResumePoint, identity, save_resume
-from financial_model.training.rivals import DIRECTED, rules_of_thumb
+from financial_model.training.rivals import loss_of, rules_of_thumb
 from financial_model.training.schedule import Schedule
 from financial_model.training.step import NotFiniteError, TrainingStep, choose_compile
 from financial_model.training.validation import evaluate, validation_loader
@@ -175,22 +176,23 @@ class Session:
     def measure_constants(self) -> None:
         """What the constant forecasts, the ridge regression and the rules of thumb lose on the validation windows."""
         prepared, config = self.prepared, self.config
-        sample = prepared.sample()
+        sample, order = prepared.sample(), self.validation.order()
         known = targets(config, self.panel, sample, prepared.label_scale)
-        asked = targets(config, self.panel, self.validation.order(), prepared.label_scale)
+        asked = targets(config, self.panel, order, prepared.label_scale)
         forecasts = constant_forecasts(config.head(), *known, config.model.quantile_levels)
-        dates = compared_dates(config, self.panel, self.validation.order())
+        dates = compared_dates(config, self.panel, order)
         self.progress.baselines = constant_losses(self.objective, forecasts, *asked, config.training.batch_size, date=dates)
         start, table = self._start()
         if start is not None and table is not None:
-            line = start.line(self.panel, self.validation.order(), config, table, products=False)
+            line = start.line(self.panel, order, config, table, products=False)
             others = repeated(forecasts["train_mean"], len(line))
             self.progress.baselines["ridge"] = mean_loss(self.objective, others | {"point": line}, *asked, config.training.batch_size)
-        if config.head() in DIRECTED and not config.label.own:
-            lines = rules_of_thumb(self.panel, config, sample, known[0], self.validation.order(), prepared.label_scale)
-            others = repeated(forecasts["train_mean"], len(self.validation.order()))
-            self.progress.baselines |= {name: mean_loss(self.objective, others | {"point": said}, *asked, config.training.batch_size, dates)
-                                        for name, said in lines.items()}
+        if not config.label.own:
+            if config.head() in ("quantile", "classes"):  # such a head begins at no line
+                ridge = baseline_class("ridge")().fit(self.panel, sample, config, stop=self.stop)
+                self.progress.baselines["ridge"] = loss_of(ridge, self.panel, config, prepared, order)
+            self.progress.baselines |= {name: mean_loss(self.objective, said, *asked, config.training.batch_size, dates)
+                                        for name, said in rules_of_thumb(self.panel, config, sample, known, order, prepared.label_scale).items()}
         base = None if self.start is None else self.start.forecaster(self.device)
         if base is not None:
             self.progress.baselines["base"] = evaluate(base, self.validation, self.objective, config, prepared.label_scale, self.stop).loss
