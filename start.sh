@@ -6,6 +6,7 @@
 #   ./start.sh run COMMAND ...       any command of python -m financial_model
 #   ./start.sh soak [--minutes 30]   the app under eight clients and a browser: memory, lost points, answer times
 #   ./start.sh crash [--kills 20]    kill it again and again: what is left must be readable, every run must end
+#   ./start.sh gpu [--quick]         every check and benchmark that needs an NVIDIA GPU, with a report
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -104,7 +105,7 @@ case "${1:-}" in
         install requirements.txt
         exec .venv/bin/python -m financial_model "$@"
         ;;
-    soak | crash)
+    soak | crash | gpu)
         what="$1"
         shift
         install requirements-dev.txt
@@ -112,7 +113,7 @@ case "${1:-}" in
         exec .venv/bin/python -m "benchmarks.$what" "$@"
         ;;
     -h | --help | help)
-        sed -n '2,8s/^# \{0,1\}//p' "$0"
+        sed -n '2,9s/^# \{0,1\}//p' "$0"
         ;;
     *)
         install requirements.txt

@@ -13,6 +13,8 @@ import platform
 import shutil
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -23,7 +25,7 @@ from financial_model.errors import ConfigError
 if TYPE_CHECKING:
     import torch
 
-PRECISIONS = ("fp32", "bf16", "fp16")
+PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
 _WORTH_IT = 1.2  # a lower precision must be this much faster than fp32 to be chosen
 _ROUNDS = 4, 16  # of a trial: at least, at most; a busy machine needs more until both had an undisturbed turn
 _AGREES = 0.05  # and its gradient this close to the one of fp32
@@ -54,7 +56,7 @@ def devices() -> list[str]:
 
 
 def precision(choice: str, place: torch.device) -> str:
-    """fp32, bf16 or fp16. auto: the fastest that was tried on this device and agreed with fp32. ``ConfigError`` when the chosen one fails here."""
+    """fp32, tf32, bf16 or fp16. auto: the fastest that was tried here and agreed with fp32. ``ConfigError`` when the chosen one fails here."""
     if choice == "auto":
         return best_precision(str(place))
     if choice not in PRECISIONS:
@@ -75,12 +77,12 @@ def best_precision(place: str) -> str:
 
 
 def candidates(place: str) -> tuple[str, ...]:
-    """Precisions the hardware has arithmetic for; where it merely emulates them they are not even timed."""
+    """Precisions the hardware has arithmetic for, the fastest first; where it merely emulates them they are not even timed."""
     import torch
 
     if place.startswith("cuda"):
         major = torch.cuda.get_device_capability(torch.device(place))[0]
-        return ("bf16",) if major >= 8 else ("fp16",) if major == 7 else ()
+        return ("bf16", "tf32") if major >= 8 else ("fp16",) if major == 7 else ()
     if place.startswith("cpu"):
         abilities = torch.cpu.get_capabilities()
         return ("bf16",) if abilities.get("amx_bf16") or abilities.get("avx512_bf16") else ()
@@ -96,7 +98,9 @@ def try_precision(place: str, name: str) -> dict[str, Any]:
     """
     import torch
 
-    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}[name]
+    if name == "tf32" and name not in candidates(place):  # elsewhere it would silently be fp32
+        return {"works": False, "speedup": 0.0, "seconds": math.nan, "fp32_seconds": math.nan}
+    dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(name)
     target = torch.device(place)
     batch, steps, inputs, hidden = (1024, 32, 128, 512) if target.type == "cuda" else (64, 16, 64, 128)
     with torch.random.fork_rng(devices=[target] if target.type == "cuda" else []):
@@ -111,9 +115,10 @@ def try_precision(place: str, name: str) -> dict[str, Any]:
     def step(low: bool) -> tuple[float, torch.Tensor]:
         _wait(target)
         began = clock()
-        with torch.autocast(target.type, dtype=dtype, enabled=low):
-            out = linear(lstm(x)[0][:, -1])
-        gradients = torch.autograd.grad(out.float().square().mean(), weights)
+        with float32_products(name if low else "fp32", target):
+            with torch.autocast(target.type, dtype=dtype, enabled=low and dtype is not None):
+                out = linear(lstm(x)[0][:, -1])
+            gradients = torch.autograd.grad(out.float().square().mean(), weights)
         _wait(target)
         return clock() - began, torch.cat([part.float().flatten() for part in gradients])
 
@@ -137,6 +142,24 @@ def try_precision(place: str, name: str) -> dict[str, Any]:
             torch.set_num_threads(threads)
     error = float((low - full).norm() / full.norm())
     return {"works": error < _AGREES, "speedup": slow / fast, "seconds": fast, "fp32_seconds": slow}
+
+
+@contextmanager
+def float32_products(precision: str, place: torch.device) -> Iterator[None]:
+    """What a GPU makes of float32: matrix products in TF32 (10 bits of mantissa, on tensor cores) for tf32 alone, convolutions and recurrent layers
+    for all but fp32, which is exact everywhere. The process's setting is put back afterwards."""
+    import torch
+
+    if place.type != "cuda":
+        yield
+        return
+    products, layers = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = products.allow_tf32, layers.allow_tf32
+    products.allow_tf32, layers.allow_tf32 = precision == "tf32", precision != "fp32"
+    try:
+        yield
+    finally:
+        products.allow_tf32, layers.allow_tf32 = before
 
 
 def _wait(place: torch.device) -> None:

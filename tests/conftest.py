@@ -1,10 +1,13 @@
 """What every test shares: a quiet machine, a temporary workspace, the real bars where they are present."""
 
 import os
+from importlib import metadata
 from pathlib import Path
 
+from financial_model import gpu
+
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-os.environ.setdefault("TRITON_INTERPRET", "1")  # read when a Triton kernel is decorated
+os.environ.setdefault("TRITON_INTERPRET", "1" if not gpu.first() or "+cpu" in metadata.version("torch") else "0")  # read when a kernel is decorated
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import pytest  # noqa: E402

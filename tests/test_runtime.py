@@ -51,6 +51,33 @@ class TestPrecision:
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: abilities)
         assert runtime.candidates("cpu") == expected
 
+    @pytest.mark.parametrize(("capability", "expected"), [((9, 0), ("bf16", "tf32")), ((7, 5), ("fp16",)), ((6, 1), ())])
+    def test_a_gpu_is_asked_for_what_its_tensor_cores_do(self, monkeypatch, capability, expected):
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda place: capability)
+        assert runtime.candidates("cuda:0") == expected
+
+    def test_tf32_is_chosen_where_it_is_the_fastest_that_agrees(self, monkeypatch):
+        monkeypatch.setattr(runtime, "candidates", lambda place: ("bf16", "tf32"))
+        monkeypatch.setattr(runtime, "try_precision", lambda place, name: {"works": name == "tf32", "speedup": 3.0})
+        assert runtime.precision("auto", torch.device("cpu")) == "tf32"
+
+    def test_tf32_without_its_hardware_is_refused_and_not_taken_for_fp32(self):
+        with pytest.raises(ConfigError, match="tf32 does not work on cpu"):
+            runtime.precision("tf32", torch.device("cpu"))
+
+    @pytest.mark.parametrize(("precision", "products", "layers"), [("fp32", False, False), ("tf32", True, True), ("bf16", False, True)])
+    def test_what_a_gpu_makes_of_float32_is_set_for_a_while(self, precision, products, layers):
+        def now():
+            return torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+
+        before = now()
+        with pytest.raises(ZeroDivisionError), runtime.float32_products(precision, torch.device("cuda")):
+            assert now() == (products, layers)
+            raise ZeroDivisionError
+        assert now() == before
+        with runtime.float32_products(precision, torch.device("cpu")):
+            assert now() == before
+
     def test_fp32_is_never_questioned_and_unknown_names_are(self):
         assert runtime.precision("fp32", torch.device("cpu")) == "fp32"
         with pytest.raises(ConfigError, match="fp8"):

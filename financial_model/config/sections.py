@@ -216,7 +216,7 @@ class TrainConfig:
     patience: int = option(3, low=0, high=1000, step=1)
     """Evaluations without improvement before stopping; 0: never."""
     evaluations_per_epoch: int = option(1, low=1, high=100, step=1, advanced=True)
-    precision: str = option("auto", choices=("auto", "fp32", "bf16", "fp16"), advanced=True)
+    precision: str = option("auto", choices=("auto", "fp32", "tf32", "bf16", "fp16"), advanced=True)
     compile: str = option("auto", choices=("auto", "on", "off"), advanced=True)
     device: str = option("auto", advanced=True)
     save_every: int = option(5, low=0, high=1000, step=1, advanced=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Protocol
+from weakref import WeakValueDictionary
 
 import numpy as np
 import torch
@@ -156,7 +157,7 @@ class HostBatches:
             return batch
         pinned = current.copied is not None  # only then may a copy go on behind our back
         batch = batch.map(lambda tensor: tensor.to(self.device, non_blocking=pinned))
-        current.mark()
+        current.mark(self.device)
         return batch
 
 
@@ -212,9 +213,34 @@ class _HostSet:
         if self.copied is not None:
             self.copied.synchronize()
 
-    def mark(self) -> None:
+    def mark(self, device: torch.device) -> None:
         if self.copied is not None:
-            self.copied.record()
+            self.copied.record(torch.cuda.current_stream(device))  # of the GPU copied to, which need not be the current one
+
+
+class _Held:
+    """The arrays of one panel on one device, there once for all who read it, and gone with the last of them."""
+
+    def __init__(self, panel: Panel, device: torch.device) -> None:
+        self.panel = panel  # as long as this lives no other panel has its id
+        self.arrays = {name: torch.tensor(getattr(panel, name), device=device) for name in ON_DEVICE}
+
+
+_HELD: WeakValueDictionary[tuple[int, str], _Held] = WeakValueDictionary()
+ON_DEVICE = ("values", "time", "conditions", "ranks", "prices", "volatility")
+"""What a batch is filled from."""
+
+
+def is_held(panel: Panel, device: torch.device) -> bool:
+    """Whether a panel is on the device already."""
+    return (id(panel), str(device)) in _HELD
+
+
+def _hold(panel: Panel, device: torch.device) -> _Held:
+    held = _HELD.get((id(panel), str(device)))
+    if held is None:
+        held = _HELD[id(panel), str(device)] = _Held(panel, device)
+    return held
 
 
 class DeviceBatches:
@@ -224,8 +250,7 @@ class DeviceBatches:
         """``ends``: the rows an epoch is drawn from; they stay on the device, so that it can shuffle them."""
         self.spec, self.device = spec, device
         self._ends = torch.tensor(ends, device=device)
-        self._arrays = {name: torch.tensor(getattr(panel, name), device=device)
-                        for name in ("values", "time", "conditions", "ranks", "prices", "volatility")}
+        self._held = _hold(panel, device)
         self._center, self._scale = (None if part is None else torch.tensor(part, device=device) for part in (spec.center, spec.scale))
         self._out = windows.buffers(batch_size, spec.context_length, len(panel.feature_names), device=device)
         self._roots = torch.tensor(targets.root_days(spec.horizon), device=device)
@@ -250,7 +275,7 @@ class DeviceBatches:
 
     def gather(self, ends: Tensor, length: int = 0) -> Batch:
         """The batch of these end rows [B], B up to the batch size, in buffers that are used again; ``length`` bars a window, 0: all."""
-        spec, a, n = self.spec, self._arrays, len(ends)
+        spec, a, n = self.spec, self._held.arrays, len(ends)
         length = length or spec.context_length
         x, _, _ = windows.gather_windows(
             a["values"], ends, length, spec.mode, center=self._center, scale=self._scale, clip=spec.clip, close=spec.close,
@@ -264,7 +289,7 @@ class DeviceBatches:
             z=z if self._figures is None else torch.cat((z, self._figures[ends]), dim=1), end=ends, date=a["time"][ends])
 
     def _labels(self, ends: Tensor) -> tuple[Tensor, Tensor]:
-        prices, spec = self._arrays["prices"], self.spec
+        prices, spec = self._held.arrays["prices"], self.spec
         base = prices[ends + spec.wait, spec.price]
         y = (prices[ends[:, None] + self._ahead, LOG_CLOSE] - base[:, None]).float() if self._values is None else self._values[ends]
         value = y[:, spec.class_column].double()

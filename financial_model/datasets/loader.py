@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from financial_model.config import RunConfig
-from financial_model.datasets.batches import Batch, DeviceBatches, HostBatches, Table, recipe
+from financial_model.datasets.batches import ON_DEVICE, Batch, DeviceBatches, HostBatches, Table, is_held, recipe
 from financial_model.datasets.context import random_lengths
 from financial_model.datasets.dates import DateBatches, Plan
 from financial_model.datasets.panel import Panel
@@ -119,6 +119,11 @@ class WindowLoader:
         windows = int(edges[number + 1] - edges[number])
         return windows * (rank + 1) // count - windows * rank // count
 
+    def usual_size(self) -> int:
+        """Windows that at least half of this epoch's batches have, which is what is worth compiling for; 0 where batches of dates differ more."""
+        sizes, counts = np.unique(np.diff(self._edges()), return_counts=True)
+        return int(sizes[counts.argmax()]) if 2 * counts.max() >= counts.sum() else 0
+
     def _part(self, start: int, stop: int) -> tuple[int, int]:
         """This process's positions among ``start`` .. ``stop``, at least one."""
         (rank, count), windows = self._share, stop - start
@@ -150,8 +155,10 @@ class WindowLoader:
 
 
 def fits(panel: Panel, device: torch.device) -> bool:
-    """Whether the whole panel can live on this (CUDA) device beside a model."""
+    """Whether the whole panel can live on this (CUDA) device beside a model, or does so already."""
     if device.type != "cuda":
         return False
-    size = sum(array.nbytes for array in (panel.values, panel.time, panel.conditions, panel.ranks, panel.prices, panel.volatility))
+    if is_held(panel, device):
+        return True
+    size = sum(getattr(panel, name).nbytes for name in ON_DEVICE)
     return size < _SHARE_OF_DEVICE * torch.cuda.mem_get_info(device)[0]

@@ -91,7 +91,7 @@ def _backward(x, weight, alpha, grad, grad_x, grad_weight, grad_bias, grad_alpha
 
 
 class _Norm(torch.autograd.Function):
-    """``kind`` and ``eps`` are constants; ``bias`` and ``alpha`` are passed even where a kind has none (and get no gradient then)."""
+    """``kind`` and ``eps`` are constants; where a kind has no ``bias`` or ``alpha`` any tensor stands for it, is not used, and gets no gradient."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, alpha: Tensor, eps: float, kind: int) -> Tensor:
@@ -100,8 +100,9 @@ class _Norm(torch.autograd.Function):
         rows = flat.numel() // max(size, 1)
         held, block, warps = _tile(size)
         if rows:
-            _forward[(triton.cdiv(rows, held),)](flat, weight, bias, alpha, out, rows, eps, SIZE=size, KIND=kind, ROWS=held, BLOCK=block,
-                                                 num_warps=warps)
+            with torch.cuda.device_of(flat):  # Triton launches on the current GPU, wherever the data are
+                _forward[(triton.cdiv(rows, held),)](flat, weight, bias, alpha, out, rows, eps, SIZE=size, KIND=kind, ROWS=held, BLOCK=block,
+                                                     num_warps=warps)
         ctx.save_for_backward(flat, weight, alpha)
         ctx.eps, ctx.kind, ctx.dtypes = eps, kind, (weight.dtype, bias.dtype, alpha.dtype)
         return out
@@ -119,8 +120,9 @@ class _Norm(torch.autograd.Function):
         weights, biases = torch.zeros(2, max(programs, 1), size, device=x.device)
         alphas = torch.zeros(max(programs, 1), device=x.device)
         if rows:
-            _backward[(programs,)](x, weight, alpha, grads[0].contiguous(), grad_x, weights, biases, alphas, rows, tiles, ctx.eps, SIZE=size,
-                                   KIND=ctx.kind, ROWS=held, BLOCK=block, num_warps=warps)
+            with torch.cuda.device_of(x):
+                _backward[(programs,)](x, weight, alpha, grads[0].contiguous(), grad_x, weights, biases, alphas, rows, tiles, ctx.eps, SIZE=size,
+                                       KIND=ctx.kind, ROWS=held, BLOCK=block, num_warps=warps)
         of_weight, of_bias, of_alpha = ctx.dtypes
         return (grad_x, weights.sum(0).to(of_weight), biases.sum(0).to(of_bias) if ctx.kind != RMS else None,
                 alphas.sum().to(of_alpha) if ctx.kind == TANH else None, None, None)
@@ -137,18 +139,14 @@ def _tile(size: int) -> tuple[int, int, int]:
 
 def fused_rms_norm(x: Tensor, weight: Tensor, eps: float = 1e-6) -> Tensor:
     """``norms.rms_norm`` in one kernel."""
-    return _Norm.apply(x, weight, weight, _one(x), float(eps), RMS)
+    return _Norm.apply(x, weight, weight, weight, float(eps), RMS)
 
 
 def fused_layer_norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float = 1e-5) -> Tensor:
     """``norms.layer_norm`` in one kernel."""
-    return _Norm.apply(x, weight, bias, _one(x), float(eps), LAYER)
+    return _Norm.apply(x, weight, bias, weight, float(eps), LAYER)
 
 
 def fused_dynamic_tanh(x: Tensor, alpha: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """``norms.dynamic_tanh`` in one kernel."""
     return _Norm.apply(x, weight, bias, alpha, 0.0, TANH)
-
-
-def _one(x: Tensor) -> Tensor:
-    return torch.ones((), device=x.device)

@@ -7,6 +7,7 @@ Only imported where Triton is usable; ``windows.py`` decides that.
 
 from __future__ import annotations
 
+import torch
 import triton
 import triton.language as tl
 from torch import Tensor
@@ -99,7 +100,8 @@ def gather_windows(values: Tensor, ends: Tensor, context_length: int, mode: str,
     windows, length, width, warps = tile(context_length, columns)
     nothing = out[1]  # a valid address that is never read
     tables = (nothing if table is None else table for table in (center, scale))
-    _gather_windows[(triton.cdiv(count, windows), triton.cdiv(columns, width))](
-        values, ends, *tables, *out, count, values.stride(0), float(EPS), float(clip), LENGTH=context_length, COLUMNS=columns,
-        CLOSE=close, MODE=MODES.index(mode), GIVEN_SCALE=scale is not None, CLIP=clip > 0, WINDOWS=windows,
-        BLOCK_LENGTH=length, BLOCK_COLUMNS=width, num_warps=warps)
+    with torch.cuda.device_of(values):  # Triton launches on the current GPU, wherever the data are
+        _gather_windows[(triton.cdiv(count, windows), triton.cdiv(columns, width))](
+            values, ends, *tables, *out, count, values.stride(0), float(EPS), float(clip), LENGTH=context_length, COLUMNS=columns,
+            CLOSE=close, MODE=MODES.index(mode), GIVEN_SCALE=scale is not None, CLIP=clip > 0, WINDOWS=windows,
+            BLOCK_LENGTH=length, BLOCK_COLUMNS=width, num_warps=warps)

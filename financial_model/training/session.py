@@ -87,6 +87,13 @@ class Session:
         compiled, self.compile_reason = choose_compile(training.compile, self.device)
         if compiled and not processes.several and self.loader.windows < training.batch_size:  # only full batches go through the compiler
             compiled, self.compile_reason = False, "training.compile_short"
+        full = training.batch_size
+        if processes.several:
+            full = self.loader.own(0)
+        elif config.by_date():
+            full = self.loader.usual_size()
+            if compiled and not full:
+                compiled, self.compile_reason = False, "training.compile_dates"
         source = self.loader.source
         self.graph_reason = graph.why_not(self.device, compiled=compiled, precision=self.precision, accumulation=training.accumulation,
                                           panel_on_device=isinstance(source, DeviceBatches))
@@ -100,10 +107,10 @@ class Session:
         self.step = TrainingStep(
             self.model, training_objective(config, self.objective), training, device=self.device, precision=self.precision, compiled=compiled,
             notice=self.reporter.warning, recordable=recorded, guide=None if self.start is None else self.start.guide(self.device),
-            full=self.loader.own(0) if processes.several else 0, summed=processes.several, compared=config.by_date())
+            full=full, summed=processes.several, compared=config.by_date())
         self.graphed: graph.GraphedStep | None = None
         if recorded and isinstance(source, DeviceBatches):
-            self.graphed = graph.GraphedStep(self.step, source.gather, self.meter, training.batch_size,
+            self.graphed = graph.GraphedStep(self.step, source.gather, self.meter, full,
                                              graph.CudaRecorder(self.device), self.reporter.warning)
         self._losses = torch.zeros((), device=self.device)
         """Sum of the losses of this process's windows in the present step, where there are several processes."""

@@ -213,8 +213,8 @@ def adamw(model: torch.nn.Module, config: TrainConfig, device: torch.device, *, 
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:
-    """The context a forward pass runs in for ``precision`` fp32, bf16 or fp16."""
-    if precision == "fp32":
+    """The context a forward pass runs in for ``precision`` fp32, tf32 (``runtime.float32_products``), bf16 or fp16."""
+    if precision in ("fp32", "tf32"):
         return nullcontext()
     return torch.autocast(device.type, dtype=torch.bfloat16 if precision == "bf16" else torch.float16)
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from financial_model import runtime
 from financial_model.config import RunConfig, check
 from financial_model.errors import KairosError, Stopped
 from financial_model.paths import atomic_write
@@ -81,7 +82,7 @@ def train(config: RunConfig, panel: Panel, run_dir: Path, *, stop: threading.Eve
         session = kind(config, panel, run_dir, stop=stop, events=events, score=score, point=point, base=base, processes=processes)
         if resume:
             events.append("resume", step=-1 if point is None else point.facts["progress"]["step"])
-        with deterministic(session.device):
+        with deterministic(session.device), runtime.float32_products(session.precision, session.device):
             return _run(session)
     finally:  # nothing of a run stays in memory, whatever happened
         cuda = session is not None and session.device.type == "cuda"

@@ -1,12 +1,14 @@
 """Figures are taken in turns, and the table says what they mean; no test asserts a speed."""
 
+import dataclasses
 import importlib
 import json
+from xml.etree import ElementTree
 
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import table
+from benchmarks import gpu, table
 from benchmarks.table import Row, median_ratio, number, render, side_by_side
 
 
@@ -44,6 +46,23 @@ def test_rows_become_a_table_and_json(tmp_path, monkeypatch, capsys):
 def test_every_benchmark_has_its_file_and_says_what_it_measures(name):
     module = importlib.import_module(f"benchmarks.{name}")
     assert callable(module.run) and module.__doc__
+
+
+@pytest.mark.skipif(gpu.machine()["device"] != "cpu", reason="there is a GPU")
+def test_without_a_gpu_its_command_runs_nothing_and_says_so(tmp_path, capsys):
+    assert gpu.main(["--out", str(tmp_path / "report")]) == 2
+    assert "No GPU" in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
+def test_the_report_of_a_gpu_names_what_failed_and_is_good_only_if_all_is(tmp_path):
+    case = ElementTree.fromstring('<testcase classname="tests.gpu" name="a"><failure message="not equal&#10;more">long</failure></testcase>')
+    failed, passed = gpu._outcome(case), gpu._outcome(ElementTree.fromstring('<testcase classname="tests.gpu" name="b"/>'))
+    facts = {"processor": "P", "cores": 2, "memory_total": 2**34, "device": "cuda", "device_name": "H", "python": "3", "torch": "2", "numba": "1"}
+    met, missed = (dataclasses.asdict(Row(benchmark="kernels", case="gather", ours=6.0, unit="us", target="<= 7 us", met=ok)) for ok in (True, False))
+    text, good = gpu.report(facts, [failed, passed], [met], [], quick=False)
+    assert not good and "1 tests passed, 1 tests failed" in text and "failed: tests.gpu.a: not equal" in text and "| <= 7 us met |" in text
+    assert gpu.report(facts, [passed], [met], [], quick=False)[1]
+    assert not any(gpu.report(facts, *parts, quick=False)[1] for parts in (([passed], [met], ["step"]), ([passed], [missed], []), ([], [met], [])))
 
 
 def test_numbers_are_short():

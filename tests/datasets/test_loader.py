@@ -260,3 +260,18 @@ class TestRandomContext:
 
     def test_an_evaluation_sees_whole_windows(self, panel, ends):
         assert {batch.x.shape[1] for batch in loader(panel, ends, self.CONFIG, shuffle=False)} == {10}
+
+
+def test_a_device_holds_a_panel_once_and_lets_go_of_it_with_its_last_reader(panel, ends, monkeypatch):
+    monkeypatch.setattr("financial_model.datasets.loader.fits", lambda panel, device: True)
+    place = torch.device("cpu")
+    assert not batches.is_held(panel, place)
+    training, validation = loader(panel, ends), loader(panel, ends[:20], shuffle=False)
+    first, second = (one.source._held.arrays for one in (training, validation))
+    assert all(first[name].data_ptr() == second[name].data_ptr() for name in batches.ON_DEVICE) and batches.is_held(panel, place)
+    del training, validation, first, second
+    assert not batches.is_held(panel, place)
+
+
+def test_batches_of_dates_with_ever_other_numbers_of_stocks_have_no_usual_size(panel, ends):
+    assert loader(panel, ends, by_date=True).usual_size() == 0 and loader(panel, ends).usual_size() == 16

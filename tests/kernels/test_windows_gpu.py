@@ -1,10 +1,11 @@
-"""The Triton kernel equals the specification; run by Triton's interpreter on the CPU, so a few windows per case."""
+"""The Triton kernel equals the specification; without a GPU Triton's interpreter runs it on the CPU, so a few windows per case."""
 
 import numpy as np
 import pytest
 import torch
 
 from financial_model.kernels import reference, windows
+from tests.kernels import PLACE
 from tests.kernels.test_windows import adversarial
 
 triton = pytest.importorskip("triton")
@@ -14,9 +15,18 @@ SHAPES = [(60, 6, 6), (60, 6, 8), (1, 1, 1), (33, 5, 5), (120, 12, 12), (2, 40, 
 
 
 def run(values, ends, length, mode, dtype=torch.float32, **options):
-    out = windows.buffers(len(ends), length, values.shape[1], dtype=dtype)
-    windows_gpu.gather_windows(values, ends, length, mode, out=out, **options)
-    return out
+    out = windows.buffers(len(ends), length, values.shape[1], device=PLACE, dtype=dtype)
+    there = {name: option.to(PLACE) if isinstance(option, torch.Tensor) else option for name, option in options.items()}
+    windows_gpu.gather_windows(_placed(values), ends.to(PLACE), length, mode, out=out, **there)
+    return tuple(part.cpu() for part in out)
+
+
+def _placed(values):
+    """On the device, with rows as far apart as they are."""
+    rows, stride = len(values), values.stride(0)
+    if PLACE.type == "cpu":
+        return values
+    return torch.empty((rows - 1) * stride + values.shape[1], device=PLACE).as_strided(values.shape, (stride, 1)).copy_(values)
 
 
 def panel(columns, stride):
@@ -83,6 +93,8 @@ def test_long_and_wide_windows_are_spread_over_programs():
 def test_rows_beyond_two_to_the_31_are_addressed_in_64_bits(tmp_path):
     """Rows so far apart that row x stride passes 2^31 with a handful of them; the file between them is a hole."""
     stride, rows = 300_000_000, 9
+    if PLACE.type == "cuda" and torch.cuda.mem_get_info()[0] < 11e9:
+        pytest.skip("needs 11 GB of GPU memory")
     hole = np.memmap(tmp_path / "sparse", np.float32, mode="w+", shape=(stride * (rows - 1) + 2,))
     values = torch.from_numpy(hole).as_strided((rows, 2), (stride, 1))
     values.copy_(torch.arange(18.0).reshape(9, 2))

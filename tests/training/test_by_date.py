@@ -7,8 +7,11 @@ import pytest
 from safetensors.torch import load_file
 
 from financial_model.config import DATE_OBJECTIVES
+from financial_model.datasets.loader import WindowLoader
 from financial_model.errors import DataError
 from financial_model.objectives import objective
+from financial_model.text import has
+from financial_model.training import session, step
 from financial_model.training.checkpoint import load_checkpoint, read_header
 from financial_model.training.constants import constant_forecasts, constant_losses
 from financial_model.training.validation import fit_scale
@@ -56,6 +59,17 @@ def test_accumulated_steps_weigh_every_window_alike(tmp_path, panel):
     result = run(make_config(objective="ic", accumulation=3, **QUICK), panel, tmp_path)
     assert result.state == "finished"
     assert load_checkpoint(tmp_path / "final.safetensors")[1]["training"]["objective"] == "ic"
+
+
+@pytest.mark.parametrize("size, key, rows", [(32, "training.compile_on", {30}), (0, "training.compile_dates", set())])
+def test_batches_of_one_size_are_compiled_and_others_are_not_called_so(tmp_path, panel, monkeypatch, size, key, rows):
+    """Five stocks a date: six dates go into a batch of 32, which then has 30 windows. ``size`` 0: as where no two dates have as many stocks."""
+    compiled, found = set(), WindowLoader.usual_size
+    monkeypatch.setattr(session, "choose_compile", lambda choice, device: (True, "training.compile_on"))
+    monkeypatch.setattr(step.torch, "compile", lambda work, **options: lambda x, *rest: compiled.add(len(x)) or work(x, *rest))
+    monkeypatch.setattr(WindowLoader, "usual_size", lambda loader: size and found(loader))
+    run(make_config(objective="ic", **QUICK | {"batch_size": 32, "epochs": 1}), panel, tmp_path)
+    assert compiled == rows and [event["compile_key"] for event in events_of(tmp_path, "run")] == [key] and has(key)
 
 
 def test_a_single_stock_has_nobody_to_be_compared_with(tmp_path):

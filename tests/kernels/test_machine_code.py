@@ -1,0 +1,47 @@
+"""The Triton kernels are valid GPU code: compiled to the machine code of a Hopper GPU, which needs no GPU, only a process without the interpreter.
+
+The interpreter runs Python; what a compiler refuses (a type that changes in a loop, a shape that is no power of two) it does not see.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("triton")
+SCRIPT = """
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from financial_model.kernels import norms_gpu, windows_gpu
+
+F, H = "*fp32", "*bf16"
+
+def compiled(kernel, types, constants, warps):
+    names = kernel.arg_names
+    signature = {name: "constexpr" if name in constants else types[name] for name in names}
+    source = ASTSource(fn=kernel, signature=signature, constexprs={(names.index(name),): value for name, value in constants.items()})
+    assert triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": warps}).asm["cubin"]
+
+for length, columns, mode, close, given, clip, out in ((60, 91, 0, -1, True, 5.0, F), (500, 12, 1, -1, False, 0.0, H), (60, 6, 2, 3, False, 5.0, F)):
+    held, steps, width, warps = windows_gpu.tile(length, columns)
+    types = dict(values=F, ends="*i64", table_center=F, table_scale=F, out=out, center=F, scale=F, count="i32", row_stride="i32")
+    constants = dict(eps=1e-9, clip=clip, LENGTH=length, COLUMNS=columns, CLOSE=close, MODE=mode, GIVEN_SCALE=given, CLIP=clip > 0, WINDOWS=held,
+                     BLOCK_LENGTH=steps, BLOCK_COLUMNS=width)
+    compiled(windows_gpu._gather_windows, types, constants, warps)
+for kind, size, x in ((0, 512, H), (1, 33, F), (2, 512, H)):
+    held, block, warps = norms_gpu._tile(size)
+    types = dict(x=x, weight=F, bias=F, alpha=F, out=x, rows="i32", tiles="i32", grad=x, grad_x=x, grad_weight=F, grad_bias=F, grad_alpha=F)
+    for kernel in (norms_gpu._forward, norms_gpu._backward):
+        compiled(kernel, types, dict(eps=1e-6, SIZE=size, KIND=kind, ROWS=held, BLOCK=block), warps)
+print("all")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Triton's assembler comes with its Linux packages")
+def test_every_kernel_becomes_machine_code(tmp_path):
+    found = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, timeout=300, cwd=Path(__file__).resolve().parents[2],
+                           env={**os.environ, "TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path)})
+    assert found.stdout.strip() == "all", found.stderr[-2000:]
