@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import os
 import re
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from financial_model.errors import ConfigError, NotFoundError, StorageError
 
@@ -89,6 +91,16 @@ class Staged:
         """Size and time of the file, which a rename keeps."""
         return os.stat(self._temporary)
 
+    def begin_sync(self) -> None:
+        """Ask for the bytes to be on their way, where the system can be asked, and wait for nothing.
+
+        Of several files begun together the first :meth:`sync` has the file system's journal written for all: half the processor time, and half the
+        wait, of one after the other.
+        """
+        begin = _sync_file_range()
+        if begin is not None:
+            begin(self._stream.fileno(), 0, 0, _WRITE)  # no promise, and no failure: both are for fsync to give
+
     def sync(self) -> None:
         """On the disk, whatever happens to the machine."""
         try:
@@ -112,6 +124,21 @@ class Staged:
         if self._temporary:
             Path(self._temporary).unlink(missing_ok=True)
             self._temporary = ""
+
+
+_WRITE = 2
+"""SYNC_FILE_RANGE_WRITE of Linux."""
+
+
+@lru_cache(maxsize=1)
+def _sync_file_range() -> Any:
+    """The C library's function of this name, on Linux; None elsewhere."""
+    try:
+        function = ctypes.CDLL(None).sync_file_range
+    except (AttributeError, OSError, TypeError):
+        return None
+    function.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+    return function
 
 
 def storage_error(error: OSError, path: Path) -> StorageError:

@@ -16,6 +16,9 @@ STAMP, NUMBER = 19, 20
 """Room for a date with its time, and for a number."""
 SLACK = 32
 """Bytes that may be written beyond what is kept."""
+DONE, FULL = -1, -2
+"""What :func:`write_rows` says instead of a column: all is written, or the array may be too small."""
+_DAYS = 86_400 * 10**9
 _EXACT = 9e15
 """Below 2**53: whole numbers up to here are exact."""
 
@@ -158,25 +161,42 @@ def _again(out, at, start, length):
 def has_clock(stamps):
     """Whether any of the seconds since 1970 is not midnight."""
     for row in range(stamps.size):
-        if stamps[row] % 86_400:
+        if U(stamps[row] + _DAYS) % U(86_400):  # far enough from zero for the quick division of numbers without a sign
             return True
     return False
 
 
 @compiled
-def write_rows(stamps, with_time, values, slots, order, text, starts, ends, source, together, known, dates, seconds, parsed, cells, shortest, out):
-    """(bytes written, column that needs its text from elsewhere or -1).
+def all_alike(values):
+    """Whether each line of ``values`` holds one number, or nothing, in all its places."""
+    for line in range(values.shape[0]):
+        first = values[line, 0] if values.shape[1] else 0.0
+        for row in range(values.shape[1]):
+            if values[line, row] != first and (first == first or values[line, row] == values[line, row]):
+                return False
+    return True
+
+
+@compiled
+def write_rows(stamps, with_time, values, slots, order, text, starts, ends, source, together, alike, known, dates, seconds, parsed, cells, shortest,
+               latest, out):
+    """(bytes written, column that needs its text from elsewhere, DONE or FULL).
 
     Column k is copied from column ``source[k]`` of the rows ``known`` where that is not -1 and the cell is as it would be written; the first
     ``together`` columns stand beside the date there too. Else it is in ``text`` where ``order[k]`` is not -1, else in ``values[slots[k]]``.
+    ``alike``: the columns behind those hold the same in every row. ``latest`` [2, columns]: zeros.
     """
     at = U(0)
     length, width, columns = U(19 if with_time else 10), parsed.shape[0], source.size
     all_together = U(0)
     for column in range(together):
         all_together |= U(1) << U(source[column])
-    above, lengths = np.zeros(columns, np.uint64), np.zeros(columns, np.uint64)  # where the cell above was written: many numbers repeat
+    longest = U(STAMP + 1 + SLACK + (NUMBER + 1) * columns)
+    rest, head, tail = U(0), U(0), U(0)  # what follows the copied columns where that is the same in every row, and short
+    above, lengths = latest[0], latest[1]  # where the cell above was written: many numbers repeat
     for row in range(stamps.size):
+        if not text.size and U(out.size) < at + longest:
+            return np.int64(at), FULL
         begin = 0
         cell = row * width
         start, end = U(0), U(0)
@@ -189,6 +209,12 @@ def write_rows(stamps, with_time, values, slots, order, text, starts, ends, sour
             at = _copy(out, at, known, start, end)
         else:
             at = _put_stamp(out, at, stamps[row], with_time)
+        if rest and begin == together:
+            put_word(out, at, head)
+            put_word(out, at + U(8), tail)
+            at += rest
+            continue
+        start_of_rest = at
         for column in range(begin, columns):
             place = source[column]
             out[at] = 44
@@ -214,4 +240,6 @@ def write_rows(stamps, with_time, values, slots, order, text, starts, ends, sour
                 above[column], lengths[column] = start, at - start
         out[at] = 10
         at += U(1)
-    return np.int64(at), -1
+        if alike and begin == together and at - start_of_rest <= U(16):
+            rest, head, tail = at - start_of_rest, word_at(out, start_of_rest), word_at(out, start_of_rest + U(8))
+    return np.int64(at), DONE

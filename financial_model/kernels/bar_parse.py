@@ -14,6 +14,7 @@ from financial_model.kernels.words import U, compiled, inlined, number_of, word_
 NOTHING = np.uint64(2**64 - 1)
 """A position nowhere: what stands there is not ours to read."""
 _NO_DAY = -(1 << 40)
+_POWERS = np.array([float(10**power) for power in range(19)])
 _EXACT_DIGITS = 15
 """A mantissa of so many digits and a power of ten up to 22 are exact in float64, so one division rounds as the full algorithm would."""
 
@@ -96,7 +97,7 @@ def _stamp(data, at, month, before, days):
 
 # ---------------------------------------------------------------- decimals
 @inlined
-def _short(data, at, powers):
+def _short(data, at):
     """(length, value, 1 if written so) of a decimal without a sign that ends within eight bytes; length 0 for any other cell."""
     if U(data.size) - at < U(8):
         return U(0), 0.0, U(0)
@@ -109,20 +110,20 @@ def _short(data, at, powers):
     zero_first = word & U(255) == U(48)
     if (word >> whole) & U(255) != U(46):
         count = whole >> U(3)
-        return count, np.float64(np.int64(number_of(word, count))), U(count == U(1) or not zero_first)
+        return count, np.float64(np.int64(number_of(word, count))), U((count == U(1)) | (not zero_first))
     others &= others - U(1)
     end = zeros(others) & U(0x78)
     if others == U(0) or end == whole + U(8):
         return U(0), 0.0, U(0)
     before = (U(1) << whole) - U(1)
     digits = (end >> U(3)) - U(1)
-    value = np.float64(np.int64(number_of((word & before) | (word >> U(8) & ~before), digits))) / powers[digits - (whole >> U(3))]
-    shortest = (word >> (end - U(8))) & U(255) != U(48) and value >= SMALLEST and (whole == U(8) or not zero_first)
+    value = np.float64(np.int64(number_of((word & before) | (word >> U(8) & ~before), digits))) / _POWERS[digits - (whole >> U(3))]
+    shortest = ((word >> (end - U(8))) & U(255) != U(48)) & (value >= SMALLEST) & ((whole == U(8)) | (not zero_first))
     return end >> U(3), value, U(shortest)
 
 
 @compiled
-def _decimal(data, at, powers):
+def _decimal(data, at):
     """(position behind any plain decimal, its value, 1 if it is written so, 1 if it has more digits than can be read here). Nothing is NaN."""
     size, start = U(data.size), at
     negative = at < size and data[at] == 45
@@ -147,7 +148,7 @@ def _decimal(data, at, powers):
         return NOTHING, 0.0, U(0), U(0)
     if digits > U(_EXACT_DIGITS):
         return at, 0.0, U(0), U(1)
-    size_of = np.float64(np.int64(mantissa)) / powers[places]
+    size_of = np.float64(np.int64(mantissa)) / _POWERS[places]
     if point:
         plain = U(data[at - U(1)] != 48 and places <= U(PLACES) and SMALLEST <= size_of < LARGEST and (data[first] != 48 or point == first + U(1)))
     else:
@@ -196,13 +197,9 @@ def _behind(data, at, mark, last):
 
 
 @compiled
-def read_rows(data, dates, mark, wanted, seconds, values, starts, shortest, long_cells):
-    """(rows read or -1, entries of ``long_cells``). ``starts`` and ``shortest`` are filled where they have room."""
+def read_rows(data, dates, mark, wanted, seconds, values, starts, shortest, long_cells, latest):
+    """(rows read or -1, entries of ``long_cells``). ``starts`` and ``shortest`` are filled where they have room; ``latest``: -1 for each column."""
     width, rows = values.shape
-    powers = np.ones(19)
-    for i in range(1, 19):
-        powers[i] = powers[i - 1] * 10.0
-    latest = np.full(width, -1, np.int64)
     remember = starts.size > 0
     month, before, days = U(0), np.int64(0), np.int64(0)
     at, size = U(0), U(data.size)
@@ -221,11 +218,11 @@ def read_rows(data, dates, mark, wanted, seconds, values, starts, shortest, long
             elif not wanted[column]:
                 at = _skip(data, at, mark)
             else:
-                length, value, good = _short(data, at, powers)
+                length, value, good = _short(data, at)
                 if length:
                     at += length
                 else:
-                    at, value, good, more = _decimal(data, at, powers)
+                    at, value, good, more = _decimal(data, at)
                     if more:
                         long = _note_long(data, start, at, row, column, latest, long_cells, long)
                         if long < 0:

@@ -1,6 +1,6 @@
-"""Rows of bars in one compiled pass: are they beyond reproach, and what is the checksum of a file of them?
+"""Rows of bars in one compiled pass: are they beyond reproach, what is said of all of them, and what is the checksum of a file of them?
 
-In: columns of one symbol, or bytes. Out: yes or no, or a number. A yes means that no check of ``market.bars`` would change or refuse anything;
+In: columns of one symbol, or bytes. Out: yes or no, or numbers. A yes means that no check of ``market.bars`` would change or refuse anything;
 after a no those checks say what it is. It knows no lines, no units and no errors.
 """
 
@@ -40,6 +40,47 @@ def _faultless(seconds, earliest, latest, opened, high, low, close, volume, amou
     for row in range(factor.size):
         good &= (factor[row] > 0) & (factor[row] < np.inf)
     return good
+
+
+def shortest_step(seconds: NDArray[np.int64]) -> int:
+    """The smallest difference of neighbours; there are two at least."""
+    return int(_shortest_step(seconds))
+
+
+@_compiled
+def _shortest_step(seconds):
+    least = seconds[1] - seconds[0]
+    for row in range(2, seconds.size):
+        least = min(least, seconds[row] - seconds[row - 1])
+    return least
+
+
+def whole_cents(close: NDArray[np.float64]) -> int:
+    """How many prices are whole cents, to a millionth of the price."""
+    return int(_whole_cents(close))
+
+
+@_compiled
+def _whole_cents(close):
+    count = 0
+    for row in range(close.size):
+        count += abs(close[row] - np.rint(close[row] * 100.0) / 100.0) <= 1e-6 * close[row]
+    return count
+
+
+def extreme_ratios(close: NDArray[np.float64], factor: NDArray[np.float64]) -> tuple[float, float]:
+    """The smallest and the largest ratio of an adjusted close to the one before; (1, 1) for a single row."""
+    least, most = _extreme_ratios(close, factor)
+    return float(least), float(most)
+
+
+@_compiled
+def _extreme_ratios(close, factor):
+    least, most = np.inf, -np.inf
+    for row in range(1, close.size):
+        ratio = (close[row] * factor[row]) / (close[row - 1] * factor[row - 1])
+        least, most = min(least, ratio), max(most, ratio)
+    return (least, most) if close.size > 1 else (1.0, 1.0)
 
 
 def checksum(content: bytes | memoryview) -> str:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from financial_model.kernels.bar_format import NUMBER, SLACK, STAMP, has_clock, write_rows
+from financial_model.kernels.bar_format import DONE, FULL, NUMBER, SLACK, STAMP, all_alike, has_clock, write_rows
 from financial_model.kernels.bar_parse import read_rows
 
 _LONG_CELLS = 4096
@@ -81,7 +81,10 @@ def _fill(text: NDArray[np.uint8], dates: int, mark: str, wanted: NDArray[np.boo
           starts: NDArray[np.int32], shortest: NDArray[np.uint64]) -> int:
     """Rows read, or -1."""
     long_cells = np.empty((_LONG_CELLS, 5), np.int64)
-    found, long = read_rows(text, dates, np.uint8(ord(mark)), wanted, seconds, values, starts, shortest, long_cells) if len(values) > 1 else (-1, 0)
+    if len(values) < 2:
+        return -1
+    latest = np.full(len(values), -1)
+    found, long = read_rows(text, dates, np.uint8(ord(mark)), wanted, seconds, values, starts, shortest, long_cells, latest)
     for column, first, last, start, length in long_cells[:long].tolist():
         values[column, first : last + 1] = float(text[start : start + length].tobytes())
     return found
@@ -109,15 +112,20 @@ def write(dates: NDArray[np.datetime64], columns: list[NDArray[np.float64]], *, 
     for slot, column in enumerate(fresh):
         values[slot] = columns[column]
     texts: dict[int, _Text] = {}
+    alike = len(fresh) == len(columns) - together and all_alike(values)  # all that stands behind what is copied
+    enough = len(theirs[0]) + count * (NUMBER + 1) * len(fresh) * (not alike) + count * len(",,1")
     while True:
         order, text, starts, ends = _joined(texts, len(columns), count)
         room = count * (STAMP + 1 + (NUMBER + 1) * len(columns)) + int((ends - starts).sum()) + SLACK
-        out = np.empty(len(header) + room, np.uint8)
+        out = np.empty(len(header) + (min(room, enough) if theirs is not _NO_CELLS and not texts else room), np.uint8)
         out[: len(header)] = np.frombuffer(header, np.uint8)
-        length, failed = write_rows(stamps, with_time, values, slots, order, text, starts, ends, np.array(source, np.int64), together, *theirs,
-                                    out[len(header) :])
-        if failed < 0:
+        length, failed = write_rows(stamps, with_time, values, slots, order, text, starts, ends, np.array(source, np.int64), together,
+                                    alike and not texts, *theirs, np.zeros((2, len(columns)), np.uint64), out[len(header) :])
+        if failed == DONE:
             return out.data[: len(header) + length]
+        if failed == FULL:
+            enough = room
+            continue
         texts[failed] = _as_text(columns[failed])  # all of it: one library writes a whole column
         together = min(together, failed)
 

@@ -14,8 +14,9 @@ from numba import types
 from numba.extending import intrinsic
 
 _inline: Any = intrinsic
-compiled = numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy")
-inlined = numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy", forceinline=True)
+# _nrt: nothing here makes an array, and counting who holds one would take as long as the work
+compiled = numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy", _nrt=False)
+inlined = numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy", forceinline=True, _nrt=False)
 """For what is done in every cell: a call would cost as much as the work."""
 U = np.uint64
 

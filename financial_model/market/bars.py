@@ -25,6 +25,7 @@ REQUIRED = ("date", *PRICES, "volume")
 TOLERANCE = 1e-3
 """Relative: an open or close this little outside high and low is the source's rounding, and high or low is widened."""
 _EARLIEST, _LATEST = np.datetime64("1900-01-01", "s"), np.datetime64("2200-01-01", "s")
+_FIRST_SECOND, _LAST_SECOND = int(_EARLIEST.astype(int)), int(_LATEST.astype(int))
 
 
 def validate(frame: pd.DataFrame, name: str, *, lines: Sequence[int] | NDArray[np.int64] | None = None) -> pd.DataFrame:
@@ -49,30 +50,29 @@ def columns_of(frame: pd.DataFrame, name: str, *, lines: Sequence[int] | NDArray
 def check(time: NDArray[np.datetime64], columns: Mapping[str, NDArray[np.float64]], name: str, lines: NDArray[np.int64]) -> dict[str, NDArray]:
     """:func:`columns_of` for columns that are arrays already, ``lines`` one per row."""
     _require(("date", *columns), len(time), name)
-    good = faultless(time, columns)
-    if not good:
-        _check_dates(time, name, lines, time)
-    checked = dict(columns)
-    checked.setdefault("amount", np.full(len(time), np.nan))
-    checked.setdefault("factor", np.ones(len(time)))
-    if not good:
-        _check_prices(checked, name, lines)
-        _check_volume(checked, name, lines)
-    extra = [column for column in checked if column not in COLUMNS]
-    for column in extra:
-        checked[column] = np.where(np.isinf(checked[column]), np.nan, checked[column])
-    names = (*COLUMNS[1:], *extra)
-    if good:
-        return {"date": time, **{column: checked[column] for column in names}}
+    if faultless(time, columns):
+        return complete(time, columns)
+    _check_dates(time, name, lines, time)
+    checked = complete(time, columns)
+    _check_prices(checked, name, lines)
+    _check_volume(checked, name, lines)
     order = _ascending(time, checked, name, lines)
-    return {"date": time[order], **{column: checked[column][order] for column in names}}
+    return {column: values[order] for column, values in checked.items()}
+
+
+def complete(time: NDArray[np.datetime64], columns: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray]:
+    """All columns of a bar table in their order: what :func:`check` returns where :func:`faultless` says yes."""
+    table = {"date": time, **{column: columns[column] for column in REQUIRED[1:]}}
+    table["amount"] = columns["amount"] if "amount" in columns else np.full(len(time), np.nan)
+    table["factor"] = columns["factor"] if "factor" in columns else np.ones(len(time))
+    return table | {column: np.where(np.isinf(values), np.nan, values) for column, values in columns.items() if column not in COLUMNS}
 
 
 def faultless(time: NDArray[np.datetime64], columns: Mapping[str, NDArray[np.float64]]) -> bool:
     """True when :func:`check` would find nothing to refuse, repair or sort: the usual case, in one pass."""
     from financial_model.kernels import bar_rows
 
-    return bar_rows.faultless(time.astype("datetime64[s]").view(np.int64), columns, _EARLIEST.astype(int), _LATEST.astype(int))
+    return bar_rows.faultless(time.astype("datetime64[s]", copy=False).view(np.int64), columns, _FIRST_SECOND, _LAST_SECOND)
 
 
 def _require(found: Iterable[str], rows: int, name: str) -> None:
@@ -93,10 +93,14 @@ def adjusted(frame: pd.DataFrame) -> pd.DataFrame:
 
 def interval(time: NDArray[np.datetime64] | pd.Series) -> int:
     """Seconds between neighbouring bars (the step met most often), at most 86,400: the value of daily bars; 0 for a single row."""
-    steps = np.diff(np.asarray(time, "datetime64[s]").astype(np.int64))
-    if not len(steps) or steps.min() >= 86_400:
-        return min(len(steps), 1) * 86_400
-    found, counts = np.unique(steps, return_counts=True)
+    from financial_model.kernels import bar_rows
+
+    seconds = np.asarray(time, "datetime64[s]").view(np.int64)
+    if len(seconds) < 2:
+        return 0
+    if bar_rows.shortest_step(seconds) >= 86_400:
+        return 86_400
+    found, counts = np.unique(np.diff(seconds), return_counts=True)
     return min(int(found[counts.argmax()]), 86_400)
 
 

@@ -62,10 +62,9 @@ class Batch:
         content = barfile.encode(columns, origin)
         digest = barfile.digest(content)
         path = self._store.path(code)
-        with self._store.connect() as db:
-            refuse_mixture(db, self._source, self._store.data_dir)
-            old = one(db, "SELECT hash FROM symbols WHERE symbol=? AND status='ok' AND source=? AND prices=?", code, self._source, prices)
-        same = old is not None and old[0] == digest and path.is_file() and path.stat().st_size == len(content)
+        if not self._waiting:  # once for all that will wait with it, to say it early: what is recorded is asked again
+            self._store.check_source(self._source)
+        same = path.is_file() and path.stat().st_size == len(content) and self._recorded(code, prices) == digest
         if same and not name:
             return False
         file = None if same else Staged(path, content)
@@ -102,6 +101,12 @@ class Batch:
         if failure is not None:
             raise failure
 
+    def _recorded(self, code: str, prices: str) -> str:
+        """The checksum of the stored file of a symbol, if it came from this source as such prices; else empty."""
+        with self._store.connect() as db:
+            row = one(db, "SELECT hash FROM symbols WHERE symbol=? AND status='ok' AND source=? AND prices=?", code, self._source, prices)
+        return row[0] if row is not None else ""
+
     def _flush_if_full(self) -> None:
         if max(len(self._waiting), len(self._imports)) >= MOST or (self._waiting and time.monotonic() - self._since > LONGEST):
             self.flush()
@@ -123,6 +128,9 @@ class Batch:
 
 def _on_disk(waiting: Sequence[_Waiting]) -> tuple[Sequence[_Waiting], StorageError | None]:
     """(those that no power cut can take back, why the others are not among them)."""
+    for each in waiting:
+        if each.file is not None:
+            each.file.begin_sync()
     for number, each in enumerate(waiting):
         if each.file is not None:
             try:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from financial_model.errors import DataError
 from financial_model.market.barfile import Origin
-from financial_model.market.bars import PRICES, check, faultless
+from financial_model.market.bars import PRICES, check, complete, faultless
 from financial_model.market.rules import LIMITS, price_limit
 from financial_model.market.symbols import board
 
@@ -71,26 +71,30 @@ def repair(symbol: str, time: NDArray[np.datetime64], columns: Mapping[str, NDAr
 
     Raises ``DataError`` with the first line that cannot be what it claims.
     """
+    from financial_model.kernels import bar_rows
+
     table = dict(columns)
     name = board(symbol)
     if name == "index":
         table.setdefault("volume", np.zeros(len(time)))
     notes: list[tuple[str, dict[str, Any]]] = []
-    complete = table.keys() >= {*PRICES, "volume"}
-    if not (complete and faultless(time, table)):
-        kept = _without_empty_rows(table, notes) if complete else np.ones(len(time), bool)
+    whole = table.keys() >= {*PRICES, "volume"}
+    if whole and faultless(time, table):
+        bars = complete(time, table)
+    else:
+        kept = _without_empty_rows(table, notes) if whole else np.ones(len(time), bool)
         if not kept.any() and len(time):
             raise DataError("import.only_empty_rows", name=symbol, rows=len(time))
         time, lines = time[kept], lines[kept]
         table = {column: values[kept] for column, values in table.items()}
         _refuse_negative(symbol, table, time, lines)
-    bars = check(time, table, symbol, lines)
+        bars = check(time, table, symbol, lines)
     unit = _scale_volume(symbol, name, bars, options.volume_unit, scales, tushare, notes)
     exact = _factor(bars, notes)
     kind = _kind_of_prices(name, bars, options.prices, exact, notes)
-    ratio = _ratios(bars)
-    _refuse_mixture(symbol, name, bars, ratio, time, lines)
-    _note_moves(name, bars["date"], ratio, notes)
+    least, most = bar_rows.extreme_ratios(bars["close"], bars["factor"])
+    _refuse_mixture(symbol, name, bars, least, most, time, lines)
+    _note_moves(name, bars, max(1 - least, most - 1), notes)
     if len(bars["date"]) == 1:
         notes.append(("import.note_one_row", {}))
     kept_columns = {column: values for column, values in bars.items() if column not in _HELPERS}
@@ -194,12 +198,13 @@ def _factor(bars: Bars, notes: list) -> bool:
 
 def _kind_of_prices(name: str, bars: Bars, declared: str, exact: bool, notes: list) -> str:
     """raw, adjusted or unknown. A-shares trade in whole cents, so other prices are adjusted ones, whatever was declared."""
+    from financial_model.kernels import bar_rows
+
     flag: set[float] = set(bars["adjust_flag"][np.isfinite(bars["adjust_flag"])]) if "adjust_flag" in bars else set()
     close = bars["close"]
-    cents = np.abs(close - np.round(close, 2)) <= 1e-6 * close
     if len(flag) == 1:  # baostock: 1 backward, 2 forward, 3 none
         found = "raw" if flag == {3.0} else "adjusted"
-    elif name in ("main", "chinext", "star", "bse") and cents.mean() < 0.8:
+    elif name in ("main", "chinext", "star", "bse") and bar_rows.whole_cents(close) < 0.8 * len(close):
         found = "adjusted"
     else:
         return declared if declared != "auto" else "raw" if exact or name == "index" else "unknown"
@@ -214,13 +219,16 @@ def _ratios(bars: Bars) -> NDArray[np.float64]:
     return adjusted[1:] / adjusted[:-1]
 
 
-def _refuse_mixture(symbol: str, name: str, bars: Bars, ratio: NDArray[np.float64], time: NDArray[np.datetime64], lines: NDArray[np.int64]) -> None:
-    """Two neighbouring rows that cannot be on one scale: adjusted and unadjusted, or differently adjusted, in one file."""
+def _refuse_mixture(symbol: str, name: str, bars: Bars, least: float, most: float, time: NDArray[np.datetime64], lines: NDArray[np.int64]) -> None:
+    """Two neighbouring rows that cannot be on one scale: adjusted and unadjusted, or differently adjusted, in one file.
+
+    ``least`` and ``most`` of all ratios: where they are usual, no row is looked at.
+    """
     limited = name not in ("us", "other")
     usual = _A_SHARE_STEP if limited else _FREE_STEP
-    if not len(ratio) or (ratio.min() >= usual[0] and ratio.max() <= usual[1]):
+    if least >= usual[0] and most <= usual[1]:
         return
-    days = bars["date"]
+    days, ratio = bars["date"], _ratios(bars)
     halted = np.diff(days) > np.timedelta64(10, "D")
     low, high = (np.where(halted & limited, _A_SHARE_AFTER_HALT[end], usual[end]) for end in (0, 1))
     bad = (ratio < low) | (ratio > high)
@@ -230,14 +238,17 @@ def _refuse_mixture(symbol: str, name: str, bars: Bars, ratio: NDArray[np.float6
                         before=f"{bars['close'][row - 1]:g}", after=f"{bars['close'][row]:g}")
 
 
-def _note_moves(name: str, days: NDArray[np.datetime64], ratio: NDArray[np.float64], notes: list) -> None:
-    """Count moves beyond the price limit of the day: raw prices without a factor, or an adjustment by subtraction, show here."""
-    if name not in LIMITS or len(days) < 7:
+def _note_moves(name: str, bars: Bars, largest: float, notes: list) -> None:
+    """Count moves beyond the price limit of the day: raw prices without a factor, or an adjustment by subtraction, show here.
+
+    ``largest``: of all moves; where it is within any limit, no row is looked at.
+    """
+    days = bars["date"]
+    if name not in LIMITS or len(days) < 7 or largest <= min(limit for _, limit in LIMITS[name]) + _ROUNDING:
         return
-    moves, least = np.abs(ratio - 1), min(limit for _, limit in LIMITS[name]) + _ROUNDING
-    if moves.max() <= least or np.diff(days).min() < np.timedelta64(86_400, "s"):
+    if np.diff(days).min() < np.timedelta64(86_400, "s"):
         return
-    beyond = moves > price_limit(name, days[1:]) + _ROUNDING
+    beyond = np.abs(_ratios(bars) - 1) > price_limit(name, days[1:]) + _ROUNDING
     beyond[:5] = False  # first days after listing may have no limit, and a file may begin there
     if beyond.any():
         notes.append(("import.note_moves", {"rows": int(beyond.sum())}))
