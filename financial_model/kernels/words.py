@@ -15,8 +15,8 @@ from numba.extending import intrinsic
 
 _inline: Any = intrinsic
 # _nrt: nothing here makes an array, and counting who holds one would take as long as the work
-compiled = numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy", _nrt=False)
-inlined = numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy", forceinline=True, _nrt=False)
+compiled = numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy", _nrt=False)  # type: ignore[call-overload]
+inlined = numba.njit(cache=True, nogil=True, boundscheck=False, error_model="numpy", forceinline=True, _nrt=False)  # type: ignore[call-overload]
 """For what is done in every cell: a call would cost as much as the work."""
 U = np.uint64
 
