@@ -33,12 +33,18 @@ SESSION_SECONDS = 12 * 3600.0
 SESSIONS = 1000
 BODY_LIMIT = 1_000_000
 """Bytes of a request to REST or MCP: settings and names, never files."""
+PAGE_LIMIT = 20_000_000
+"""Bytes of what the page sends with an event: what stands in its fields, at most a table of holdings. Files go another way."""
 PROGRAMS = ("/api/v1", "/mcp")
 """Where programs come in; a login is asked for here. Gradio asks for it at its own doors, and ``GRADIO`` makes sure of that."""
 GRADIO = "/gradio_api/"
+LOGIN = "/login"
+UPLOAD = f"{GRADIO}upload"
+"""Here files come in; Gradio counts their bytes as they arrive."""
 BEFORE_LOGIN = frozenset({f"{GRADIO}{name}" for name in ("startup-events", "app_id", "user", "login_check", "token", "theme.css")})
 """What the login form and the start of the server need."""
-CLOSED = tuple(f"{GRADIO}{name}" for name in ("vibe-", "undo-vibe-", "proxy=", "process_recording", "dev/", "run-history", "runs", "profiling"))
+CLOSED = tuple(f"{GRADIO}{name}" for name in ("vibe-", "undo-vibe-", "proxy=", "process_recording", "dev/", "run-history", "runs", "profiling",
+                                              "deep_link", "stream/", "custom_component/"))
 """Gradio's conveniences for developers and for hosted pages; nothing here uses them."""
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([\w.-]*?\w)\.?)(?::\d{1,5})?")
 USER, PASSWORD = "KAIROS_USER", "KAIROS_PASSWORD"
@@ -120,14 +126,16 @@ def _begins(*prefixes: str) -> Callable[[str, str], bool]:
     return lambda method, path: path.startswith(prefixes)
 
 
+NAMED, EVENTS = tuple(f"{GRADIO}{name}/" for name in ("call", "run", "api")), f"{GRADIO}run/predict"
+"""Gradio's ways to a named endpoint, and the one of them on which the page itself sends its ticks."""
 WORK = tuple(f"/api/v1/{name}" for name in ("jobs", "predict", "rank", "orders", "journal"))
 RATES = (
-    Rate("login", 20, 60.0, lambda method, path: method == "POST" and path.rstrip("/") in ("/login", "/api/v1/token")),
+    Rate("login", 20, 60.0, lambda method, path: method == "POST" and path.rstrip("/") in (LOGIN, "/api/v1/token")),
     Rate("work", 60, 60.0, lambda method, path: method == "POST" and path.startswith(WORK)),
     Rate("reading", 60, 60.0, _begins("/api/v1/universe", "/api/v1/journal")),
     Rate("mcp", 240, 60.0, _begins("/mcp")),
-    Rate("upload", 60, 60.0, _begins(f"{GRADIO}upload")),
-    Rate("named", 120, 60.0, lambda method, path: method == "POST" and path.startswith(f"{GRADIO}call/")),
+    Rate("upload", 60, 60.0, _begins(UPLOAD)),
+    Rate("named", 120, 60.0, lambda method, path: method == "POST" and path.startswith(NAMED) and path.rstrip("/") != EVENTS),
 )
 FAILED_LOGINS = Rate("failed", 20, 60.0, lambda method, path: False)
 
@@ -205,11 +213,12 @@ class Guard:
             return _no(403, "access.origin", origin=origin[:80])
         if path.startswith(CLOSED):
             return _no(404, "access.closed")
-        if path.startswith(PROGRAMS):
+        if not path.startswith(UPLOAD):
             if "transfer-encoding" in headers:  # a body whose end nobody has announced
                 return _no(411, "api.no_length")
-            if int(headers.get("content-length") or 0) > BODY_LIMIT:
-                return _no(413, "api.too_large", limit=BODY_LIMIT // 1000)
+            limit = BODY_LIMIT if path.startswith(PROGRAMS) or path.rstrip("/") == LOGIN else PAGE_LIMIT
+            if int(headers.get("content-length") or 0) > limit:
+                return _no(413, "api.too_large", limit=limit // 1000)
         for rate in self._rates:
             if rate.covers(method, path) and (wait := self._counter.wait(rate, address)):
                 return _late(wait)

@@ -148,7 +148,8 @@ class RunStore:
 
     def get(self, run: str) -> RunInfo:
         """The run with this id, or the newest one of this name. ``NotFoundError`` names what there is."""
-        if (self._folder(run) / "state.json").is_file():
+        folder = self._inside(run)
+        if folder is not None and (folder / "state.json").is_file():
             return self.info(run)
         runs = self.list()
         for info in runs:
@@ -172,13 +173,18 @@ class RunStore:
             metrics=_read_json(outcome) if outcome.is_file() else {}, checkpoints=_checkpoints(folder))
 
     def _folder(self, run_id: str) -> Path:
+        folder = self._inside(run_id)
+        if folder is None:
+            raise NotFoundError("runs.unknown", run=run_id[:80], known="-")
+        return folder
+
+    def _inside(self, run_id: str) -> Path | None:
+        """The folder of this name; ``None`` for what is no name, and for a link that leads elsewhere."""
         try:
             path = resolve_inside(self.root, safe_name(run_id))
         except ConfigError:
-            raise NotFoundError("runs.unknown", run=run_id[:80], known="-") from None
-        if path.parent != self.root.resolve():  # a link inside the folder that leads elsewhere in it
-            raise NotFoundError("runs.unknown", run=run_id[:80], known="-")
-        return path
+            return None
+        return path if path.parent == self.root.resolve() else None
 
     # ------------------------------------------------------------ state
     def state(self, run_id: str) -> str:

@@ -16,12 +16,14 @@ from dataclasses import dataclass  # noqa: E402
 from typing import Any  # noqa: E402
 
 import gradio as gr  # noqa: E402
+from starlette.middleware import Middleware  # noqa: E402
 
 from financial_model import extensions
 from financial_model.errors import ConfigError  # noqa: E402
 from financial_model.paths import Workspace  # noqa: E402
 from financial_model.serving import apart, doors  # noqa: E402
 from financial_model.serving.access import LOOPBACK  # noqa: E402
+from financial_model.serving.api.failures import LastResort  # noqa: E402
 from financial_model.ui import components, endpoints, machine, sessions, theme, uploads  # noqa: E402
 from financial_model.ui.page import STRAIGHT, Page, Preferences, Services, Snapshot  # noqa: E402
 from financial_model.ui.tabs import basic, conditional, data, inference, runs, universe  # noqa: E402
@@ -177,7 +179,10 @@ def launch(
         "mcp_server": False,  # our own is beside the page
         "state_session_capacity": SESSIONS,
         "_frontend": False,  # no second look at the page: one that is not drawn within three seconds on a busy machine would end the start
-        "app_kwargs": {"lifespan": lambda app: doors.opened(sessions.lightened(app), services.abilities, auth, language or "en")},
+        "app_kwargs": {
+            "lifespan": lambda app: doors.opened(sessions.lightened(app), services.abilities, auth, language or "en"),
+            "middleware": [Middleware(LastResort)],  # what goes wrong in Gradio's own routes is told by a number, too
+        },
     }
     for candidate in range(port, port + PORTS):
         if not _free(host, candidate):

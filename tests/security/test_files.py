@@ -172,3 +172,11 @@ def test_a_bug_shows_a_number_on_the_page_too(target, monkeypatch, caplog):
         Client(target.url, verbose=False).predict(query="", limit=5, api_name="/list_symbols")
     assert "secret" not in str(caught.value) and "error " in str(caught.value)
     assert "Traceback" not in json.dumps(str(caught.value))
+
+
+def test_a_bug_in_gradios_own_routes_shows_a_number_too(target, caplog):
+    """An event that does not exist is a KeyError in Gradio."""
+    with target.http() as client:
+        reply = client.post("/gradio_api/run/predict", json={"fn_index": -1, "data": [], "session_hash": "x"})
+    assert reply.status_code == 500 and reply.json()["error"] == "api.unexpected"
+    assert reply.json()["id"] in caplog.text and reply.json()["id"] in reply.json()["message"]

@@ -87,7 +87,16 @@ def test_too_large_a_body_or_one_of_unknown_length_is_not_read():
     client = guarded()
     refused(client.post("/api/v1/jobs", content=b"x" * (access.BODY_LIMIT + 1)), 413, "api.too_large")
     refused(client.post("/api/v1/jobs", content=iter([b"x"])), 411, "api.no_length")
-    assert client.post("/gradio_api/upload", content=b"x" * (access.BODY_LIMIT + 1)).text == "in", "uploads have a limit of their own"
+    assert client.post("/gradio_api/upload", content=b"x" * (access.PAGE_LIMIT + 1)).text == "in", "uploads have a limit of their own"
+
+
+@pytest.mark.parametrize(("path", "limit"), [("/login", access.BODY_LIMIT), ("/gradio_api/queue/join", access.PAGE_LIMIT),
+                                             ("/gradio_api/run/predict", access.PAGE_LIMIT), ("/", access.PAGE_LIMIT)])
+def test_what_the_page_sends_is_bounded_too(path, limit):
+    """Before the login as well: a form without end would fill the memory of the machine."""
+    client = guarded(USER)
+    refused(client.post(path, headers={"Content-Length": str(limit + 1)}), 413, "api.too_large")
+    refused(client.post(path, content=iter([b"x"])), 411, "api.no_length")
 
 
 def test_whoever_comes_too_often_is_told_when_to_come_back():
@@ -110,7 +119,8 @@ def test_the_window_slides_and_each_address_has_its_own():
 
 @pytest.mark.parametrize(("method", "path"), [
     ("POST", "/api/v1/jobs"), ("POST", "/api/v1/predict"), ("POST", "/api/v1/rank"), ("GET", "/api/v1/universe"), ("POST", "/mcp"),
-    ("POST", "/login"), ("POST", "/login/"), ("POST", "/api/v1/token"), ("POST", "/gradio_api/upload"), ("POST", "/gradio_api/call/predict")])
+    ("POST", "/login"), ("POST", "/login/"), ("POST", "/api/v1/token"), ("POST", "/gradio_api/upload"), ("POST", "/gradio_api/call/predict"),
+    ("POST", "/gradio_api/call/v2/rank"), ("POST", "/gradio_api/run/rank"), ("POST", "/gradio_api/api/predict")])
 def test_every_expensive_call_has_a_rate(method, path):
     assert any(rate.covers(method, path) for rate in access.RATES)
 
@@ -118,6 +128,10 @@ def test_every_expensive_call_has_a_rate(method, path):
 @pytest.mark.parametrize("path", ["/api/v1/jobs/abc", "/gradio_api/run/predict", "/gradio_api/queue/join", "/"])
 def test_looking_is_free(path):
     assert not any(rate.covers("GET", path) for rate in access.RATES)
+
+
+def test_the_ticks_of_the_page_are_not_counted():
+    assert not any(rate.covers("POST", access.EVENTS) for rate in access.RATES)
 
 
 # ---------------------------------------------------------------- who
@@ -189,7 +203,8 @@ def test_the_oldest_of_too_many_sessions_goes(monkeypatch):
 
 def test_gradios_developer_doors_are_closed():
     client = guarded()
-    for path in ("vibe-edit", "vibe-code", "undo-vibe-edit", "proxy=http://169.254.169.254/", "process_recording", "dev/reload", "run-history/x"):
+    for path in ("vibe-edit", "vibe-code", "undo-vibe-edit", "proxy=http://169.254.169.254/", "process_recording", "dev/reload", "run-history/x",
+                 "deep_link?session_hash=x", "stream/x", "custom_component/a/b/c/d"):
         refused(client.post(f"/gradio_api/{path}"), 404, "access.closed")
 
 

@@ -239,6 +239,9 @@ def test_kinds_that_take_paths_or_do_not_exist_cannot_be_started(asked, kind):
     ("/jobs", {"kind": "train", "settings": {"hidden": -1}}, 422, "api.invalid"),
     ("/jobs", {"kind": "train", "settings": {"backbone": "transformer", "heads": 7, "hidden": 64}}, 400, "config.heads_divide"),
     ("/jobs", {"kind": "train", "settings": {"name": "../../up"}}, 400, "paths.unsafe_name"),
+    ("/jobs", {"kind": "train", "settings": {"name": "a\r\nSet-Cookie: x"}}, 400, "paths.unsafe_name"),
+    ("/jobs", {"kind": "train", "settings": {"name": "\u202egpj"}}, 400, "paths.unsafe_name"),
+    ("/jobs", {"kind": "train", "settings": {"name": "<img>"}}, 400, "paths.unsafe_name"),
     ("/jobs", {"kind": "download", "source": "nowhere"}, 422, "api.invalid"),
     ("/jobs", {"kind": "download", "source": "demo"}, 422, "store.real_here"),
     ("/jobs", {"kind": "watch", "run": "finished"}, 400, "watch.nothing_to_ask"),
@@ -261,6 +264,7 @@ def test_a_refusal_speaks_the_language_of_the_request(asked):
 def test_an_unknown_address_and_a_wrong_method_say_so(asked):
     refused(asked[0].get("/nothing/here"), 404, "api.no_route")
     refused(asked[0].delete("/runs"), 405, "api.no_method")
+    refused(asked[0].post("/predict", content='{"run": ' + "[" * 50_000, headers={"Content-Type": "application/json"}), 400, "api.invalid")
 
 
 def test_a_bug_gives_a_number_and_keeps_its_traceback(asked, monkeypatch, caplog):

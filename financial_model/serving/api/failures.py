@@ -74,11 +74,11 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def routed(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
-        key = "api.no_method" if error.status_code == 405 else "api.no_route"
-        sentence = translate(key, _language(request), path=request.url.path[:120], method=request.method)
+        key = {404: "api.no_route", 405: "api.no_method"}.get(error.status_code, "api.invalid")
+        sentence = translate(key, _language(request), path=request.url.path[:120], method=request.method, details=error.detail)
         return _said(error.status_code, key, sentence, headers=error.headers)
 
-    app.add_middleware(_LastResort)
+    app.add_middleware(LastResort)
 
 
 def _place(location: tuple[int | str, ...]) -> str:
@@ -93,7 +93,7 @@ def _said(status: int, key: str, message: str, number: str = "", headers: Any = 
     return JSONResponse(Failure(error=key if has(key) else "api.invalid", message=message, id=number).model_dump(), status, headers)
 
 
-class _LastResort:
+class LastResort:
     """Whatever reaches this is a bug: it is logged once, and the client gets its number."""
 
     def __init__(self, app: ASGIApp) -> None:
