@@ -146,6 +146,14 @@ def test_a_validation_or_test_inside_the_training_is_refused_in_both_languages(v
     assert len(str(caught.value)) > 30 and caught.value.message("zh") != str(caught.value)
 
 
+def test_what_is_no_date_is_a_problem_of_its_field():
+    for name in ("start", "end", "train_start", "train_end", "validation_end"):
+        assert (name, "split.not_a_date") in [(problem.field, problem.key) for problem in c.problems(c.build({name: "2025-13-45"}))]
+    backwards = c.problems(c.build({"start": "2025-06-01", "end": "2024-06-01"}))
+    assert [(problem.field, problem.key) for problem in backwards] == [("end", "config.dates_order")]
+    assert not c.problems(c.build({"start": "2024-06-01", "end": "2025-06-01"}))
+
+
 @pytest.mark.parametrize("costs", ["0,1", "0,1,1,1,0,1,1,-1,0", "0,0,0,0,0,0,0,0,0", "0,1,1,1,0,1,1,inf,0"])
 def test_a_cost_matrix_is_nine_costs(costs):
     assert [(p.field, p.key) for p in c.problems(c.build({"cost_matrix": costs}))] == [("cost_matrix", "config.cost_matrix")]

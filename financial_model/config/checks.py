@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from financial_model.config.flat import build
@@ -96,6 +97,7 @@ def problems(config: RunConfig) -> list[Problem]:
         error("train_end", "config.split_dates_together")
     elif split.train_end and split.train_end >= split.validation_end:
         error("train_end", "config.split_dates_order", train_end=split.train_end, validation_end=split.validation_end)
+    found += _date_problems(config)
     if training.learning_rate == 0:
         error("learning_rate", "config.learning_rate_zero")
     if model.condition != "none" and config.universe.symbols and len(config.universe.symbols) < 50:
@@ -104,6 +106,30 @@ def problems(config: RunConfig) -> list[Problem]:
         found.append(Problem(field="cross_section", key="config.cross_section_few_symbols", values={"count": len(config.universe.symbols)},
                              warning=True))
     return found
+
+
+def _date_problems(config: RunConfig) -> list[Problem]:
+    """Texts that are no date, and a last date before the first."""
+    universe, split = config.universe, config.split
+    given = {"start": universe.start, "end": universe.end, "train_start": split.train_start, "train_end": split.train_end,
+             "validation_end": split.validation_end}
+    found = [Problem(field=name, key="split.not_a_date", values={"date": text[:40]})
+             for name, text in given.items() if text.strip() and not _is_date(text)]
+    if not found and universe.start and universe.end and _moment(universe.start) > _moment(universe.end):
+        found.append(Problem(field="end", key="config.dates_order", values={"start": universe.start, "end": universe.end}))
+    return found
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text.strip()).replace(tzinfo=None)
+
+
+def _is_date(text: str) -> bool:
+    try:
+        _moment(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _context_problems(config: RunConfig) -> list[Problem]:

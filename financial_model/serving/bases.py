@@ -11,9 +11,9 @@ from typing import Any
 
 from financial_model import config as settings
 from financial_model.config import Problem, RunConfig
-from financial_model.errors import CheckpointError, KairosError, NotFoundError
+from financial_model.errors import CheckpointError, ConfigError, KairosError, NotFoundError
 from financial_model.paths import atomic_write
-from financial_model.serving.runs import RunInfo, RunStore
+from financial_model.serving.runs import RunInfo, RunStore, run_name
 from financial_model.training.base import Header, base_problems, check_features, inherited
 from financial_model.training.container import read_header
 
@@ -40,7 +40,16 @@ def find_typed(runs: RunStore, text: str) -> Path:
 
 def problems(config: RunConfig, runs: RunStore, file: Path | None = None) -> list[Problem]:
     """Everything that can be found wrong before anything is loaded, the base included."""
-    return [*settings.problems(config), *_unreadable(config), *_misfits(config, runs, file)]
+    return [*_unusable(config), *settings.problems(config), *_unreadable(config), *_misfits(config, runs, file)]
+
+
+def _unusable(config: RunConfig) -> list[Problem]:
+    """A name that no folder can have."""
+    try:
+        run_name(config.name)
+    except ConfigError as error:
+        return [Problem(field="name", key=error.key, values=error.fields)]
+    return []
 
 
 def _unreadable(config: RunConfig) -> list[Problem]:

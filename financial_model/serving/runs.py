@@ -108,7 +108,7 @@ class RunStore:
     # ------------------------------------------------------------ creating and finding
     def create(self, config: RunConfig, *, state: str = "queued") -> RunInfo:
         """A new run folder ``<name>_<YYYYmmdd_HHMMSS>``; a second one within the same second gets ``-2``."""
-        name = _run_name(config.name)
+        name = run_name(config.name)
         now = datetime.now()
         base, count = f"{name}_{now:%Y%m%d_%H%M%S}", 1
         try:
@@ -269,7 +269,7 @@ class RunStore:
     # ------------------------------------------------------------ rename, delete, undo
     def rename(self, run: str, name: str) -> RunInfo:
         """Give a run another name; its id keeps the time. Refused while it is active."""
-        info, name = self.get(run), _run_name(name)
+        info, name = self.get(run), run_name(name)
         match = _ID.fullmatch(info.id)
         target = f"{name}_{match['stamp']}" if match else name
 
@@ -330,7 +330,8 @@ class RunStore:
             self._curves.pop(info.id, None)
 
 
-def _run_name(name: str) -> str:
+def run_name(name: str) -> str:
+    """``name``, if a run may be called so; ``ConfigError`` otherwise."""
     if len(safe_name(name)) > NAME_LENGTH:
         raise ConfigError("runs.name_too_long", name=name, limit=NAME_LENGTH)
     return name

@@ -33,9 +33,9 @@ def run_choices(runs: Sequence[RunInfo], view: View) -> list[tuple[str, str]]:
 
 
 def pick(runs: Sequence[RunInfo], wanted: str | None) -> RunInfo | None:
-    """The run a visitor chose while it exists, else the one at work, else the newest."""
-    chosen = next((run for run in runs if run.id == wanted), None)
-    return chosen or next((run for run in runs if run.active), None) or (runs[0] if runs else None)
+    """The run a visitor chose while it exists, else the one at work, else the newest that waits, else the newest."""
+    fits = (lambda run: run.id == wanted, lambda run: run.active and run.state != "queued", lambda run: run.active, lambda run: True)
+    return next((run for fit in fits for run in runs if fit(run)), None)
 
 
 def forecasts(run: RunInfo) -> bool:

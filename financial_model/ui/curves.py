@@ -135,6 +135,17 @@ def limits(lines: Mapping[str, Points], share: float = 0.98) -> tuple[float, flo
     return math.floor((low - air) / step) * step, math.ceil((high + air) / step) * step
 
 
+def near(lines: Mapping[str, Points], view: View) -> dict[str, Points]:
+    """The lines of a look from close up: validation and what it has to beat, without the noise of single training steps. All of them, as long as
+    nothing was validated."""
+    if view.word("ui.curve.validation") not in lines:
+        return dict(lines)
+    train, best = view.word("ui.curve.train"), view.word("ui.curve.best")
+    kept = {name: points for name, points in lines.items() if name not in (train, best)}
+    values = [y for _, ys in kept.values() for y in ys]
+    return kept | ({best: (lines[best][0], (min(values), max(values)))} if best in lines else {})
+
+
 def span(lines: Mapping[str, Points]) -> tuple[float, float]:
     """From the first to the last epoch there is."""
     ends = [x for xs, _ in lines.values() for x in xs]

@@ -6,6 +6,7 @@ It knows no data, no runs and no layout beyond rows and accordions.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ import gradio as gr
 from financial_model import config as settings
 from financial_model.config import PRESETS, FieldSpec, Problem, RunConfig
 from financial_model.errors import ConfigError
-from financial_model.text import has
+from financial_model.text import has, translate
 from financial_model.ui.text import View, Words, escape, problem_text
 
 SECTIONS = (
@@ -54,9 +55,28 @@ ARROWS = ("↑", "→", "↓")
 """The classes as any language writes them, in the order of config.CLASSES."""
 
 
+DATES = ("start", "end", "train_start", "train_end", "validation_end")
+"""Settings that are a date."""
+WIDE = 100_000
+"""A range that ends beyond this only keeps out nonsense: it is no help to name it."""
+
+
+def help_text(spec: FieldSpec, language: str) -> str:
+    """What a setting does, with the range of a number; in Chinese with the words its list has for its choices."""
+    text = translate(f"form.{spec.name}.help", language)
+    if language == "zh":
+        for choice in spec.choices or ():
+            key = f"ui.term.{spec.name}.{choice}"
+            if has(key):
+                text = re.sub(rf" ?(?<![A-Za-z_]){re.escape(choice)}(?![A-Za-z_]) ?", translate(key, language), text)
+    if spec.kind in (int, float) and spec.low is not None and spec.high is not None and spec.high <= WIDE:
+        text += translate("ui.form.range", language, low=f"{spec.low:g}", high=f"{spec.high:g}")
+    return text
+
+
 def control(words: Words, spec: FieldSpec, value: Any, *, elem_id: str = "", placeholder: str = "") -> Any:
     """The component for one setting: a box to tick, a list, a number within its range, or a line of text."""
-    text: dict[str, Any] = {"label": f"form.{spec.name}.label", "info": f"form.{spec.name}.help"}
+    text: dict[str, Any] = {"label": f"form.{spec.name}.label", "info": lambda language: help_text(spec, language)}
     if placeholder:
         text["placeholder"] = placeholder
     if spec.name == RUN:
@@ -83,7 +103,7 @@ def control(words: Words, spec: FieldSpec, value: Any, *, elem_id: str = "", pla
     if spec.kind is bool:
         return words(gr.Checkbox, text, value=value, min_width=150, elem_id=elem_id)
     if spec.kind in (int, float):
-        return words(
+        number = words(
             gr.Number,
             text,
             value=value,
@@ -94,7 +114,13 @@ def control(words: Words, spec: FieldSpec, value: Any, *, elem_id: str = "", pla
             min_width=130,
             elem_id=elem_id,
         )
+        number.raise_if_out_of_bounds = _anything  # Gradio would refuse the whole event and say nothing; the configuration has a sentence for it
+        return number
     return words(gr.Textbox, text, value=written(spec, value), max_lines=1, min_width=150, elem_id=elem_id)
+
+
+def _anything(value: float, low: float | None, high: float | None) -> None:
+    """Every number may come in: its range is checked with all other settings."""
 
 
 def written(spec: FieldSpec, value: Any) -> Any:
@@ -149,13 +175,7 @@ class Form:
     def _row(self, names: Sequence[str]) -> None:
         with gr.Row(equal_height=True):
             for name in names:
-                placeholder = {
-                    "symbols": "ui.form.symbols_placeholder",
-                    "start": "ui.form.date",
-                    "end": "ui.form.date",
-                    "train_end": "ui.form.date",
-                    "validation_end": "ui.form.date",
-                }.get(name, "")
+                placeholder = "ui.form.symbols_placeholder" if name == "symbols" else "ui.form.date" if name in DATES else ""
                 self.controls[name] = control(
                     self._words, self._specs[name], self._start[name], placeholder=placeholder, elem_id=f"{self._name}-set-{name}"
                 )
@@ -207,12 +227,14 @@ def problems_box(found: Sequence[Problem], view: View) -> str:
     return "".join(notes)
 
 
-def error_box(form: str, error: ConfigError, view: View) -> str:
-    """A value that is no setting at all; its field is marked where the error names one."""
+def misplaced(error: ConfigError, view: View) -> Problem | None:
+    """A value that is no setting at all as a problem of the field it stands in, named as the form names it; ``None`` where no field is named."""
     name = str(error.fields.get("name", ""))
-    marked = name if name.isidentifier() and has(f"form.{name}.label") else ""
-    style = f"<style>#{form}-set-{marked} {{ box-shadow: inset 3px 0 0 var(--k-red) !important; }}</style>" if marked else ""
-    return f'<div class="k-note bad"><span>{escape(error.message(view.language))}</span></div>{style}'
+    if not (name.isidentifier() and has(f"form.{name}.label")):
+        return None
+    kind = f"ui.form.kind.{error.fields.get('kind')}"
+    values = {**error.fields, "name": view.word(f"form.{name}.label"), **({"kind": view.word(kind)} if has(kind) else {})}
+    return Problem(field=name, key=error.key, values=values)
 
 
 def command(config: RunConfig) -> str:

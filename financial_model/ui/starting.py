@@ -5,6 +5,7 @@ In: the page, the panel that will show the run, the settings of the tab. Out: a 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,13 +29,17 @@ from financial_model.ui.training import TrainingPanel
 
 
 def resolve_symbols(text: str, names: Mapping[str, str]) -> tuple[str, ...]:
-    """Codes, names or pinyin initials, separated by commas or blanks, as symbols of the store; ``ConfigError`` names what was not found."""
+    """Codes, names or pinyin initials, separated by commas or blanks, as symbols of the store; ``ConfigError`` names what was not found.
+
+    A name may hold a blank: what stands between two commas is taken apart only where it means nothing as a whole.
+    """
     found: list[str] = []
-    for part in text.replace("，", ",").replace("、", ",").replace("\n", ",").replace(";", ",").split(","):
-        if part.strip():
-            matches = symbols.search(part.strip(), names, limit=1)
+    for part in filter(None, map(str.strip, re.split("[,，、;；\n]", text))):
+        whole = symbols.search(part, names, limit=1)
+        for word in [part] if whole else part.split():
+            matches = whole or symbols.search(word, names, limit=1)
             if not matches:
-                raise ConfigError("ui.symbols.unknown", text=part.strip()[:40])
+                raise ConfigError("ui.symbols.unknown", name="symbols", text=word[:40])
             found.append(matches[0])
     return tuple(dict.fromkeys(found))
 
@@ -92,13 +97,20 @@ class TrainingForm:
         try:
             config = self.config(given)
         except ConfigError as error:
-            return [forms.error_box(self.name, error, view), "", "", None]
+            return [self._refusal(view, error), "", "", None]
         found = bases.problems(config, self.page.services.runs)
         flat = settings.flatten(config)
         box = forms.problems_box(found, view) + before.field_marks(self.name, found, view)
         if any(not problem.warning for problem in found):
             return [box, forms.command(config), "", None]
         return [box, forms.command(config), *self._outlined(view, flat)]
+
+    def _refusal(self, view: View, error: ConfigError) -> str:
+        """What is no configuration at all, at its field where one is named, and above the button."""
+        wrong = forms.misplaced(error, view)
+        if wrong is None:
+            return note(error.message(view.language), "bad")
+        return forms.problems_box([wrong], view) + before.field_marks(self.name, [wrong], view)
 
     def _outlined(self, view: View, flat: Mapping[str, Any]) -> tuple[str, Asked | None]:
         """The card, and what it is about; nothing while there are no data, one sentence where they do not fit."""
@@ -127,7 +139,13 @@ class TrainingForm:
 
     # ------------------------------------------------------------ the start
     def _submit(self, view: View, *given: Any) -> Any:
-        config = self.config(given)
+        try:
+            config = self.config(given)
+        except ConfigError as error:
+            wrong = forms.misplaced(error, view)
+            if wrong is None:
+                raise
+            raise ConfigError(wrong.key, **wrong.values) from error
         services = self.page.services
         bases.check(config, services.runs)
         if not services.store.summary().get("stocks"):

@@ -67,7 +67,8 @@ class Words:
     def __call__(self, kind: Any, text: Mapping[str, Any], **options: Any) -> Any:
         """A component of class ``kind`` whose properties in ``text`` are words.
 
-        ``text`` maps a property to a catalogue key, or ``choices`` to a list of (key, value). Everything else is passed on.
+        ``text`` maps a property to a catalogue key or to a function of the language, or ``choices`` to a list of (key, value). Everything else is
+        passed on.
         """
         if "interactive" in inspect.signature(kind).parameters:  # a control that is no event's output would otherwise be drawn disabled
             options.setdefault("interactive", True)
@@ -90,7 +91,8 @@ class Words:
 
     @staticmethod
     def _render(text: Mapping[str, Any], language: str) -> dict[str, Any]:
-        return {name: Words._choices(keys, language) if name == "choices" else translate(keys, language) for name, keys in text.items()}
+        return {name: keys(language) if callable(keys) else Words._choices(keys, language) if name == "choices" else translate(keys, language)
+                for name, keys in text.items()}
 
 
 # ---------------------------------------------------------------- figures for readers

@@ -19,7 +19,8 @@ from financial_model.ui.page import Page, Snapshot
 from financial_model.ui.queue import QueueCard
 from financial_model.ui.text import DASH, View, duration, known, number
 
-SMOOTHING = (0.0, 0.95)
+SMOOTHING = (0.0, 0.6, 0.95)
+"""Least, at first, most."""
 LOG_LINES = 120
 
 
@@ -48,12 +49,21 @@ class TrainingPanel:
                 elem_id=f"{name}-scale",
                 elem_classes=["k-switch"],
             )
+            self.range = words(
+                gr.Radio,
+                {"choices": [("ui.curve.whole_range", "whole"), ("ui.curve.near", "near")]},
+                value="whole",
+                show_label=False,
+                container=False,
+                elem_id=f"{name}-range",
+                elem_classes=["k-switch"],
+            )
             self.smoothing = words(
                 gr.Slider,
                 {"label": "ui.curve.smoothing", "info": "ui.curve.smoothing_info"},
                 minimum=SMOOTHING[0],
-                maximum=SMOOTHING[1],
-                value=0.0,
+                maximum=SMOOTHING[2],
+                value=SMOOTHING[1],
                 step=0.05,
                 elem_id=f"{name}-smoothing",
             )
@@ -87,14 +97,15 @@ class TrainingPanel:
         page.live(f"{self.name}.picker", [self.picker], self._runs_version, self._draw_picker, [self.picker])
         page.live(f"{self.name}.progress", [self.progress], self._progress_version, self._draw_progress, [self.picker])
         page.live(f"{self.name}.acts", [self.stop, self.resume], self._possible, self._draw_acts, [self.picker])
-        page.live(f"{self.name}.curve", [self.curve, self.tiles], self._curve_version, self._draw_curve, [self.picker, self.smoothing, self.scale])
+        looks = [self.picker, self.smoothing, self.scale, self.range]
+        page.live(f"{self.name}.curve", [self.curve, self.tiles], self._curve_version, self._draw_curve, looks)
         page.live(f"{self.name}.options", [self.options, self.more], self._begun, self._draw_options, [self.picker])
         page.live(f"{self.name}.detail", [self.detail], self._curve_version, self._draw_detail, [self.picker, self.which])
         page.live(f"{self.name}.result", [self.result, self.checkpoint, *self.files], self._result_version, self._draw_result, [self.picker])
         page.live(f"{self.name}.log", [self.log], self._log_version, self._draw_log, [self.picker])
         page.on_and_refresh(self.stop.click, self._stop, [self.picker], queue=False)
         page.on_and_refresh(self.resume.click, self._resume, [self.picker])
-        page.refresh_on(self.picker.input, self.smoothing.release, self.scale.input, self.which.input)
+        page.refresh_on(self.picker.input, self.smoothing.release, self.scale.input, self.range.input, self.which.input)
 
     def runs(self, snapshot: Snapshot) -> list[RunInfo]:
         return [run for run in snapshot.runs if self.belongs(run)]
@@ -106,8 +117,10 @@ class TrainingPanel:
         return tuple((run.id, run.state) for run in self.runs(snapshot)), wanted
 
     def _draw_picker(self, view: View, snapshot: Snapshot, wanted: str | None) -> list[Any]:
+        """The list; a choice that stands is left alone, for it may have been made while this was on its way."""
         run = self.shown(snapshot, wanted)
-        return [gr.update(choices=run_choices(self.runs(snapshot), view), value=run.id if run else None)]
+        choices = run_choices(self.runs(snapshot), view)
+        return [gr.update(choices=choices) if run and run.id == wanted else gr.update(choices=choices, value=run.id if run else None)]
 
     def _progress_version(self, snapshot: Snapshot, wanted: str | None) -> Any:
         run = self.shown(snapshot, wanted)
@@ -131,16 +144,18 @@ class TrainingPanel:
         run = self.shown(snapshot, wanted)
         return (run.id, run.active, downloads.file_size(run.path / "events.jsonl"), *looks) if run else None
 
-    def _draw_curve(self, view: View, snapshot: Snapshot, wanted: str | None, smoothing: float, scale: str) -> list[Any]:
+    def _draw_curve(self, view: View, snapshot: Snapshot, wanted: str | None, *looks: Any) -> list[Any]:
         run = self.shown(snapshot, wanted)
         if run is None:
             return ["", ""]
-        return self._drawn.get((view, self._curve_version(snapshot, wanted, smoothing, scale)), lambda: self._curve(view, run, smoothing, scale))
+        return self._drawn.get((view, self._curve_version(snapshot, wanted, *looks)), lambda: self._curve(view, run, *looks))
 
-    def _curve(self, view: View, run: RunInfo, smoothing: float, scale: str) -> list[Any]:
+    def _curve(self, view: View, run: RunInfo, smoothing: float, scale: str, reach: str) -> list[Any]:
         series = self.page.services.runs.curves(run.id)
         end = curves.axis_end(series, int(setting(run, "training", "epochs"))) if run.active else None
         lines = curves.loss_lines(series, view, smoothing=smoothing, logarithmic=scale == "log", end=end)
+        if reach == "near":
+            lines = curves.near(lines, view)
         chart = line_chart.lines(
             lines,
             curves.series_colours(series, view),

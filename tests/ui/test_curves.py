@@ -2,7 +2,7 @@
 
 import pytest
 
-from financial_model.ui.curves import axis_end, detail_lines, epoch_reached, latest, limits, loss_lines, series_colours, smoothed, span
+from financial_model.ui.curves import axis_end, detail_lines, epoch_reached, latest, limits, loss_lines, near, series_colours, smoothed, span
 from tests.ui.builders import CHINESE, ENGLISH, curves
 
 
@@ -34,6 +34,15 @@ def test_smoothing_touches_training_only_and_keeps_its_first_point():
     plain, smooth = loss_lines(curves(), ENGLISH), loss_lines(curves(), ENGLISH, smoothing=0.9)
     assert plain["validation"] == smooth["validation"]
     assert smooth["training"][1][0] == pytest.approx(plain["training"][1][0]) and smooth["training"][1][-1] > plain["training"][1][-1]
+
+
+def test_from_close_up_the_chart_is_as_high_as_validation_and_baselines():
+    lines = loss_lines(curves(), ENGLISH)
+    close = near(lines, ENGLISH)
+    assert set(lines) - set(close) == {"training"} and limits(close)[1] - limits(close)[0] < limits(lines)[1] - limits(lines)[0]
+    assert close["best epoch"][0] == lines["best epoch"][0]
+    alone = {"training": lines["training"]}
+    assert near(alone, ENGLISH) == alone
 
 
 def test_smoothing_by_hand():

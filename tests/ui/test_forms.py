@@ -32,6 +32,7 @@ def test_a_form_left_alone_is_its_preset(form):
 def test_ranges_and_steps_come_from_the_configuration(form):
     epochs, spec = form.controls["epochs"], config.spec("epochs")
     assert (epochs.minimum, epochs.maximum, epochs.step, epochs.precision) == (spec.low, spec.high, spec.step, 0)
+    assert epochs.preprocess(10**7) == 10**7, "a number beyond its range is refused with all other settings, by name, not by Gradio"
     assert [value for _, value in form.controls["groups"].choices] == list(config.FEATURE_GROUPS) and form.controls["groups"].multiselect
 
 
@@ -96,9 +97,28 @@ def test_a_command_rebuilds_the_same_configuration():
 def test_symbols_may_be_codes_names_or_pinyin_in_any_writing():
     names = {"600519.SH": "贵州茅台", "000001.SZ": "平安银行", "AAPL": ""}
     assert resolve_symbols("sh600519, 平安银行，gzmt\naapl", names) == ("600519.SH", "000001.SZ", "AAPL")
+    assert resolve_symbols("600519 aapl、平安银行", names) == ("600519.SH", "AAPL", "000001.SZ")
+    assert resolve_symbols("ping an", {"X": "Ping An"}) == ("X",)
     with pytest.raises(ConfigError) as caught:
         resolve_symbols("600519, 999", names)
     assert caught.value.key == "ui.symbols.unknown" and caught.value.fields["text"] == "999"
+
+
+def test_help_names_the_range_and_the_choices_as_the_page_writes_them():
+    assert forms.help_text(config.spec("horizon"), "en").endswith("Range 1 to 30.")
+    assert "范围 1 至 30" in forms.help_text(config.spec("horizon"), "zh")
+    said = forms.help_text(config.spec("condition"), "zh")
+    assert not any(name in said for name in ("none", "concat 为", "film 为"))
+
+
+@pytest.mark.parametrize(("name", "value"), [("horizon", 999), ("quantile_levels", "a,b")])
+def test_a_value_that_is_no_setting_is_a_problem_of_its_field(name, value):
+    with pytest.raises(ConfigError) as caught:
+        config.build({name: value})
+    wrong = forms.misplaced(caught.value, CHINESE)
+    assert wrong.field == name and CHINESE.word(f"form.{name}.label") in forms.problems_box([wrong], CHINESE)
+    assert "tuple" not in forms.problems_box([wrong], CHINESE)
+    assert forms.misplaced(ConfigError("ui.train.no_data"), CHINESE) is None
 
 
 def test_a_run_belongs_to_exactly_one_training_tab():
