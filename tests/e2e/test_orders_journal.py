@@ -7,14 +7,16 @@ import torch
 
 from financial_model import config
 from financial_model.paths import Workspace
+from financial_model.serving import sweep as sweeping
 from financial_model.serving.experiment import run_training
 from financial_model.serving.market import download
+from financial_model.training.events import read_events
 from tests.e2e.browser import Watcher, server
 from tests.e2e.test_main_job import SLOW, Person
 
 pytestmark = pytest.mark.browser
 TINY = {"name": "tiny", "backbone": "gru", "hidden": 8, "layers": 1, "context_length": 8, "epochs": 1, "windows_per_epoch": 500, "horizon": 3,
-        "groups": "return", "device": "cpu", "precision": "fp32"}
+        "groups": "return", "device": "cpu", "precision": "fp32", "patience": 0}
 
 
 @pytest.fixture(scope="module")
@@ -75,5 +77,36 @@ def test_orders_and_journal(chromium, trained, tmp_path):
     person.see("orders-holdings", symbol)
     person.tab("Journal")
     person.see("journal-list", "chain unbroken")
+    assert not watcher.errors and not watcher.strangers
+    context.close()
+
+
+def test_a_search_of_settings_is_stopped_and_goes_on(chromium, trained):
+    address, workspace = trained
+    context = chromium.new_context(locale="zh-CN", viewport={"width": 1360, "height": 900})
+    page = context.new_page()
+    watcher, person = Watcher(page, address), Person(page)
+    person.open(address)
+    person.tab("模型")
+    page.locator("#sweep button.label-wrap").click()
+    page.locator("#sweep-space textarea").fill("epochs=60,61")  # seconds a trial: long enough to be stopped, short enough to be gone on with
+    person.fill("sweep-count", 2)
+    page.locator("#sweep-like input").click()
+    page.locator("#sweep-like [role=option]", has_text="tiny").click()
+    person.press("sweep-start")
+    person.see("sweep-card", "sweep-t000")
+    person.press("sweep-stop")
+    person.see("sweep-status", "已停止")
+    person.see("sweep-card", "测试集不会打开")
+    (sweep,) = sweeping.listed(workspace)
+    (begun,) = sweeping.table_of(sweep)["trials"]
+    assert begun["state"] == "running" and begun["run"], "the trial waits for somebody to go on with it"
+
+    person.press("sweep-resume")
+    person.see("sweep-card", "测试集只为")
+    table = sweeping.table_of(sweep)
+    assert [row["state"] for row in table["trials"]] == ["complete"] * 2 and table["trials"][0]["run"] == begun["run"] and table["test"]
+    kinds = [event["kind"] for event in read_events(workspace.checkpoint_dir / begun["run"] / "events.jsonl")[0]]
+    assert "resume" in kinds, "it went on from where it was"
     assert not watcher.errors and not watcher.strangers
     context.close()

@@ -216,17 +216,3 @@ def test_a_loader_whose_panel_is_on_the_device_hands_out_rows(tmp_path, monkeypa
     assert sorted(sum(rows, [])) == ends.tolist() and [len(part) for part in rows] == [loader.count(i, i + 1) for i in range(len(loader))]
     loader.skip(3)
     assert [part.tolist() for part in loader.rows()] == rows[3:]
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
-def test_on_a_gpu_a_real_graph_reaches_the_weights_of_the_plain_steps(tmp_path):
-    """The same comparison with CUDA's own recorder, through whole trainings."""
-    from financial_model.training.events import EventLog
-    from financial_model.training.trainer import train
-
-    panel, losses = make_panel(tmp_path / "panel"), []
-    for compile in ("on", "off"):
-        config = make_config(device="cuda", compile=compile, precision="fp32", batch_size=64, epochs=3)
-        losses.append(train(config, panel, tmp_path / compile, events=EventLog(tmp_path / f"{compile}.jsonl")).best_loss)
-    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
-    assert graph.CudaRecorder(torch.device("cuda"))
