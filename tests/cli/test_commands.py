@@ -109,8 +109,10 @@ def test_export_gives_a_file_that_forecasts_on_its_own(demo, tmp_path):
     assert len(financial_model.load(target).predict(bars, horizon=3)) == 3
 
 
-def test_export_of_another_checkpoint(demo, tmp_path):
-    assert demo("export", "first", str(tmp_path / "best"), "--checkpoint", "best", "--json").data["checkpoint"] == "best"
+def test_export_of_another_checkpoint_in_another_form(demo, tmp_path):
+    pytest.importorskip("onnxscript")
+    found = demo("export", "first", str(tmp_path / "best"), "--checkpoint", "best", "--format", "onnx", "--json").data
+    assert found["checkpoint"] == "best" and found["format"] == "onnx" and found["difference"] < 1e-6 and (tmp_path / "best.json").is_file()
 
 
 # ---------------------------------------------------------------- forecasts

@@ -247,6 +247,16 @@ def test_where_nobody_looks_at_a_gradient_the_files_keep_the_weights_of_before_i
     assert same(weights(tmp_path / "bad", "last"), weights(tmp_path / "good", "stopped"))
 
 
+def test_the_curves_of_bf16_lie_at_those_of_fp32(tmp_path, panel):
+    curves = []
+    for precision in ("fp32", "bf16"):
+        config = make_config(precision=precision, epochs=3, learning_rate=1e-2, model={"linear_start": False, "skip": False, "dropout": 0.0})
+        run(config, panel, tmp_path / precision)
+        curves.append([event["metrics"][name] for event in events_of(tmp_path / precision, "epoch") for name in ("loss", "train_loss")])
+    assert curves[0][-1] < 0.9 * curves[0][1], "something is learned on the way"
+    assert curves[1] == pytest.approx(curves[0], rel=0.005) and curves[1] != curves[0]
+
+
 def test_fewer_windows_than_a_batch_are_not_called_compiled(tmp_path, panel, monkeypatch):
     monkeypatch.setattr(session, "choose_compile", lambda choice, device: (True, "training.compile_on"))
     run(make_config(epochs=1, batch_size=4096, compile="on"), panel, tmp_path)
