@@ -127,13 +127,15 @@ def run(stages: Sequence[Stage], progress: Callable[[int, int], object] | None =
     """
     _keep_memory()
     done, total, known = 0, sum(len(parts) for _, parts in stages), set[int]() if finished is None else finished
-    with ThreadPoolExecutor(max_workers=workers or min(8, os.cpu_count() or 1)) as pool:
+    threads = workers or min(8, os.cpu_count() or 1)
+    with ThreadPoolExecutor(threads) as pool:
+        side_by_side: Callable[..., Any] = map if threads == 1 else pool.map  # a single one needs no other thread
         try:
             first = 0
             for task, parts in stages:
                 left = [i for i in range(len(parts)) if first + i not in known]
                 done += len(parts) - len(left)
-                for i, _ in zip(left, pool.map(task, [parts[i] for i in left]), strict=True):
+                for i, _ in zip(left, side_by_side(task, [parts[i] for i in left]), strict=True):
                     known.add(first + i)
                     done += 1
                     if progress is not None:

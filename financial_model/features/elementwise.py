@@ -99,6 +99,15 @@ def finite(x, y):
 
 
 @njit(cache=True, nogil=True)
+def root(x, times):
+    """Square root of ``x * times``."""
+    out = np.empty(x.size)
+    for t in range(x.size):
+        out[t] = np.sqrt(x[t] * times)
+    return out
+
+
+@njit(cache=True, nogil=True)
 def middle(high, low):
     """Half way between ``high`` and ``low``."""
     out = np.empty(high.size)

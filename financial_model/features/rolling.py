@@ -49,7 +49,7 @@ def weighted(x, offsets, weights):
 @njit(cache=True, nogil=True)
 def absolute_deviation(x, mean, offsets, n):
     """Mean absolute deviation of the last ``n`` bars from ``mean[t]``, their own mean."""
-    out = np.empty(x.size)
+    out, share = np.empty(x.size), 1.0 / n
     for s in range(offsets.size - 1):
         first, end = offsets[s], offsets[s + 1]
         _begin(out, first, end, n)
@@ -71,7 +71,7 @@ def absolute_deviation(x, mean, offsets, n):
                     to[i] += abs(a[i] - middle[i])
                 j += 1
             for i in range(to.size):
-                to[i] /= n
+                to[i] *= share
     return out
 
 

@@ -196,7 +196,7 @@ class Series:
     def std(self, column: Column, n: int, *, sample: bool = False) -> np.ndarray:
         """Standard deviation; ``sample``: divided by n - 1."""
         kind, correction = ("sample std", n / (n - 1.0)) if sample else ("std", 1.0)
-        return self._window(kind, column, n, lambda x: np.sqrt(self.moments(column, n)[1] * correction))
+        return self._window(kind, column, n, lambda x: elementwise.root(self.moments(column, n)[1], correction))
 
     def shape(self, column: Column, n: int) -> tuple[np.ndarray, np.ndarray]:
         """Skewness and excess kurtosis."""

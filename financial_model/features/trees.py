@@ -206,17 +206,28 @@ def window_moments(x, offsets, n):
                 else:
                     _merge(to_m, to_q, m, q, m[width:], q[width:], 3, width, width)
                 m, q, width, level = to_m, to_q, 4 * width, level + 1
-        spread, share = variance[end - count:end], float(n)
+        spread, share = variance[end - count:end], 1.0 / n
         for i in range(count):
-            spread[i] /= share
+            spread[i] *= share
     return mean, variance
 
 
 @njit(cache=True, nogil=True)
-def _farthest(to, x, width, last, up):
-    """Largest (``up``) or smallest of ``x`` at a window's start and ``width``, twice ``width`` and thrice ``width`` later, none beyond ``last``."""
+def _farthest(to, x, width, last, up, known):
+    """Largest (``up``) or smallest of ``x`` at a window's start and ``width``, twice ``width`` and thrice ``width`` later, none beyond ``last``.
+
+    ``known``: none of ``x`` is NaN, which a single instruction can then compare.
+    """
     a, b, c, d = x, x[min(width, last):], x[min(2 * width, last):], x[min(3 * width, last):]
-    if up:
+    if known and up:
+        for i in range(to.size):
+            left, right = a[i] if a[i] > b[i] else b[i], c[i] if c[i] > d[i] else d[i]
+            to[i] = left if left > right else right
+    elif known:
+        for i in range(to.size):
+            left, right = a[i] if a[i] < b[i] else b[i], c[i] if c[i] < d[i] else d[i]
+            to[i] = left if left < right else right
+    elif up:
         for i in range(to.size):
             left = a[i] if (a[i] >= b[i]) | (a[i] != a[i]) else b[i]
             right = c[i] if (c[i] >= d[i]) | (c[i] != c[i]) else d[i]
@@ -237,12 +248,14 @@ def window_extreme(x, offsets, n, sign):
         count = _begin(out, first, end, n)
         if count <= 0:
             continue
-        power, width, level = x[first:end], 1, 2
+        power, width, level, gaps = x[first:end], 1, 2, 0
+        for i in range(power.size):
+            gaps += power[i] != power[i]
         while 4 * width < n:
             bigger = scratch[level, :power.size - 3 * width]
-            _farthest(bigger, power, width, 3 * width, sign > 0)
+            _farthest(bigger, power, width, 3 * width, sign > 0, gaps == 0)
             power, width, level = bigger, 4 * width, level + 1
-        _farthest(out[end - count:end], power, width, n - width, sign > 0)  # windows of ``width`` that may overlap
+        _farthest(out[end - count:end], power, width, n - width, sign > 0, gaps == 0)  # windows of ``width`` that may overlap
     return out
 
 
