@@ -113,11 +113,13 @@ def anonymous_memory() -> int:
 
 def step_share(quick: bool) -> list[Row]:
     """Time to make a batch against the training step that uses it, with the defaults of ``config``."""
+    from financial_model.config import FeatureConfig
+    from financial_model.features import registry
     from financial_model.models.forecaster import build_forecaster
     from financial_model.objectives import objective
     from financial_model.training.step import TrainingStep
 
-    rows, features = [], 69
+    rows, features = [], len(registry.names(FeatureConfig().groups))
     for backbone in ("cnn_lstm", "lstm"):
         config = settings.build({"backbone": backbone})
         table = (np.zeros(features, np.float32), np.ones(features, np.float32))

@@ -14,8 +14,8 @@ from pathlib import Path
 DOCUMENT = Path(__file__).parents[1] / "docs" / "scale.md"
 BEGIN, END = "<!-- computed by python -m benchmarks.scale -->", "<!-- end -->"
 
-FEATURES = 69
-"""Columns of the default feature groups."""
+FEATURES = 102
+"""Columns of the default feature groups, when the constants were last measured."""
 CONTEXT, HORIZON = 60, 5
 FIXED_BYTES = 8 + 6 + 16 + 32 + 4 + 4 + 1 + 1
 """A row of a panel beside its features: time, conditions, style ranks, prices, volatility, amount, valid, tradable."""
@@ -32,16 +32,16 @@ class Constant:
 
 CONSTANTS = {
     "bar_bytes": Constant(91, "bytes a bar", "measured: CSV of the store, demo market"),
-    "import_us": Constant(1.53, "us of CPU a bar", "measured: benchmark ingest, 9.18 ms a file of 6,000 rows"),
-    "feature_ns": Constant(19, "ns a bar and feature, one core", "measured: benchmark indicators, 1.42 ms for 30 features of 2,500 rows"),
-    "request_rate": Constant(36, "requests/s and connection", "measured: benchmark download, with the polite pause of 20 ms"),
+    "import_us": Constant(0.35, "us of CPU a bar", "measured: benchmark ingest, 2.09 ms a file of 6,000 rows"),
+    "feature_ns": Constant(36, "ns of CPU a bar and feature", "measured: benchmark feature table, 22 ms for 102 features of 6,000 rows"),
+    "request_rate": Constant(75, "requests/s and connection", "measured: benchmark download, with the default pause of 12 ms"),
     "request_bars": Constant(800, "bars a request", "the server's own limit"),
-    "cpu_windows": Constant(540, "windows/s and core", "measured: benchmark input share of a step, cnn_lstm, 256 windows in 474 ms"),
+    "cpu_windows": Constant(465, "windows/s and core", "measured: benchmark input share of a step, cnn_lstm, 256 windows in 550 ms"),
     "gpu_windows": Constant(128_000, "windows/s and GPU", "ASSUMED: the target of 2,000 steps a second at batch 64; no card was at hand"),
     "forward_share": Constant(3, "times a training step's windows", "assumed: a forward pass is a third of forward and backward"),
     "gpu_memory": Constant(80e9, "bytes", "assumed: one 80 GB card"),
     "gpu_share": Constant(0.4, "of its memory for the panel", "the loader's own limit"),
-    "disk_rate": Constant(3e9, "bytes/s", "assumed: one NVMe disk, runs of 16 kB"),
+    "disk_rate": Constant(3e9, "bytes/s", "assumed: one NVMe disk, runs of 24 kB"),
     "connections": Constant(4, "connections", "default of the download"),
     "cores": Constant(16, "cores", "assumed: the host beside one card"),
     "gpu_dollars": Constant(3.0, "dollars an hour", "assumed: a rented 80 GB card with its host"),
