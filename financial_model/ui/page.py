@@ -17,6 +17,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import count
 from typing import Any
 
 import gradio as gr
@@ -173,7 +174,7 @@ OPENED = """(...given) => {
   return given;
 }"""
 """Script of a tick: its fourth value is the tab that is open (:attr:`Page.opened`)."""
-MEMORY, BELL, GIVEN = "memory", "bell", "given"
+MEMORY, GIVEN = "memory", "given"
 Memory = dict[Any, Any]
 """Part -> version a visitor has seen."""
 STRAIGHT: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "undocumented", "queue": False}
@@ -204,6 +205,8 @@ class Page:
     """Parts outside the tabs."""
     tabs: dict[str, TabParts] = field(default_factory=dict)
     _bells: dict[str, gr.Number] = field(default_factory=dict)
+    _rings: Iterator[int] = field(default_factory=lambda: count(1))
+    """A value no bell had before: counted for each visitor, two ticks at once would ring with the same one, and the second would not be heard."""
     _building: TabParts | None = None
     _refresh_triggers: list[Any] = field(default_factory=list)
     _acted: list[Any] = field(default_factory=list)
@@ -348,8 +351,7 @@ class Page:
         drawn = self.draw(self.frame, view, frame, {}, self.trouble)
         memory, shown = drawn.pop(MEMORY), self.tabs.get(opened)
         if shown is not None and any(self._is_news(part, view, snapshot, tabs, given) for part in shown.parts):
-            memory[BELL] = int(memory.get(BELL, 0)) + 1
-            drawn[shown.bell] = memory[BELL]
+            drawn[shown.bell] = next(self._rings)
         return {self.seen_frame: memory, **drawn}
 
     def draw(self, parts: Sequence[Live], view: View, seen: Memory, given: dict[Any, Any], trouble: Any = None) -> dict[Any, Any]:

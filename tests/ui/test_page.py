@@ -60,7 +60,7 @@ def test_a_tick_rings_for_the_open_tab_only_and_draws_nothing_in_it(page):
     with tab(page, "runs") as runs:
         part(page, "on runs")
     ticked = page.tick(ENGLISH, {}, {}, "data", {})
-    assert ticked[data.bell] == 1 and runs.bell not in ticked and target not in ticked
+    assert ticked[data.bell] and runs.bell not in ticked and target not in ticked
     drawn = page.draw(data.parts, ENGLISH, {}, {})
     assert drawn[target] == "drawn"
     quiet = page.tick(ENGLISH, ticked[page.seen_frame], drawn[MEMORY], "data", {})
@@ -100,7 +100,9 @@ def test_a_bell_rings_anew_each_time(page):
         part(page)
     first = page.tick(ENGLISH, {}, {}, "data", {})
     second = page.tick(ENGLISH, first[page.seen_frame], {}, "data", {})
-    assert second[data.bell] == first[data.bell] + 1, "the same value twice would be no change to the browser"
+    overlapping = page.tick(ENGLISH, first[page.seen_frame], {}, "data", {})  # began before the second one's answer had come
+    values = [ticked[data.bell] for ticked in (first, second, overlapping)]
+    assert len(set(values)) == 3, "the same value twice would be no change to the browser"
 
 
 def test_one_broken_part_takes_no_other_along_and_is_said_until_it_works_again(page):
