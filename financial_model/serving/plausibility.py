@@ -36,13 +36,13 @@ NAMED = 3
 # ---------------------------------------------------------------- age
 def age(header: Mapping[str, Any], as_of: str, symbol: str = "600000.SH") -> dict[str, Any] | None:
     """How old a model is on ``as_of``: ``trained_to``, ``tested_to``, ``sessions`` after the latter, ``sessions_trained`` after the former, ``state``
-    (fresh, ageing, expired). None for a header without dates."""
+    (within its own dates, fresh, ageing, expired). None for a header without dates."""
     split = header.get("split") or {}
     if not {"train", "test"} <= set(split):
         return None
     trained, tested = split["train"]["last"], split["test"]["last"]
     passed = _sessions(symbol, tested, as_of)
-    state = "expired" if passed > EXPIRED else "ageing" if passed > AGEING else "fresh"
+    state = "within" if as_of < tested else "expired" if passed > EXPIRED else "ageing" if passed > AGEING else "fresh"
     return {"trained_to": trained, "tested_to": tested, "sessions": passed, "sessions_trained": _sessions(symbol, trained, as_of), "state": state}
 
 
@@ -59,13 +59,15 @@ def _sessions(symbol: str, first: str, last: str) -> int:
 
 
 def age_line(found: Mapping[str, Any] | None) -> list[dict[str, Any]]:
-    """The age in one sentence, for any model that knows its dates."""
-    return [] if found is None else [{"key": "plausibility.age", "fields": {name: found[name] for name in ("trained_to", "tested_to", "sessions")}}]
+    """The age in one sentence, for any model that knows its dates; nothing on a day before they end: there it has no age, and other notes say so."""
+    if found is None or found["state"] == "within":
+        return []
+    return [{"key": "plausibility.age", "fields": {name: found[name] for name in ("trained_to", "tested_to", "sessions")}}]
 
 
 def age_notes(found: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     """A sentence when a model is no longer fresh."""
-    if found is None or found["state"] == "fresh":
+    if found is None or found["state"] in ("within", "fresh"):
         return []
     return [{"key": f"plausibility.{found['state']}", "fields": {"tested_to": found["tested_to"], "sessions": found["sessions"]}}]
 

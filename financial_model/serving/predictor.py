@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,8 +91,8 @@ class Predictor:
             "table": _table(found, dates), "fan": _fan(found, dates), "truth": _truth(bars, at, asked, label.entry), "classes": classes,
             "class_horizon": min(label.class_horizon, model.horizon), "class_line": {name: round(100 * share) for name, share in classes.items()},
             "figures": {name: float(values[0]) for name, values in found.figures.items()},
-            "notes": [*self._notes(model, panel, day), *self._doubts(model, panel, np.array([row]), found, dates), *notes], "model": _card(model),
-            "age": plausibility.age(model.header, day, code), **_data_facts(panel),
+            "notes": [*self._notes(model, panel, day, as_of), *self._doubts(model, panel, np.array([row]), found, dates), *notes],
+            "model": _card(model), "age": plausibility.age(model.header, day, code), **_data_facts(panel),
         }
 
     def resolve(self, text: str) -> str:
@@ -153,7 +153,7 @@ class Predictor:
         table = table.sort_values(["expected_return", "symbol"], ascending=[False, True]).reset_index(drop=True)
         table.insert(0, "rank", np.arange(1, len(table) + 1))
         table = table.head(top) if top else table
-        table.attrs.update(as_of=day, days=asked, considered=considered, notes=[*self._notes(model, panel, day), *doubts],
+        table.attrs.update(as_of=day, days=asked, considered=considered, notes=[*self._notes(model, panel, day, as_of), *doubts],
                            age=plausibility.age(model.header, day, panel.symbols[0]), **_data_facts(panel))
         return table
 
@@ -284,13 +284,12 @@ class Predictor:
                 *plausibility.path_notes(symbol, dates, found.expected[0], low, high, st=st)]
 
     @staticmethod
-    def _notes(model: LoadedForecaster, panel: Panel, day: str) -> list[dict[str, Any]]:
-        """What a reader must know before he believes the figures."""
-        notes = plausibility.age_notes(plausibility.age(model.header, day, panel.symbols[0]))
-        for part in ("train", "validation"):
-            span = model.header.get("split", {}).get(part)
-            if span and span["first"] <= day <= span["last"]:
-                notes.append({"key": f"serving.note_in_{part}", "fields": {"as_of": day, "first": span["first"], "last": span["last"]}})
+    def _notes(model: LoadedForecaster, panel: Panel, day: str, asked: str | None) -> list[dict[str, Any]]:
+        """What a reader must know before he believes the figures of ``day``, the last one with a bar up to the date he ``asked`` for."""
+        earlier = parse_date(asked) if asked else None
+        notes = [] if earlier is None or str(earlier) <= day else [{"key": "serving.note_earlier", "fields": {"asked": str(earlier), "as_of": day}}]
+        notes += plausibility.age_notes(plausibility.age(model.header, day, panel.symbols[0]))
+        notes += _seen(model.header.get("split", {}), day)
         if model.wait:
             notes.append({"key": "serving.note_entry", "fields": {"entry": model.config.label.entry}})
         if panel.synthetic:
@@ -326,6 +325,18 @@ def closes_at_limit(panel: Panel, ends: NDArray[np.int64], symbols: list[str]) -
             reached = close[rows] >= price - 1e-6 if sign > 0 else close[rows] <= price + 1e-6
             flags[rows] = np.isfinite(limit) & reached
     return up, down
+
+
+def _seen(split: Mapping[str, Any], day: str) -> list[dict[str, Any]]:
+    """Whether the model was made from what came after ``day``; the days between two parts count to the earlier one, whose labels reach into them."""
+    parts = ("train", "validation", "test")
+    if not set(parts) <= set(split):
+        return []
+    begun = [part for part in parts if split[part]["first"] <= day]
+    if begun[-1:] == ["test"]:
+        return []
+    part, key = (begun[-1], f"in_{begun[-1]}") if begun else ("train", "before_train")
+    return [{"key": f"serving.note_{key}", "fields": {"as_of": day, "first": split[part]["first"], "last": split[part]["last"]}}]
 
 
 def _session(panel: Panel, as_of: np.datetime64 | None) -> int:

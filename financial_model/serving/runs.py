@@ -161,6 +161,8 @@ class RunStore:
     def info(self, run_id: str) -> RunInfo:
         """The record of one run, from disk."""
         folder = self._folder(run_id)
+        if not folder.is_dir():
+            raise NotFoundError("runs.gone", run=run_id[:80])
         state, config = _read_json(folder / "state.json"), _read_json(folder / "config.json")
         outcome = folder / METRICS
         shown, key, fields = state["state"], state.get("message_key", ""), state.get("message_fields", {})
@@ -359,7 +361,8 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise CheckpointError("runs.unreadable", run=path.parent.name, file=path.name, reason=str(error)[:120]) from error
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise CheckpointError("runs.unreadable", run=path.parent.name, file=path.name, reason=reason[:120]) from error
     if not isinstance(data, dict):
         raise CheckpointError("runs.unreadable", run=path.parent.name, file=path.name, reason="not a JSON object")
     return data

@@ -136,8 +136,15 @@ def card(view: View, found: Mapping[str, Any]) -> str:
     blocked = [
         f"{view.word(f'evaluation.report.blocked_{reason}')} {amount}" for side in found["blocked"].values() for reason, amount in side.items()
     ]
+    against = []
+    for rival in (name for name in ("equal_weight", "index") if f"excess_{name}" in metrics):
+        bounds = interval(metrics.get(f"excess_{rival}_interval"), 1, as_percent=True)
+        against.append((view.word(f"evaluation.report.figure_excess_{rival}"), percent(metrics[f"excess_{rival}"], signed=True), bounds))
+        ratio = f"information_ratio_{rival}"
+        against.append((view.word(f"evaluation.report.figure_{ratio}"), number(metrics[ratio], 2), ""))
     facts = components.tiles(
         [
+            *against,
             (view.word("evaluation.report.figure_turnover"), percent(metrics["turnover"]), ""),
             (view.word("evaluation.report.figure_cost_per_year"), percent(metrics["cost_per_year"]), ""),
             (view.word("evaluation.report.figure_invested"), percent(metrics["invested"]), ""),

@@ -74,11 +74,12 @@ def tiles(figures: Iterable[tuple[str, str, str]]) -> str:
     return f'<div class="k-tiles">{cells}</div>'
 
 
-def table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, own: int | None = None) -> str:
-    """A table of ready-made HTML cells; column number ``own`` is set off."""
+def table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, own: int | None = None, text: Iterable[int] = ()) -> str:
+    """A table of ready-made HTML cells; column number ``own`` is set off, the columns ``text`` hold words and begin on the left as the first does."""
+    kinds = {place: ' class="text"' for place in text} | {own: ' class="own"'}
 
     def line(tag: str, cells: Sequence[str]) -> str:
-        return "".join(f'<{tag} class="own">{cell}</{tag}>' if place == own else f"<{tag}>{cell}</{tag}>" for place, cell in enumerate(cells))
+        return "".join(f"<{tag}{kinds.get(place, '')}>{cell}</{tag}>" for place, cell in enumerate(cells))
 
     body = "".join(f"<tr>{line('td', row)}</tr>" for row in rows)
     head = line("th", [escape(header) for header in headers])

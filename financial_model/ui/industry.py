@@ -77,4 +77,4 @@ def table(view: View, found: Sequence[Mapping[str, Any]]) -> str:
         ]
         for entry in found
     ]
-    return f'<div class="k-card">{components.table([view.word(f"ui.industry.{name}") for name in COLUMNS], rows)}</div>'
+    return f'<div class="k-card">{components.table([view.word(f"ui.industry.{name}") for name in COLUMNS], rows, text=(6,))}</div>'

@@ -123,7 +123,8 @@ def entry_list(view: View, entries: Sequence[Entry], chain: Mapping[str, Any]) -
                      escape(entry["symbol"] or view.word("cli.journal.pool")), str(entry["days"]), str(entry["stocks"]),
                      components.badge(state, "warn" if entry["late"] else "good"), f"<code>{escape(entry['hash'][:16])}</code>"])
     head = components.note(view.word("cli.journal.intact", entries=chain["entries"], head=chain["head"][:16]), "good")
-    return f'<div class="k-card">{head}{components.table([view.word(f"ui.journal.column.{name}") for name in COLUMNS], rows)}</div>'
+    body = components.table([view.word(f"ui.journal.column.{name}") for name in COLUMNS], rows, text=(1, 2, 3, 6, 7))
+    return f'<div class="k-card">{head}{body}</div>'
 
 
 def group_card(view: View, group: Mapping[str, Any]) -> str:

@@ -120,7 +120,8 @@ def order_card(view: View, found: Mapping[str, Any]) -> str:
     shown = {"cash_before": "cash_before", "sold": "sold", "bought_amount": "bought", "costs": "costs", "cash_after": "cash_after", "worth": "worth"}
     figures = components.tiles([(view.word(f"ui.orders.{name}"), number(found[key], 2), "") for name, key in shown.items()])
     notes = components.notes(view, found["notes"])
-    body = components.table([view.word(f"ui.orders.column.{name}") for name in ORDER_COLUMNS], [_row(view, order) for order in found["orders"]])
+    body = components.table([view.word(f"ui.orders.column.{name}") for name in ORDER_COLUMNS], [_row(view, order) for order in found["orders"]],
+                            text=(1, 7))
     blocked = "".join(components.note(f"{_stock(item)} · {view.word('orders.' + item['side'])}: {_said(view, item['why'])}", "warn")
                       for item in found["blocked"])
     kept = ", ".join(_stock(item) for item in found["kept"])

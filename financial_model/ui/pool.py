@@ -71,6 +71,18 @@ def filtered(table: pd.DataFrame, *, top: int, gain: float | None, industry: str
     return found.head(top) if top else found
 
 
+def passing(view: View, whole: pd.DataFrame, *, gain: str | None, **wanted: Any) -> tuple[pd.DataFrame, str]:
+    """What :func:`filtered` leaves for a gain as written, and the note that says why nothing is left.
+
+    A gain that is no number leaves nothing: rows that obey another filter than the one that stands above them would mislead.
+    """
+    try:
+        table = filtered(whole, gain=least_gain(gain), **wanted)
+    except ConfigError as error:
+        return whole.head(0), components.note(error.message(view.language), "bad")
+    return table, "" if len(table) else components.note(view.word("ui.pool.none", count=len(whole)), "warn")
+
+
 def head(view: View, table: pd.DataFrame) -> str:
     """On which date, how far ahead, out of how many."""
     text = view.word("ui.pool.head", as_of=table.attrs["as_of"], days=table.attrs["days"], shown=len(table), count=table.attrs["considered"])
@@ -216,9 +228,8 @@ class PoolView:
         if job is None or not asking.finished(job):
             return [asking.waiting(view, job, "ui.pool.empty"), gr.update(visible=False), gr.skip(), gr.skip()]
         whole = job["result"]["table"]
-        table = filtered(whole, top=int(top or 0), gain=least_gain(gain), industry=industry, styles=styles or (), tradable=tradable)
+        table, nothing = passing(view, whole, gain=gain, top=int(top or 0), industry=industry, styles=styles or (), tradable=tradable)
         if table.empty:
-            nothing = components.note(view.word("ui.pool.none", count=len(whole)), "warn")
             return [head(view, table) + nothing, gr.update(visible=True), rows(view, table), gr.update(value=None, interactive=False)]
         file = downloads.csv(table, f"{job['run']}.{table.attrs['as_of']}.csv")
         return [head(view, table), gr.update(visible=True), rows(view, table.head(SHOWN_ROWS)), gr.update(value=file, interactive=True)]

@@ -5,6 +5,7 @@ In: a run. Out: its stored test result and the HTML made of it. It opens no test
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from financial_model.evaluation.report import Words, best_baselines, fold_table, walked
@@ -101,18 +102,23 @@ def model_line(view: View, found: dict[str, Any] | None) -> str:
     if not found:
         return components.note(view.word("ui.result.untested"), "warn")
     split, metrics = found.get("split", {}), found["metrics"]
-    rivals = {name: row["rank_ic"] for name, row in metrics.get("baselines", {}).items() if known(row.get("rank_ic"))}
-    best = max(rivals, key=lambda name: rivals[name], default="")
+    best = best_rival(metrics)
     said = [view.word(f"ui.result.{part}", first=split[part]["first"], last=split[part]["last"]) for part in ("train", "test") if split.get(part)]
     if known(metrics.get("rank_ic")):
         said.append(f"{view.term('metric', 'rank_ic')} {number(metrics['rank_ic'])} {interval(metrics.get('rank_ic_interval'))}".strip())
     if best:
-        said.append(view.word("ui.result.rival", name=view.term("baseline", best), value=number(rivals[best])))
+        said.append(view.word("ui.result.rival", name=view.term("baseline", best[0]), value=number(best[1])))
     if known(metrics.get("direction")):
         bounds = interval(metrics.get("direction_interval"), 1, as_percent=True)
         said.append(f"{view.term('metric', 'direction')} {percent(metrics['direction'])} {bounds}".strip())
         said.append(view.word("ui.result.base_rate", value=percent(metrics.get("direction_base_rate"))))
     return f'<p class="k-lead k-facts">{"".join(f"<span>{escape(part)}</span>" for part in said)}</p>'
+
+
+def best_rival(metrics: Mapping[str, Any]) -> tuple[str, float] | None:
+    """The baseline with the highest RankIC on the same dates, and that RankIC; nothing where none has one."""
+    rivals = [(name, row["rank_ic"]) for name, row in metrics.get("baselines", {}).items() if known(row.get("rank_ic"))]
+    return max(rivals, key=lambda rival: rival[1], default=None)
 
 
 def sample_line(view: View, found: dict[str, Any]) -> str:

@@ -17,7 +17,7 @@ from financial_model.serving.runs import RunInfo
 from financial_model.ui import components
 from financial_model.ui.choosing import pick, run_choices
 from financial_model.ui.page import Page, Snapshot
-from financial_model.ui.text import View, escape
+from financial_model.ui.text import DASH, View, escape
 
 
 class RunReport:
@@ -62,14 +62,16 @@ def difference(view: View, run: RunInfo, other: RunInfo) -> str:
     """One row per setting in which the two differ."""
     ours, theirs = (settings.flatten(entry.run_config()) for entry in (run, other))
     rows = [
-        [escape(view.word(f"form.{name}.label")), escape(_written(value)), escape(_written(theirs[name]))]
+        [escape(view.word(f"form.{name}.label")), *(escape(_written(view, name, side[name])) for side in (ours, theirs))]
         for name, value in ours.items()
         if value != theirs[name]
     ]
     if not rows:
         return components.note(view.word("ui.runs.same"))
-    return components.table([view.word("ui.runs.setting"), run.id, other.id], rows)
+    return components.table([view.word("ui.runs.setting"), run.id, other.id], rows, text=(1, 2))
 
 
-def _written(value: Any) -> str:
-    return ", ".join(map(str, value)) or "–" if isinstance(value, tuple) else str(value) or "–"
+def _written(view: View, name: str, value: Any) -> str:
+    """A setting as its form shows it."""
+    values = value if isinstance(value, tuple) else (value,)
+    return ", ".join(view.term(name, str(item)) for item in values if str(item)) or DASH

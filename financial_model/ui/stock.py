@@ -16,7 +16,7 @@ from financial_model.ui import asking, charts, components
 from financial_model.ui.choosing import asked, setting
 from financial_model.ui.journal import publish_button
 from financial_model.ui.page import Page, Snapshot
-from financial_model.ui.text import View, escape, number, percent
+from financial_model.ui.text import DASH, View, escape, number, percent
 
 OFFERED_SYMBOLS = 400
 """Stocks offered in the list; any other one is found by typing its code, name or pinyin initials."""
@@ -145,7 +145,6 @@ def stock_table(view: View, found: dict[str, Any]) -> str:
     rows = []
     for place, day in enumerate(found["table"]):
         ranges = [f"{found['fan'][name]['low'][place]:.2f} – {found['fan'][name]['high'][place]:.2f}" for name in bands]
-        known = number(truth[place], 2) if place < len(truth) else ""
         rows.append(
             [
                 f"{day['day']}<small>{day['date']}</small>",
@@ -153,7 +152,7 @@ def stock_table(view: View, found: dict[str, Any]) -> str:
                 *ranges,
                 components.change_cell(day["expected_return"], view),
                 percent(day["p_up"]),
-                known,
+                *([number(truth[place], 2) if place < len(truth) else DASH] if truth else []),
             ]
         )
     headers = [
@@ -162,6 +161,6 @@ def stock_table(view: View, found: dict[str, Any]) -> str:
         *(f"{name} %" for name in bands),
         view.word("ui.stock.expected_short"),
         view.word("ui.stock.p_up_short"),
-        view.word("ui.chart.truth"),
+        *([view.word("ui.chart.truth")] if truth else []),
     ]
     return f'<div class="k-card">{components.table(headers, rows)}</div>'

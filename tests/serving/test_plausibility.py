@@ -20,15 +20,16 @@ def panel(market):
 
 
 @pytest.mark.parametrize(("as_of", "sessions", "state"), [
-    ("2024-06-28", 0, "fresh"), ("2024-07-01", 1, "fresh"), ("2024-10-08", 66, "ageing"), ("2025-12-01", 345, "expired"), ("2020-01-02", 0, "fresh"),
+    ("2024-06-28", 0, "fresh"), ("2024-07-01", 1, "fresh"), ("2024-10-08", 66, "ageing"), ("2025-12-01", 345, "expired"), ("2020-01-02", 0, "within"),
 ])
 def test_age_counts_sessions_of_the_exchange(as_of, sessions, state):
     found = plausibility.age(SPLIT, as_of)
     assert found["state"] == state and abs(found["sessions"] - sessions) <= 3 and found["trained_to"] == "2023-01-05"
-    assert [note["key"] for note in plausibility.age_notes(found)] == ([] if state == "fresh" else [f"plausibility.{state}"])
+    assert [note["key"] for note in plausibility.age_notes(found)] == ([] if state in ("fresh", "within") else [f"plausibility.{state}"])
 
 
 def test_a_header_without_dates_has_no_age():
+    assert plausibility.age_line(plausibility.age(SPLIT, "2024-06-28")) and not plausibility.age_line(plausibility.age(SPLIT, "2020-01-02"))
     assert plausibility.age({}, "2024-06-28") is None and plausibility.age_notes(None) == []
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from financial_model.errors import ConfigError, DataError, NotFoundError
 from financial_model.market.store import Store
-from financial_model.serving.predictor import Predictor
+from financial_model.serving.predictor import Predictor, _seen
 from tests.serving.builders import SYMBOLS, bars, trading_days
 
 
@@ -90,6 +90,15 @@ def test_dates_the_model_has_seen_are_marked(predictor, finished):
     assert "note_in_train" in keys(predictor.forecast("finished", "600519.SH", "2024-01-10"))
     assert "note_in_validation" in keys(predictor.forecast("finished", "600519.SH", "2024-04-22"))
     assert keys(predictor.forecast("finished", "600519.SH")) == []
+    assert keys(predictor.forecast("finished", "600519.SH", "2030-01-01")) == ["note_earlier"], "the newest bar is older than the date asked for"
+
+
+def test_every_day_before_the_test_is_marked():
+    split = {"train": {"first": "2021-01-04", "last": "2022-12-23"}, "validation": {"first": "2023-01-03", "last": "2023-06-20"},
+             "test": {"first": "2023-06-29", "last": "2023-12-29"}}
+    expected = {"2020-06-01": ["note_before_train"], "2021-01-04": ["note_in_train"], "2022-12-28": ["note_in_train"],
+                "2023-06-20": ["note_in_validation"], "2023-06-28": ["note_in_validation"], "2023-06-29": [], "2025-01-01": []}
+    assert {day: keys({"notes": _seen(split, day)}) for day in expected} == expected
 
 
 def test_a_forecast_reaches_as_far_as_asked_and_never_further(predictor):

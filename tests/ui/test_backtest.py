@@ -13,10 +13,11 @@ DAY = 86_400
 def found(index=True):
     row = {"total_return": 0.1, "annual_return": 0.2, "annual_volatility": 0.1, "sharpe": 2.0, "max_drawdown": -0.04, "calmar": 5.0, "win_rate": 0.6}
     facts = {"turnover": 0.1, "cost_per_year": 0.05, "invested": 0.9, "trades": 2, "blocked": 1, "trials": 3, "days": 4}
+    against = {"excess_equal_weight": 0.06, "excess_equal_weight_interval": [-0.056, 0.174], "information_ratio_equal_weight": 1.23}
     trade = {"symbol": "600000.SH", "shares": 100.0, "price": 10.0, "amount": 1000.0, "commission": 5.0, "stamp": 0.5, "transfer": 0.1, "slippage": 1}
     curve = [1.0, 1.02, 1.01, 1.1]
     return {
-        "metrics": {**row, **facts, "sharpe_interval": [-0.1, 4.2]},
+        "metrics": {**row, **facts, "sharpe_interval": [-0.1, 4.2], **against},
         "gross": row,
         "equal_weight": row,
         **({"index": row} if index else {}),
@@ -34,6 +35,7 @@ def found(index=True):
 def test_the_card_sets_the_portfolio_beside_its_benchmarks_with_an_interval():
     html = backtest.card(ENGLISH, found())
     assert "000300.SH" in html and "Equal weight" in html and "[-0.10, 4.20]" in html and "price limit 1" in html
+    assert "+6.0 %" in html and "[-5.6, 17.4]" in html and "1.23" in html
     assert "000300.SH" not in backtest.card(ENGLISH, found(index=False)), "no index, no column"
 
 

@@ -83,6 +83,15 @@ def test_a_gain_that_is_no_number_is_refused(text):
         pool.least_gain(text)
 
 
+def test_why_the_table_is_empty_is_said(ranking):
+    wanted = {name: value for name, value in ALL.items() if name != "gain"}
+    for gain, said in (("much", "much"), ("900", str(len(ranking)))):
+        table, note = pool.passing(CHINESE, ranking, gain=gain, **wanted)
+        assert table.empty and table.attrs == ranking.attrs and said in note
+    table, note = pool.passing(CHINESE, ranking, gain="", **wanted)
+    assert len(table) == len(ranking) and note == ""
+
+
 def test_what_a_stock_turns_over_is_written_in_the_readers_units(ranking):
     place = pool.COLUMNS.index("amount")
     assert [row[place] for row in pool.rows(CHINESE, ranking)["data"]][:3] == ["1.2 亿", "–", "5.6 万"]

@@ -16,7 +16,7 @@ def run(name, **values):
 
 def test_only_what_differs_is_listed_in_the_readers_words():
     html = difference(CHINESE, run("a", epochs=3), run("a", epochs=9, groups="price"))
-    assert html.count("<tr>") == 3 and "训练轮数" in html and ">3<" in html and ">9<" in html and "price, return" in html
+    assert html.count("<tr>") == 3 and "训练轮数" in html and ">3<" in html and ">9<" in html and "价格, 收益" in html and ">价格<" in html
     assert "All settings are the same" in difference(ENGLISH, run("a"), run("a"))
 
 

@@ -18,9 +18,9 @@ from financial_model.ui.page import Page, Snapshot
 from financial_model.ui.run_report import RunReport
 from financial_model.ui.sweep import SweepView
 from financial_model.ui.tabs import frame
-from financial_model.ui.text import View, count, escape, number, percent
+from financial_model.ui.text import DASH, View, count, escape, interval, known, number, percent
 
-COLUMNS = ("name", "model", "condition", "state", "created", "ic", "rank_ic", "direction", "recovery", "run")
+COLUMNS = ("name", "model", "condition", "state", "created", "ic", "rank_ic", "rival", "direction", "recovery", "run")
 
 
 def build(page: Page) -> None:
@@ -28,7 +28,7 @@ def build(page: Page) -> None:
 
 
 class RunsTab:
-    """The list on the left, the chosen run on the right."""
+    """The list; below it the chosen run with what can be done with it; below that what its test said."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
@@ -46,13 +46,12 @@ class RunsTab:
                     value=None, interactive=False, show_label=False, max_height=320, elem_id="runs-table", buttons=[], pinned_columns=1
                 )
                 with gr.Row():
-                    with gr.Column(scale=8, min_width=420):
+                    with gr.Column(scale=7, min_width=320):
                         self.card = gr.HTML(elem_id="runs-card")
-                        self.below = gr.Column()
-                    with gr.Column(scale=4, min_width=320):
+                    with gr.Column(scale=5, min_width=320):
                         self._build_actions()
-                with self.below:
-                    RunReport(page, self.picker)
+                self.result = gr.HTML(elem_id="runs-result")
+                RunReport(page, self.picker)
             ComparisonView(page)
             SweepView(page)
             self._connect()
@@ -68,30 +67,31 @@ class RunsTab:
         with gr.Row():
             self.resume = words(gr.Button, {"value": "ui.train.resume"}, size="sm", elem_id="runs-resume")
             self.delete = words(gr.Button, {"value": "ui.runs.delete"}, variant="stop", size="sm", elem_id="runs-delete")
-        ExportView(self.page, self.picker)
         self._build_dialogs()
+        ExportView(self.page, self.picker)
+        with words(gr.Accordion, {"label": "ui.runs.settings"}, open=False):
+            self.settings = gr.JSON(show_label=False, elem_id="runs-settings")
 
     def _build_dialogs(self) -> None:
         words = self.page.words
+        self.doomed, self.deleted = gr.State(""), gr.State("")
+        """The run the question is about, whatever is chosen meanwhile; the one that an undo brings back."""
         with gr.Group(visible=False) as self.confirm:
             self.question = gr.HTML()
             with gr.Row():
                 self.sure = words(gr.Button, {"value": "ui.runs.delete_sure"}, variant="stop", size="sm", elem_id="runs-delete-sure")
                 self.keep = words(gr.Button, {"value": "ui.runs.keep"}, size="sm")
-        self.deleted = gr.State("")
         self.undo = words(gr.Button, {"value": "ui.runs.undo"}, size="sm", visible=False, elem_id="runs-undo")
-        with words(gr.Accordion, {"label": "ui.runs.rename"}, open=False), gr.Row(equal_height=True):
-            self.name = words(gr.Textbox, {"label": "ui.runs.new_name"}, max_lines=1)
-            self.rename = words(gr.Button, {"value": "ui.runs.rename_do"}, size="sm")
-        with words(gr.Accordion, {"label": "ui.runs.settings"}, open=False):
-            self.settings = gr.JSON(show_label=False, elem_id="runs-settings")
+        with words(gr.Accordion, {"label": "ui.runs.rename"}, open=False):
+            self.name = words(gr.Textbox, {"label": "ui.runs.new_name"}, max_lines=1, elem_id="runs-new-name")
+            self.rename = words(gr.Button, {"value": "ui.runs.rename_do"}, size="sm", elem_id="runs-rename", elem_classes=["k-act"])
 
     def _connect(self) -> None:
         page = self.page
         page.live("runs.list", [self.empty, self.whole, self.table, self.picker], _list_version, self._draw_list, [self.picker, self.filter])
         page.live(
             "runs.card",
-            [self.card, self.kind, self.config, self.report, self.resume, self.delete, self.settings],
+            [self.card, self.result, self.kind, self.config, self.report, self.resume, self.delete, self.settings],
             _card_version,
             self._draw_card,
             [self.picker],
@@ -100,9 +100,9 @@ class RunsTab:
         page.refresh_on(self.picker.input, self.kind.input, self.filter.input)
         page.live("runs.download", [self.download], _download_version, self._draw_download, [self.picker, self.kind])
         page.on_and_refresh(self.resume.click, self._resume, [self.picker])
-        page.on(self.delete.click, self._ask, [self.picker], [self.confirm, self.question])
+        page.on(self.delete.click, self._ask, [self.picker], [self.confirm, self.question, self.doomed])
         page.on(self.keep.click, lambda view: gr.update(visible=False), [], [self.confirm])
-        page.on_and_refresh(self.sure.click, self._delete, [self.picker], [self.confirm, self.deleted, self.undo, self.picker])
+        page.on_and_refresh(self.sure.click, self._delete, [self.doomed], [self.confirm, self.deleted, self.undo, self.picker])
         page.on_and_refresh(self.undo.click, self._undo, [self.deleted], [self.undo, self.picker])
         page.on_and_refresh(self.rename.click, self._rename, [self.picker, self.name], [self.name, self.picker])
 
@@ -119,12 +119,13 @@ class RunsTab:
         run = pick(snapshot.runs, wanted)
         off = gr.update(interactive=False, value=None)
         if run is None:
-            return ["", gr.update(choices=[], value=None), off, off, gr.update(interactive=False), gr.update(interactive=False), None]
+            return ["", "", gr.update(choices=[], value=None), off, off, gr.update(interactive=False), gr.update(interactive=False), None]
         kinds = [(view.term("checkpoint", kind), kind) for kind in run.checkpoints]
         report = run.path / "report.html"
         ready = downloads.prepared(report, f"{run.id}.report.html") if report.is_file() else None
         return [
             run_card(run, view),
+            results.card(view, results.load(run)),
             gr.update(choices=kinds, value=run.checkpoints[0] if run.checkpoints else None),
             gr.update(value=downloads.config(run)),
             gr.update(value=ready, interactive=ready is not None),
@@ -151,10 +152,11 @@ class RunsTab:
         gr.Info(view.word("ui.train.resumed", run=wanted))
 
     def _ask(self, view: View, wanted: str | None) -> list[Any]:
-        return [gr.update(visible=True), components.note(view.word("ui.runs.delete_question", run=self._chosen(wanted).id), "bad")]
+        run = self._chosen(wanted).id
+        return [gr.update(visible=True), components.note(view.word("ui.runs.delete_question", run=run), "bad"), run]
 
-    def _delete(self, view: View, wanted: str | None) -> list[Any]:
-        gone = self.page.services.runs.delete(self._chosen(wanted).id)
+    def _delete(self, view: View, doomed: str) -> list[Any]:
+        gone = self.page.services.runs.delete(doomed)
         gr.Info(view.word("ui.runs.deleted", run=gone))
         return [gr.update(visible=False), gone, gr.update(visible=True), None]
 
@@ -198,22 +200,24 @@ def _download_version(snapshot: Snapshot, wanted: str | None, kind: str | None) 
 
 def _row(run: RunInfo, view: View) -> list[str]:
     metrics = run.metrics
+    best = results.best_rival(metrics)
     return [
         run.name,
         view.term("backbone", setting(run, "model", "backbone")),
         view.term("condition", setting(run, "model", "condition")),
         view.term("state", run.state),
         run.created[:16].replace("T", " "),
-        number(metrics.get("ic")),
-        number(metrics.get("rank_ic")),
-        percent(metrics.get("direction")),
+        f"{number(metrics.get('ic'))} {interval(metrics.get('ic_interval'))}".strip(),
+        f"{number(metrics.get('rank_ic'))} {interval(metrics.get('rank_ic_interval'))}".strip(),
+        f"{number(best[1])} {view.term('baseline', best[0])}" if best else DASH,
+        f"{percent(metrics.get('direction'))} / {percent(metrics.get('direction_base_rate'))}" if known(metrics.get("direction")) else DASH,
         percent(metrics.get("recovery"), 0),
         run.id,
     ]
 
 
 def run_card(run: RunInfo, view: View) -> str:
-    """What a run is and what it is worth, on one card."""
+    """What a run is, on one card."""
     head = f'<div class="k-head"><b class="k-title">{escape(run.id)}</b>{components.state_badge(run.state, view)}</div>'
     method, base = setting(run, "transfer", "method"), setting(run, "transfer", "init_from")
     origin = [(view.word("form.method.label"), view.term("method", method), str(base))] if base or method == "pretrain" else []
@@ -230,4 +234,4 @@ def run_card(run: RunInfo, view: View) -> str:
     )
     message = run.message(view.language)
     warning = components.note(message, "warn") if message else ""
-    return f'<div class="k-card">{head}{warning}<div style="height:10px"></div>{tiles}</div>{results.card(view, results.load(run))}'
+    return f'<div class="k-card">{head}{warning}<div style="height:10px"></div>{tiles}</div>'
