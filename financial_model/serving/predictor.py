@@ -205,7 +205,7 @@ class Predictor:
         return _conditions("industry", panel.conditions[ends, 0])
 
     def notes_of(self, model: LoadedForecaster, panel: Panel, day: str) -> list[dict[str, Any]]:
-        return self._notes(model, panel, day)
+        return self._notes(model, panel, day, None)
 
     # ------------------------------------------------------------ data
     def _store(self) -> Any:
