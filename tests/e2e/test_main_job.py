@@ -83,8 +83,11 @@ def test_the_main_job(visit, address, tmp_path):
     # train, and watch the curve grow
     person.tab("基础训练")
     page.locator("#basic-set-horizon input").fill("999")
+    page.locator("#basic-set-epochs input").focus()  # a number counts when its field is left
     person.see("basic-problems", "预测天数 = 999 超出范围 1 到 30")  # said at its field and above the button, before anything begins
     page.locator("#basic-set-horizon input").fill("5")
+    page.locator("#basic-set-epochs input").focus()
+    person.until("() => !document.querySelector('#basic-problems')?.textContent.trim()")
     page.locator("#basic-set-epochs input").fill("900")  # long enough on any machine: it is stopped by hand
     person.press("basic-start")
     person.until(f"() => ({POINTS})('basic-curve') > 3")
