@@ -75,7 +75,10 @@ def help_text(spec: FieldSpec, language: str) -> str:
 
 
 def control(words: Words, spec: FieldSpec, value: Any, *, elem_id: str = "", placeholder: str = "") -> Any:
-    """The component for one setting: a box to tick, a list, a number within its range, or a line of text."""
+    """The component for one setting: a box to tick, a list, a number, or a line of text.
+
+    Gradio is not told the range of a number: beyond it, it would refuse the whole event and say nothing. The configuration has a sentence for it.
+    """
     text: dict[str, Any] = {"label": f"form.{spec.name}.label", "info": lambda language: help_text(spec, language)}
     if placeholder:
         text["placeholder"] = placeholder
@@ -103,24 +106,16 @@ def control(words: Words, spec: FieldSpec, value: Any, *, elem_id: str = "", pla
     if spec.kind is bool:
         return words(gr.Checkbox, text, value=value, min_width=150, elem_id=elem_id)
     if spec.kind in (int, float):
-        number = words(
+        return words(
             gr.Number,
             text,
             value=value,
             precision=0 if spec.kind is int else None,
-            minimum=spec.low,
-            maximum=spec.high,
             step=spec.step or (1 if spec.kind is int else None),
             min_width=130,
             elem_id=elem_id,
         )
-        number.raise_if_out_of_bounds = _anything  # Gradio would refuse the whole event and say nothing; the configuration has a sentence for it
-        return number
     return words(gr.Textbox, text, value=written(spec, value), max_lines=1, min_width=150, elem_id=elem_id)
-
-
-def _anything(value: float, low: float | None, high: float | None) -> None:
-    """Every number may come in: its range is checked with all other settings."""
 
 
 def written(spec: FieldSpec, value: Any) -> Any:
