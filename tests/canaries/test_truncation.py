@@ -41,7 +41,7 @@ def noise_after(bars, last_time: int):
                            **{name: np.where(after, generator.uniform(1, 9, after.size), values[rows])
                               for name, values in bars.extra.items() if name != "tradable"}}
     market_close = np.where(bars.market_time > last_time, generator.uniform(1, 500, len(bars.market_time)), bars.market_close)
-    return pack(columns, market=(bars.market_time, market_close))
+    return pack(columns, market=(bars.market_time, market_close), industries=bars.industries)
 
 
 def assert_identical(then, now, names=ALL):
