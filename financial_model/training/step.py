@@ -87,7 +87,8 @@ class TrainingStep:
             if is_out_of_memory(failure):
                 self._halve(min(self.rows or rows, rows))
                 continue
-            reason = f"{type(failure).__name__}: {_first_line(failure)}"
+            root = _inside(failure)
+            reason = f"{type(root).__name__}: {_first_line(root)}"
             if _is_stale(failure) and not self._afresh:
                 self._compile_afresh()
                 self._notice("training.compile_stale", reason=reason)
@@ -249,7 +250,15 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def _is_stale(error: BaseException) -> bool:
     """Whether a compiled step failed because a file could not be loaded: a library of another machine, half a file, a missing one."""
-    return isinstance(error, (ImportError, OSError, EOFError)) or type(error).__name__ == "UnpicklingError"
+    root = _inside(error)
+    return isinstance(root, (ImportError, OSError, EOFError, SyntaxError)) or type(root).__name__ == "UnpicklingError"
+
+
+def _inside(error: BaseException) -> BaseException:
+    """What went wrong in the first place: a compiler hands it on inside errors of its own."""
+    while isinstance(inner := getattr(error, "inner_exception", None), BaseException):
+        error = inner
+    return error
 
 
 def _is_compiler_error(error: BaseException) -> bool:

@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+from torch._dynamo.exc import BackendCompilerFailed
 
 from financial_model import runtime
 from financial_model.config import TrainConfig
@@ -246,6 +247,11 @@ def test_any_other_error_goes_on_its_way():
 
 
 # ---------------------------------------------------------------- compiling
+def test_what_broke_is_found_inside_the_errors_of_a_compiler():
+    wrapped = BackendCompilerFailed(print, BackendCompilerFailed(print, OSError("half a file"), None), None)
+    assert step_module._is_stale(wrapped) and step_module._is_stale(EOFError()) and not step_module._is_stale(CompilerError("C++ compile error"))
+
+
 class CompilerError(Exception):
     pass
 
@@ -265,7 +271,7 @@ def compiler(monkeypatch):
         def run(x, *rest):
             seen["rows"].append(len(x))
             if seen["stale"] and options is None or seen["stale"] == "always":
-                raise ImportError("kernel.so: undefined symbol: old\nand more")
+                raise BackendCompilerFailed(compile, ImportError("kernel.so: undefined symbol: old\nand more"), None)
             if seen["fail"]:
                 raise CompilerError("C++ compile error\nwith a long story")
             return model(x, *rest)
