@@ -87,6 +87,24 @@ def _answers(address: str) -> bool:
         return False
 
 
+RING = """() => {
+  const part = document.activeElement, style = element => getComputedStyle(element);
+  const rung = element => style(element).outlineStyle !== "none" && parseFloat(style(element).outlineWidth) > 0;
+  const said = `${part.closest("[id]")?.id} ${part.tagName} ${(part.ariaLabel || part.textContent).trim().slice(0, 30)}`;
+  return part === document.body ? null : [said, rung(part) || rung(part.parentElement)];
+}"""
+
+
+def walk(page: Any, steps: int) -> list[tuple[str, bool]]:
+    """What the tab key reaches from the top of the page on, and whether one sees where one is."""
+    page.evaluate("document.activeElement.blur()")
+    reached = []
+    for _ in range(steps):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate(RING))
+    return [(name, ring) for name, ring in filter(None, reached)]
+
+
 class Watcher:
     """Everything a page did that it should not have done."""
 

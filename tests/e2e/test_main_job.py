@@ -10,7 +10,7 @@ import re
 import pytest
 
 from financial_model.training.checkpoint import read_header
-from tests.e2e.browser import Watcher
+from tests.e2e.browser import Watcher, walk
 
 pytestmark = pytest.mark.browser
 SECOND = 1000
@@ -159,6 +159,11 @@ def test_a_second_browser_sees_the_same(chromium, address, visit):
         Person(page).tab("Basic training")
         page.locator("#basic-progress").get_by_text("Stopped", exact=True).wait_for(timeout=SLOW)
         page.wait_for_function(f"() => ({POINTS})('basic-curve') > 3", timeout=SLOW)
+        reached = walk(page, 40)
+        assert len(reached) > 30 and not [name for name, ring in reached if not ring], "one sees where the keyboard is"
+        wanted = ("k-language", "Basic training", "basic-set-name")
+        places = [next(number for number, (name, _) in enumerate(reached) if part in name) for part in wanted]
+        assert places == sorted(places), "from the top of the page down"
     finally:
         context.close()
 

@@ -14,7 +14,7 @@ from financial_model.serving.abilities import Abilities, Gate
 from financial_model.serving.api import failures, reference
 from financial_model.serving.jobs import JobService
 from financial_model.training.checkpoint import read_header
-from tests.serving.builders import SYMBOLS, TINY
+from tests.serving.builders import SYMBOLS, TINY, tiny
 
 
 def client_of(workspace) -> tuple[TestClient, JobService]:
@@ -224,6 +224,23 @@ def test_a_run_of_another_process_is_told_from_disk(asked):
 @pytest.mark.parametrize("kind", ["import", "rank", "export", "shell"])
 def test_kinds_that_take_paths_or_do_not_exist_cannot_be_started(asked, kind):
     refused(asked[0].post("/jobs", json={"kind": kind, "paths": ["/etc/passwd"]}), 422, "api.invalid")
+
+
+def test_a_run_is_renamed_deleted_and_brought_back(working):
+    client, runs = working[0], working[1].runs
+    made = runs.create(tiny("spare"), state="stopped").id
+    renamed = client.patch(f"/runs/{made}", json={"name": "better"}).json()
+    assert renamed["name"] == "better" and renamed["id"] == made.replace("spare", "better")
+    refused(client.patch(f"/runs/{made}", json={"name": "other"}), 404, "runs.unknown")
+    refused(client.patch("/runs/better", json={"name": "../up"}), 400, "paths.unsafe_name")
+    assert client.delete("/runs/better").json() == {"deleted": renamed["id"]}
+    refused(client.get("/runs/better"), 404, "runs.unknown")
+    refused(client.post("/runs/..%2Fx/restore"), 404, "api.no_route")
+    assert client.post(f"/runs/{renamed['id']}/restore").json()["id"] == renamed["id"]
+    runs.set_state(renamed["id"], "running")
+    refused(client.delete("/runs/better"), 409, "runs.busy")
+    runs.set_state(renamed["id"], "stopped")
+    runs.delete("better")
 
 
 # ---------------------------------------------------------------- no

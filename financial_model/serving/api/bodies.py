@@ -173,3 +173,9 @@ class Publish(_Strict):
     symbol: Short = ""
     as_of: Short = ""
     days: Annotated[int, Field(ge=0, le=config.MAX_HORIZON)] = 0
+
+
+class Rename(_Strict):
+    """Another name for a run."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=80)]

@@ -1,4 +1,7 @@
-"""REST of trained models: the list, one run, its events, its test, its files. A run is resolved from the server's own list, never from a path."""
+"""REST of trained models: the list, one run, its name, its events, its test, its files.
+
+A run is resolved from the server's own list, never from a path.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from fastapi.responses import FileResponse, PlainTextResponse
 from financial_model.errors import NotFoundError, Phrase
 from financial_model.paths import resolve_inside
 from financial_model.serving.api.asking import Able, Answer, Language, RunName
+from financial_model.serving.api.bodies import Rename
 from financial_model.serving.judging import REPORT, stored
 from financial_model.serving.runs import RunInfo
 from financial_model.serving.trials import read_backtest
@@ -33,6 +37,24 @@ def detail(able: Able, language: Language, run: RunName) -> Answer:
     """One run with all its settings."""
     info = able.runs.get(run)
     return plain({**info.to_json(language), "settings": info.config})
+
+
+@router.patch("/runs/{run}")
+def rename(able: Able, language: Language, run: RunName, asked: Rename) -> Answer:
+    """Give it another name; its id keeps the time. Refused while it is at work."""
+    return plain(able.runs.rename(run, asked.name).to_json(language))
+
+
+@router.delete("/runs/{run}")
+def delete(able: Able, run: RunName) -> Answer:
+    """Into the trash; `POST /runs/{id}/restore` brings it back. Refused while it is at work."""
+    return {"deleted": able.runs.delete(run)}
+
+
+@router.post("/runs/{run}/restore")
+def restore(able: Able, language: Language, run: Annotated[str, Path(description="id of a deleted run", max_length=80)]) -> Answer:
+    """Back from the trash."""
+    return plain(able.runs.restore(run).to_json(language))
 
 
 @router.get("/runs/{run}/events")
