@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from financial_model.errors import DataError, StorageError
 from financial_model.market import barfile, upkeep
-from financial_model.market.bars import check
+from financial_model.market.bars import check, interval
 from financial_model.market.schema import Entry, one, put_entry
+from financial_model.market.symbols import kind
 from financial_model.paths import Staged
 
 if TYPE_CHECKING:
@@ -44,8 +45,10 @@ class _Waiting:
 class Batch:
     """Bars of one source that are recorded together. Not to be shared between threads; whoever makes one ends it with :meth:`flush`."""
 
-    def __init__(self, store: Store, source: str):
+    def __init__(self, store: Store, source: str, *, one_length: bool = False):
+        """``one_length``: bars of a stock that are longer or shorter than those of the other stocks are refused (``import.other_length``)."""
         self._store, self._source = store, source
+        self._others = _most_common_length(store) if one_length else None
         self._waiting: list[_Waiting] = []
         self._imports: list[ImportRow] = []
         self._since = 0.0
@@ -59,6 +62,8 @@ class Batch:
         """
         given = {column: values for column, values in columns.items() if column != "date"}
         columns = check(columns["date"], given, code, np.arange(2, len(columns["date"]) + 2))
+        length = interval(columns["date"])
+        self._refuse_other_length(code, length)
         content = barfile.encode(columns, origin)
         digest = barfile.digest(content)
         path = self._store.path(code)
@@ -69,7 +74,7 @@ class Batch:
             return False
         file = None if same else Staged(path, content)
         stat = path.stat() if file is None else file.stat()
-        entry = upkeep.describe(code, columns["date"], digest, stat, source=self._source, prices=prices)
+        entry = upkeep.describe(code, columns["date"], digest, stat, length=length, source=self._source, prices=prices)
         self._since = self._since if self._waiting else time.monotonic()
         self._waiting.append(_Waiting(file=file, entry=entry, name=name))
         self._flush_if_full()
@@ -107,6 +112,19 @@ class Batch:
             row = one(db, "SELECT hash FROM symbols WHERE symbol=? AND status='ok' AND source=? AND prices=?", code, self._source, prices)
         return row[0] if row is not None else ""
 
+    def _refuse_other_length(self, code: str, length: int) -> None:
+        """A universe has one length of bars (``Store.check_intervals``): what cannot stand beside the others there is not taken in here."""
+        if self._others is None or not length or kind(code) != "stock":
+            return
+        stocks, other, others = self._others
+        if not stocks or (stocks == 1 and other == code):
+            self._others = (1, code, length)
+        elif length != others:
+            raise DataError("import.other_length", name=code, minutes=length // 60, other=other, other_minutes=others // 60,
+                            folder=str(self._store.data_dir))
+        else:
+            self._others = (stocks + (other != code), other, others)
+
     def _flush_if_full(self) -> None:
         if max(len(self._waiting), len(self._imports)) >= MOST or (self._waiting and time.monotonic() - self._since > LONGEST):
             self.flush()
@@ -124,6 +142,14 @@ class Batch:
                     return error
             put_entry(db, each.entry, each.name)
         return None
+
+
+def _most_common_length(store: Store) -> tuple[int, str, int]:
+    """(how many stocks have the bars that most have, one of them, their seconds); 0 of them where there is none."""
+    with store.connect() as db:
+        row = one(db, "SELECT COUNT(*), MIN(symbol), interval FROM symbols WHERE kind='stock' AND status='ok' AND interval > 0 GROUP BY interval"
+                      " ORDER BY COUNT(*) DESC LIMIT 1")
+    return tuple(row) if row is not None else (0, "", 0)
 
 
 def _on_disk(waiting: Sequence[_Waiting]) -> tuple[Sequence[_Waiting], StorageError | None]:

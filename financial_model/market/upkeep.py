@@ -106,10 +106,10 @@ def sweep(data_dir: Path) -> None:
                     path.unlink()
 
 
-def describe(symbol: str, time: NDArray[np.datetime64], digest: str, stat: os.stat_result, *, source: str, prices: str) -> Entry:
-    """The database's row for a bar file just written or read, with the checksum of its bytes."""
+def describe(symbol: str, time: NDArray[np.datetime64], digest: str, stat: os.stat_result, *, length: int, source: str, prices: str) -> Entry:
+    """The database's row for a bar file just written or read, with the checksum of its bytes and the seconds between its bars."""
     first, last = (str(time[row]).replace("T", " ").removesuffix(" 00:00:00") for row in (0, -1))
-    return Entry(symbol=symbol, source=source, prices=prices, rows=len(time), first=first, last=last, interval=interval(time),
+    return Entry(symbol=symbol, source=source, prices=prices, rows=len(time), first=first, last=last, interval=length,
                  hash=digest, bytes=stat.st_size, mtime=stat.st_mtime_ns)
 
 
@@ -144,7 +144,8 @@ def _reread(store: Store, symbol: str, path: Path, row: dict[str, str], known: t
             put_outcome(db, symbol, "failed", error.key, error.fields, source)
         return False
     with store.connect() as db:
-        put_entry(db, describe(symbol, columns["date"], barfile.digest(content), path.stat(), source=source, prices=prices), row.get("name", ""))
+        put_entry(db, describe(symbol, columns["date"], barfile.digest(content), path.stat(), length=interval(columns["date"]), source=source,
+                               prices=prices), row.get("name", ""))
     return True
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from financial_model.errors import ConfigError, SourceError, Stopped
+from financial_model.errors import ConfigError, DataError, SourceError, Stopped
 from financial_model.paths import Workspace
 
 if TYPE_CHECKING:
@@ -136,15 +136,21 @@ def analyze(workspace: Workspace, *, progress: ProgressCallback | None = None, s
 def check_integrity(workspace: Workspace, symbols: Sequence[str] = (), *, progress: ProgressCallback | None = None,
                     stop: threading.Event | None = None) -> dict[str, Any]:
     """What is doubtful in the stored bars (``market.integrity``) as plain data: ``totals``, ``symbols``, ``findings``, and ``csv``, the table of
-    symbols as text for a spreadsheet. ``symbols``: none means all. Raises ``NotFoundError`` for a symbol that is not stored, ``Stopped``."""
+    symbols as text for a spreadsheet. ``symbols``: none means all. Raises ``NotFoundError`` for a symbol that is not stored,
+    ``DataError`` where no stock is, ``Stopped``."""
     from financial_model.market.integrity import check_integrity as check
     from financial_model.market.store import Store
     from financial_model.market.symbols import parse_symbol
     from financial_model.serving.experiment import require_data
 
-    require_data(workspace)
     store = Store(workspace.data_dir)
     chosen = [str(parse_symbol(symbol)) for symbol in symbols]
+    if not chosen:
+        indices = store.summary()["indices"] if store.database.is_file() else []
+        if indices and not len(store.symbols()):
+            raise DataError("integrity.only_indices", folder=str(workspace.data_dir), count=len(indices), indices=", ".join(indices[:5]),
+                            first=indices[0])
+        require_data(workspace)
     for symbol in chosen:
         store.bar_path(symbol)
     report = check(store, chosen or None, progress=_as_stage(progress, "integrity"), stop=stop)

@@ -82,6 +82,14 @@ def test_integrity_of_nothing_says_what_to_do(shell):
     assert "import" in shell.refuses("integrity") or "download" in shell.refuses("integrity")
 
 
+def test_integrity_of_indices_alone_says_that_they_are_there(shell, tmp_path):
+    bars(30).to_csv(tmp_path / "000300.SH.csv", index=False)
+    shell("import", str(tmp_path / "000300.SH.csv"))
+    said = shell.refuses("integrity")
+    assert "no stocks" in said and "000300.SH" in said
+    assert shell("integrity", "000300.SH", "--json").data["totals"]["rows"] == 30
+
+
 def test_how_files_would_be_read_is_shown_and_a_column_can_be_named(shell, tmp_path):
     frame = bars(80)
     chinese = frame.assign(volume=frame["volume"] / 100).rename(columns={"date": "日期", "open": "开盘", "high": "最高", "low": "最低",

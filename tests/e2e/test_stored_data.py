@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from financial_model.market.sources.demo import write_demo
@@ -39,6 +40,11 @@ def test_stored_data_is_judged_and_looked_at(chromium, stocked):
 
     page.get_by_role("tab", name="股票池分析", exact=True).click()
     page.locator("#universe-coverage .js-plotly-plot").wait_for(timeout=SLOW)
+    with page.expect_download(timeout=SLOW) as event:
+        page.locator("#universe-csv").click()
+    table = pd.read_csv(event.value.path(), dtype=str)
+    assert Path(event.value.path()).read_bytes().startswith(b"\xef\xbb\xbf") and len(table) == 60
+    assert set(table.iloc[:, 0]) == set(store.symbols()["symbol"]) and event.value.suggested_filename.startswith("universe_")
     page.locator("#universe-correlated").get_by_text("最大的 30 只").click(timeout=SLOW)
     page.locator("#universe-correlation .ytick").nth(14).wait_for(timeout=SLOW)  # eleven industries have fewer
     chosen = page.locator("#universe-table [role=gridcell][data-row='3']").first  # the table's only <tbody> measures widths and is never seen

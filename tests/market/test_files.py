@@ -25,6 +25,25 @@ def the_refusal(report):
     return report.refused[0]
 
 
+# ---------------------------------------------------------------- one length of bars
+def test_bars_of_another_length_than_the_others_are_refused_until_they_are_alone(store, tmp_path):
+    minutes = bars(30).assign(date=pd.date_range("2024-01-02 09:45", periods=30, freq="15min").as_unit("s"))
+    csv(tmp_path / "in" / "600000.csv", bars(30))
+    other = csv(tmp_path / "in" / "600519.csv", minutes)
+    csv(tmp_path / "in" / "601318.csv", bars(30, seed=2))
+    csv(tmp_path / "in" / "000300.SH_15min.csv", minutes)  # an index is in no universe
+    for again in (False, True):
+        report = import_paths(store, [tmp_path / "in"])
+        assert [(entry.key, entry.symbol) for entry in report.refused] == [("import.other_length", "600519.SH")]
+        assert "15 minutes" in report.refused[0].message() and "1440" in report.refused[0].message()
+        assert (report.imported == []) == again and list(store.symbols()["symbol"]) == ["600000.SH", "601318.SH"]
+    assert import_paths(Store(tmp_path / "minutes"), [other]).imported == ["600519.SH"]
+    store.remove(["600000.SH", "601318.SH"])
+    assert import_paths(store, [other]).imported == ["600519.SH"]  # looked at again, not remembered as refused
+    csv(other, bars(40))
+    assert import_paths(store, [other]).imported == ["600519.SH"]  # nobody stands beside it
+
+
 # ---------------------------------------------------------------- what is read
 def test_a_folder_of_one_file_per_symbol(store, tmp_path):
     for number, name in enumerate(("600519", "sh600000", "000001.SZ", "AAPL")):
@@ -530,12 +549,12 @@ def test_real_sheets(store, real_data):
 
 
 @pytest.mark.real
-def test_real_american_and_minute_files(store, real_data):
-    report = import_paths(
-        store, [real_data / "us_five" / "AAPL.csv", real_data / "us_index", real_data / "minute" / "a_share_15min" / "600519.SH.csv"]
-    )
-    assert set(report.imported) == {"AAPL", "^GSPC", "^IXIC", "600519.SH"} and not report.refused
-    assert store.symbols()["interval"].tolist() == [900, 86_400]
+def test_real_american_and_minute_files(store, tmp_path, real_data):
+    report = import_paths(store, [real_data / "us_five" / "AAPL.csv", real_data / "us_index"])
+    assert set(report.imported) == {"AAPL", "^GSPC", "^IXIC"} and not report.refused
+    minutes = Store(tmp_path / "minutes")
+    assert import_paths(minutes, [real_data / "minute" / "a_share_15min" / "600519.SH.csv"]).imported == ["600519.SH"]
+    assert [store.symbols()["interval"].tolist(), minutes.symbols()["interval"].tolist()] == [[86_400], [900]]
 
 
 def test_a_parquet_whose_text_is_no_text_is_refused(store, tmp_path):

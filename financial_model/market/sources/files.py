@@ -41,6 +41,8 @@ SOURCE = "files"
 VERSION = 1
 """Of the reading rules: raised when the same file would now be read differently."""
 _NEEDED = ("date", "open", "high", "low", "close")
+_OF_THE_STORE = ("import.other_length",)
+"""Refusals that depend on what else is stored: such a file is looked at again next time."""
 
 
 def plan_import(paths: Sequence[Path | str], *, volume_unit: str = "auto", prices: str = "auto", columns: Mapping[str, str] | None = None,
@@ -103,7 +105,7 @@ def import_paths(store: Store, paths: Sequence[Path | str], *, industry: Path | 
     notes = Notes()
     taken: dict[str, str] = {}
     memory = Memory(store, SOURCE, json.dumps({"version": VERSION, **asdict(options), "columns": dict(columns or {})}, sort_keys=True))
-    batch = Batch(store, SOURCE)
+    batch = Batch(store, SOURCE, one_length=True)
     try:
         try:
             for number, path in enumerate(found):
@@ -208,7 +210,8 @@ class _Import:
             yield 1.0
         self.report.imported += self.symbols
         self.report.refused += self.refused
-        self.batch.remember(self.memory.row(file, self.content, self.symbols, self.refused))
+        if not any(entry.key in _OF_THE_STORE for entry in self.refused):
+            self.batch.remember(self.memory.row(file, self.content, self.symbols, self.refused))
 
     def _take(self, shown: str, table: Outcome) -> None:
         try:
@@ -224,7 +227,10 @@ class _Import:
                 elif symbol in self.taken:
                     self.notes.add("import.note_twice", symbol, {"kept": self.taken[symbol], "file": table.path.name})
                 else:
-                    self._write(symbol, outcome, names.get(symbol, ""), table.path.name)
+                    try:
+                        self._write(symbol, outcome, names.get(symbol, ""), table.path.name)
+                    except DataError as error:
+                        self.refused.append(refusal(shown, error, symbol))
         except (DataError, NotFoundError) as error:
             self.refused.append(refusal(shown, error))
 
