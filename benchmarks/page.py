@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import statistics
 import tempfile
@@ -89,6 +90,7 @@ class Visitor:
         self.client = httpx.Client(base_url=address, timeout=60)
         self.config = self.client.get("/config").json()
         self.session = "benchmark"
+        self._presence = contextlib.ExitStack()
         self.named = {component["id"]: component["props"] for component in self.config["components"]}
         self.tick = next(entry for entry in self.config["dependencies"] if "tick" in {event for _, event in entry["targets"]})
 
@@ -104,6 +106,20 @@ class Visitor:
 
     def values(self, dependency: dict[str, Any]) -> list[Any]:
         return [self.named[component].get("value") for component in dependency["inputs"]]
+
+    def enter(self, session: str) -> None:
+        """Be another page than before, connected as a browser keeps it for as long as it is open: by its end the server knows that it was closed."""
+        self.leave()
+        self.session = session
+        present = self._presence.enter_context(self.client.stream("GET", f"/gradio_api/heartbeat/{session}"))
+        present.raise_for_status()
+
+    def leave(self) -> None:
+        self._presence.close()
+
+    def close(self) -> None:
+        self.leave()
+        self.client.close()
 
     def open(self, tab: str) -> Any:
         """Look at a tab: from now on a refresh draws what stands on it."""

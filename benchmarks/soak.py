@@ -177,14 +177,14 @@ class Clients:
         self.ended.wait(TICK_SECONDS * place / PAGES)
         for visit in itertools.count():
             visitor = Visitor(self.address)
-            visitor.session = f"soak{place}-{visit}"
-            visitor.open("basic")
-            leave = time.monotonic() + RELOAD_SECONDS * (1 + place)
-            while time.monotonic() < leave:
-                if self.ended.wait(TICK_SECONDS):
-                    return
-                self._note("refresh of a page", visitor.refresh())
-            visitor.client.close()
+            with contextlib.closing(visitor):
+                visitor.enter(f"soak{place}-{visit}")
+                visitor.open("basic")
+                leave = time.monotonic() + RELOAD_SECONDS * (1 + place)
+                while time.monotonic() < leave:
+                    if self.ended.wait(TICK_SECONDS):
+                        return
+                    self._note("refresh of a page", visitor.refresh())
 
     def _program(self, place: int) -> None:
         """A program that asks the named endpoints."""

@@ -35,7 +35,7 @@ TICK_SECONDS = 2.0
 PORTS = 20
 """How many ports from the wished one on are tried."""
 SESSIONS = 1000
-"""Pages, open or closed within the last hour, whose states are kept; of more, the one unused for longest is forgotten."""
+"""Pages whose states are kept at most; of more, the one unused for longest is forgotten."""
 CACHE = (3600, 86_400)
 """Every hour, prepared downloads and uploads older than a day are deleted."""
 STORAGE_KEY, STORAGE_SECRET = "kairos-preferences", "kairos-preferences-v1"
@@ -63,7 +63,7 @@ def build(workspace: Workspace, services: Services | None = None, *, language: s
     """The whole page. ``language`` is what visitors see who have not chosen one; without it their browser decides."""
     services = services or Services(workspace)
     words = Words(language or "en")
-    with gr.Blocks(title="Kairos", fill_width=True, delete_cache=CACHE) as demo:
+    with sessions.LightBlocks(title="Kairos", fill_width=True, delete_cache=CACHE) as demo:
         preferences = gr.BrowserState({"language": "", "colours": ""}, storage_key=STORAGE_KEY, secret=STORAGE_SECRET)
         page = Page(services=services, words=words, preferences=preferences, forced_language=language)
         timer = gr.Timer(TICK_SECONDS)

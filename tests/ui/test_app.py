@@ -1,15 +1,19 @@
 """How the page is served: on this machine only, on the next free port, with nothing of the disk handed out."""
 
+import gc
 import json
 import socket
+import time
 import urllib.error
 import urllib.request
 
+import gradio as gr
 import pytest
+from gradio.blocks import Block
 from gradio_client import Client
 
 from financial_model.errors import ConfigError
-from financial_model.ui import app
+from financial_model.ui import app, sessions
 
 
 @pytest.fixture(scope="module")
@@ -137,3 +141,61 @@ def test_a_visitor_costs_the_server_his_states_and_no_copy_of_the_page(served):
     session = running.app.state_holder.session_data["visitor"]
     assert any("status" in (seen or {}) for seen in session.state_data.values()), "what he has seen is remembered"
     assert not session.config_values
+
+
+def test_what_a_visitor_cost_is_given_back_when_he_has_gone(served, monkeypatch):
+    from datetime import timedelta
+
+    from benchmarks.page import Visitor
+
+    running, _ = served
+    monkeypatch.setattr(sessions, "GONE", timedelta())
+    monkeypatch.setattr(sessions, "CLOSED", 1)
+    holder, queue = running.app.state_holder, running.demo._queue
+    visitor = Visitor(running.url)
+
+    def come(count: int) -> None:
+        for number in range(count):
+            visitor.enter(f"guest{number}-{time.monotonic_ns()}")
+            visitor.refresh()
+            with pytest.raises(RuntimeError):  # through the queue; refused, because there is no run
+                visitor.call(visitor._dependency("basic-resume"), [None, None])
+            visitor.leave()
+            while not holder.session_data[visitor.session].is_closed:
+                time.sleep(0.01)
+
+    def kept() -> tuple[int, ...]:
+        gc.collect()
+        found = [thing for thing in gc.get_objects() if isinstance(thing, Block | sessions.Session)]
+        return len(found), len(queue.pending_messages_per_session), len(queue.pending_event_ids_session), len(queue.event_analytics)
+
+    come(2)
+    before = kept()
+    come(3)
+    assert kept() == before
+    visitor.close()
+
+
+def test_an_output_that_is_left_alone_costs_the_visitor_no_component(served):
+    from benchmarks.page import Visitor
+
+    running, _ = served
+    visitor = Visitor(running.url)
+    visitor.session = "idle"
+    told = visitor.call(visitor.tick, visitor.values(visitor.tick))
+    assert len(told) == len(visitor.tick["outputs"]) and {"__type__": "update"} in told
+    assert not running.app.state_holder["idle"].blocks_config.blocks.maps[0], "nothing but values was sent"
+    visitor.close()
+
+
+def test_an_output_left_alone_is_skipped_beside_one_that_is_a_table():
+    import asyncio
+
+    import pandas as pd
+
+    with sessions.LightBlocks() as demo:
+        table, text, kept = gr.Dataframe(), gr.Textbox(), gr.State(3)
+        gr.Button().click(lambda: None, None, [table, text, kept])
+    function = next(iter(demo.fns.values()))
+    answer = asyncio.run(demo.postprocess_data(function, {table: pd.DataFrame({"a": [1.0, None]})}, None))
+    assert answer[0]["headers"] == ["a"] and answer[1] == gr.skip() and answer[2] is None
