@@ -14,8 +14,9 @@ import gradio as gr
 from financial_model.serving.backtesting import LIMITS
 from financial_model.serving.trials import BACKTEST, read_backtest
 from financial_model.ui import asking, charts, components, downloads
-from financial_model.ui.choosing import asked, pick, usable
+from financial_model.ui.choosing import asked, pick, usable, within
 from financial_model.ui.page import Page, Snapshot
+from financial_model.ui.tables import grid, written
 from financial_model.ui.text import View, count, escape, interval, number, percent
 
 FIELDS: tuple[tuple[str, float, float], ...] = (
@@ -72,15 +73,12 @@ class BacktestView:
 
     def _row(self, fields: tuple[tuple[str, float, float], ...]) -> None:
         with gr.Row(equal_height=True):
-            for name, value, scale in fields:
-                low, high = LIMITS[name]
+            for name, value, _ in fields:
                 self.fields[name] = self.page.words(
                     gr.Number,
                     {"label": f"ui.backtest.{name}", "info": f"ui.backtest.{name}_info"},
                     value=value,
                     precision=0 if name in WHOLE else None,
-                    minimum=low * scale,
-                    maximum=high * scale,
                     min_width=130,
                     elem_id=f"backtest-{name}",
                 )
@@ -89,7 +87,8 @@ class BacktestView:
         services = self.page.services
         settings: dict[str, Any] = {"official": bool(official)}
         for (name, shown, scale), value in zip(FIELDS, given, strict=True):
-            number_ = shown if value is None else value
+            low, high = LIMITS[name]
+            number_ = within(view, f"ui.backtest.{name}", shown if value is None else value, low * scale, high * scale)
             settings[name] = int(number_) if name in WHOLE else number_ / scale
         asking.ask(services, "backtest", run=asked(services.snapshot(), wanted).id, **settings)
 
@@ -173,11 +172,11 @@ def trade_rows(view: View, found: Mapping[str, Any]) -> dict[str, Any]:
             trade["date"],
             trade["symbol"],
             view.word(f"evaluation.report.{trade['side']}"),
-            number(trade["shares"], 0),
-            number(trade["price"], 2),
-            number(trade["amount"], 0),
-            number(trade["commission"] + trade["stamp"] + trade["transfer"] + trade["slippage"], 2),
+            written(number, trade["shares"], 0),
+            written(number, trade["price"], 2),
+            written(number, trade["amount"], 0),
+            written(number, trade["commission"] + trade["stamp"] + trade["transfer"] + trade["slippage"], 2),
         ]
         for trade in reversed(found["trades"][-SHOWN_TRADES:])
     ]
-    return {"headers": [view.word(f"ui.backtest.column.{name}") for name in TRADE_COLUMNS], "data": cells}
+    return grid([view.word(f"ui.backtest.column.{name}") for name in TRADE_COLUMNS], cells)

@@ -56,6 +56,16 @@ def asked(snapshot: Snapshot, wanted: str | None) -> RunInfo:
     return run
 
 
+def within(view: View, label: str, value: float, low: float, high: float) -> float:
+    """``value`` of the number field that the catalogue calls ``label``; ``ConfigError`` outside its range.
+
+    The fields carry no range of their own: Gradio refuses the whole event for a number outside it and says nothing.
+    """
+    if not low <= value <= high:
+        raise ConfigError("config.out_of_range", name=view.word(label), value=f"{value:g}", low=f"{low:g}", high=f"{high:g}")
+    return value
+
+
 # ---------------------------------------------------------------- settings like those of a preset or of a run
 FIRST_PRESET = "quick"
 

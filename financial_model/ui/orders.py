@@ -14,7 +14,7 @@ import gradio as gr
 from financial_model.errors import ConfigError
 from financial_model.serving.holdings import COLUMNS, read_holdings, typed_holdings
 from financial_model.ui import asking, components, downloads, uploads
-from financial_model.ui.choosing import asked
+from financial_model.ui.choosing import asked, within
 from financial_model.ui.page import Page, Snapshot
 from financial_model.ui.text import DASH, View, escape, number
 
@@ -71,9 +71,9 @@ class OrdersView:
             gr.Radio, {"label": "ui.orders.kind", "choices": [("ui.orders.capital", "capital"), ("ui.orders.cash", "cash")]}, value="capital"
         )
         with gr.Row():
-            self.money = words(gr.Number, {"label": "ui.orders.money"}, value=1_000_000, minimum=0, min_width=120, elem_id="orders-money")
-            self.top = words(gr.Number, {"label": "ui.backtest.top"}, value=10, precision=0, minimum=1, maximum=1000, min_width=80)
-            self.drop = words(gr.Number, {"label": "ui.backtest.drop"}, value=5, precision=0, minimum=0, maximum=1000, min_width=80)
+            self.money = words(gr.Number, {"label": "ui.orders.money"}, value=1_000_000, min_width=120, elem_id="orders-money")
+            self.top = words(gr.Number, {"label": "ui.backtest.top"}, value=10, precision=0, min_width=80)
+            self.drop = words(gr.Number, {"label": "ui.backtest.drop"}, value=5, precision=0, min_width=80)
 
     def _read(self, view: View, path: str | None) -> Any:
         if not path:
@@ -89,7 +89,11 @@ class OrdersView:
             raise ConfigError("orders.which_money")
         services = self.page.services
         run = asked(services.snapshot(), wanted)
-        settings = {"top": int(top or 1), "drop": int(drop or 0)}
+        settings = {
+            "top": int(within(view, "ui.backtest.top", 1 if top is None else top, 1, 1000)),
+            "drop": int(within(view, "ui.backtest.drop", drop or 0, 0, 1000)),
+        }
+        within(view, "ui.orders.money", money, 0, 1e12)
         return asking.ask(services, "orders", run=run.id, holdings=typed_holdings(rows), settings=settings, **{kind: float(money)})
 
     def _draw_headers(self, view: View, snapshot: Snapshot, rows: Sequence[Sequence[Any]]) -> list[Any]:

@@ -17,9 +17,10 @@ from financial_model.config import CONDITIONS, INDUSTRIES
 from financial_model.errors import ConfigError
 from financial_model.serving.plausibility import age_line
 from financial_model.ui import asking, components, downloads
-from financial_model.ui.choosing import asked
+from financial_model.ui.choosing import asked, within
 from financial_model.ui.journal import publish_button
 from financial_model.ui.page import Page, Snapshot
+from financial_model.ui.tables import Written, grid, written
 from financial_model.ui.text import View, money, number, percent
 from financial_model.ui.watching import WatchSwitch
 
@@ -71,13 +72,14 @@ def filtered(table: pd.DataFrame, *, top: int, gain: float | None, industry: str
     return found.head(top) if top else found
 
 
-def passing(view: View, whole: pd.DataFrame, *, gain: str | None, **wanted: Any) -> tuple[pd.DataFrame, str]:
-    """What :func:`filtered` leaves for a gain as written, and the note that says why nothing is left.
+def passing(view: View, whole: pd.DataFrame, *, gain: str | None, top: float = 0, **wanted: Any) -> tuple[pd.DataFrame, str]:
+    """What :func:`filtered` leaves for a gain and a number as written, and the note that says why nothing is left.
 
-    A gain that is no number leaves nothing: rows that obey another filter than the one that stands above them would mislead.
+    A gain that is no number, or a number out of range, leaves nothing: rows that obey another filter than the one
+    that stands above them would mislead.
     """
     try:
-        table = filtered(whole, gain=least_gain(gain), **wanted)
+        table = filtered(whole, gain=least_gain(gain), top=int(within(view, "ui.pool.top", top, 0, 10_000)), **wanted)
     except ConfigError as error:
         return whole.head(0), components.note(error.message(view.language), "bad")
     return table, "" if len(table) else components.note(view.word("ui.pool.none", count=len(whole)), "warn")
@@ -96,22 +98,22 @@ def rows(view: View, table: pd.DataFrame) -> dict[str, Any]:
             row.rank,
             row.symbol,
             row.name,
-            percent(np.expm1(row.expected_return), 2, signed=True),
-            percent(row.p_up),
-            number(row.price, 2),
-            f"{percent(np.expm1(row.low_80))} … {percent(np.expm1(row.high_80))}",
-            percent(np.expm1(row.past_return), 2, signed=True),
+            written(percent, np.expm1(row.expected_return), 2, signed=True),
+            written(percent, row.p_up),
+            written(number, row.price, 2),
+            Written(float(np.expm1(row.low_80)), f"{percent(np.expm1(row.low_80))} … {percent(np.expm1(row.high_80))}"),
+            written(percent, np.expm1(row.past_return), 2, signed=True),
             view.term("industry", row.industry),
             _style(row, view),
             view.term("regime", row.regime),
-            percent(row.volatility * 252**0.5),
-            money(row.amount, view),
+            written(percent, row.volatility * 252**0.5),
+            written(money, row.amount, view),
             _flags(row, view),
         ]
         for row in table.itertuples(index=False, name="Stock")
     ]
     days = table.attrs["days"]
-    return {"headers": [view.word(f"ui.pool.column.{name}", days=days) for name in COLUMNS], "data": cells}
+    return grid([view.word(f"ui.pool.column.{name}", days=days) for name in COLUMNS], cells)
 
 
 def _style(row: Any, view: View) -> str:
@@ -161,7 +163,7 @@ class PoolView:
         words = self.page.words
         with gr.Group(), gr.Row(equal_height=True):
             self.top = words(
-                gr.Number, {"label": "ui.pool.top", "info": "ui.pool.top_info"}, value=20, precision=0, minimum=0, maximum=10_000, min_width=110
+                gr.Number, {"label": "ui.pool.top", "info": "ui.pool.top_info"}, value=20, precision=0, min_width=110
             )
             self.gain = words(
                 gr.Textbox,
@@ -228,7 +230,7 @@ class PoolView:
         if job is None or not asking.finished(job):
             return [asking.waiting(view, job, "ui.pool.empty"), gr.update(visible=False), gr.skip(), gr.skip()]
         whole = job["result"]["table"]
-        table, nothing = passing(view, whole, gain=gain, top=int(top or 0), industry=industry, styles=styles or (), tradable=tradable)
+        table, nothing = passing(view, whole, gain=gain, top=top or 0, industry=industry, styles=styles or (), tradable=tradable)
         if table.empty:
             return [head(view, table) + nothing, gr.update(visible=True), rows(view, table), gr.update(value=None, interactive=False)]
         file = downloads.csv(table, f"{job['run']}.{table.attrs['as_of']}.csv")

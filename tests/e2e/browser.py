@@ -95,9 +95,18 @@ RING = """() => {
 }"""
 
 
+TOP = """() => {
+    const top = document.createElement("span");
+    top.tabIndex = -1;
+    document.body.prepend(top);
+    top.focus();
+}"""
+"""Puts the keyboard before everything else, wherever somebody has clicked before."""
+
+
 def walk(page: Any, steps: int) -> list[tuple[str, bool]]:
     """What the tab key reaches from the top of the page on, and whether one sees where one is."""
-    page.evaluate("document.activeElement.blur()")
+    page.evaluate(TOP)
     reached = []
     for _ in range(steps):
         page.keyboard.press("Tab")

@@ -41,7 +41,8 @@ def test_the_card_sets_the_portfolio_beside_its_benchmarks_with_an_interval():
 
 def test_trades_come_newest_first_with_all_their_costs():
     shown = backtest.trade_rows(CHINESE, found())
-    assert [row[0] for row in shown["data"]] == ["2025-06-05", "2025-06-04"] and shown["data"][0][2] == "卖出" and shown["data"][0][-1] == "6.60"
+    assert [row[0] for row in shown["data"]] == ["2025-06-05", "2025-06-04"] and shown["data"][0][2] == "卖出"
+    assert shown["data"][0][-1] == pytest.approx(6.6) and shown["metadata"]["display_value"][0][-1] == "6.60"
 
 
 def test_months_are_compounded_and_coloured_by_direction():

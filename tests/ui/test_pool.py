@@ -68,7 +68,8 @@ def test_labels_of_one_style_are_alternatives_and_two_styles_must_both_fit(ranki
 def test_rows_speak_the_readers_language_and_a_dash_stands_for_an_unknown_past(ranking):
     shown = pool.rows(CHINESE, pool.filtered(ranking, **ALL))
     past, industry = map(pool.COLUMNS.index, ("past", "industry"))
-    assert shown["headers"][past] == "近 3 日" and shown["data"][0][past] == "–" and shown["data"][0][industry] == "金融"
+    assert shown["headers"][past] == "近 3 日" and shown["data"][0][industry] == "金融"
+    assert shown["data"][0][past] is None and shown["metadata"]["display_value"][0][past] == "–"
     assert shown["data"][1][-1] == "涨停"
 
 
@@ -85,8 +86,8 @@ def test_a_gain_that_is_no_number_is_refused(text):
 
 def test_why_the_table_is_empty_is_said(ranking):
     wanted = {name: value for name, value in ALL.items() if name != "gain"}
-    for gain, said in (("much", "much"), ("900", str(len(ranking)))):
-        table, note = pool.passing(CHINESE, ranking, gain=gain, **wanted)
+    for gain, top, said in (("much", 0, "much"), ("900", 0, str(len(ranking))), ("", -3, "-3")):
+        table, note = pool.passing(CHINESE, ranking, gain=gain, **{**wanted, "top": top})
         assert table.empty and table.attrs == ranking.attrs and said in note
     table, note = pool.passing(CHINESE, ranking, gain="", **wanted)
     assert len(table) == len(ranking) and note == ""
@@ -94,8 +95,10 @@ def test_why_the_table_is_empty_is_said(ranking):
 
 def test_what_a_stock_turns_over_is_written_in_the_readers_units(ranking):
     place = pool.COLUMNS.index("amount")
-    assert [row[place] for row in pool.rows(CHINESE, ranking)["data"]][:3] == ["1.2 亿", "–", "5.6 万"]
-    assert [row[place] for row in pool.rows(ENGLISH, ranking)["data"]][:3] == ["120.0 m", "–", "56.0 k"]
+    for view, texts in ((CHINESE, ["1.2 亿", "–", "5.6 万"]), (ENGLISH, ["120.0 m", "–", "56.0 k"])):
+        table = pool.rows(view, ranking)
+        assert [row[place] for row in table["metadata"]["display_value"]][:3] == texts
+        assert [row[place] for row in table["data"]][:3] == [pytest.approx(1.2e8), None, pytest.approx(56_000)], "sorted by size, not by spelling"
 
 
 def test_a_watch_says_what_came_last_and_what_is_next_and_why_it_ended():

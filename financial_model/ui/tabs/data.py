@@ -15,7 +15,9 @@ from financial_model.errors import ConfigError
 from financial_model.market.sources.columns import column_choice
 from financial_model.serving.market import plan_import
 from financial_model.ui import components, data_view, uploads
+from financial_model.ui.choosing import within
 from financial_model.ui.page import Page, Snapshot
+from financial_model.ui.tables import grid, written
 from financial_model.ui.tabs import download, frame, integrity
 from financial_model.ui.text import View, count
 
@@ -61,13 +63,14 @@ def _demo(page: Page) -> None:
             elem_id="demo-stocks",
         )
         years = words(gr.Slider, {"label": "ui.data.demo_years"}, minimum=1, maximum=20, step=1, value=10, elem_id="demo-years")
-        seed = words(gr.Number, {"label": "ui.data.demo_seed", "info": "ui.data.demo_seed_info"}, value=42, precision=0, minimum=0)
+        seed = words(gr.Number, {"label": "ui.data.demo_seed", "info": "ui.data.demo_seed_info"}, value=42, precision=0)
     create = words(gr.Button, {"value": "ui.data.demo_create"}, variant="primary", elem_id="demo-create")
 
     def start(view: View, variant: str, stocks: float, years: float, seed: float) -> None:
         services = page.services
         services.store.check_source("demo")
-        services.jobs.submit("download", source="demo", variant=variant, stocks=int(stocks), years=int(years), seed=int(seed or 0))
+        start_number = int(within(view, "ui.data.demo_seed", seed or 0, 0, 2**32 - 1))
+        services.jobs.submit("download", source="demo", variant=variant, stocks=int(stocks), years=int(years), seed=start_number)
 
     page.on_and_refresh(create.click, start, [variant, stocks, years, seed], trigger_mode="once")
 
@@ -218,14 +221,14 @@ class Stored:
                 row.name,
                 view.term("board", row.board),
                 view.term("industry", industries.get(row.symbol, "unknown")),
-                count(row.rows),
+                written(count, row.rows),
                 str(row.first)[:10],
                 str(row.last)[:10],
                 view.term("source", row.source),
             ]
             for row in found.itertuples(index=False, name="Stock")
         ]
-        return [gr.update(value={"headers": [view.word(f"ui.data.column.{name}") for name in COLUMNS], "data": rows}, visible=True)]
+        return [gr.update(value=grid([view.word(f"ui.data.column.{name}") for name in COLUMNS], rows), visible=True)]
 
     def _stop(self, view: View) -> None:
         job = self._job(self.page.services.snapshot(fresh=True))

@@ -5,6 +5,7 @@ In: the page. Out: the tab. A run is chosen from the server's own list; deleting
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
@@ -17,6 +18,7 @@ from financial_model.ui.exporting import ExportView
 from financial_model.ui.page import Page, Snapshot
 from financial_model.ui.run_report import RunReport
 from financial_model.ui.sweep import SweepView
+from financial_model.ui.tables import Written, grid, shown, written
 from financial_model.ui.tabs import frame
 from financial_model.ui.text import DASH, View, count, escape, interval, known, number, percent
 
@@ -110,7 +112,7 @@ class RunsTab:
     def _draw_list(self, view: View, snapshot: Snapshot, wanted: str | None, text: str) -> list[Any]:
         run = pick(snapshot.runs, wanted)
         data = [row for row in (_row(entry, view) for entry in snapshot.runs) if matches(row, text)]
-        rows = {"headers": [view.word(f"ui.runs.column.{name}") for name in COLUMNS], "data": data}
+        rows = grid([view.word(f"ui.runs.column.{name}") for name in COLUMNS], data)
         hint = "" if snapshot.runs else components.empty(view, "ui.runs.empty")
         choices = run_choices(snapshot.runs, view)
         return [hint, gr.update(visible=bool(snapshot.runs)), rows, gr.update(choices=choices, value=run.id if run else None)]
@@ -180,10 +182,10 @@ def _list_version(snapshot: Snapshot, wanted: str | None, text: str) -> Any:
     return tuple((run.id, run.state, bool(run.metrics)) for run in snapshot.runs), wanted, text
 
 
-def matches(row: list[str], text: str) -> bool:
+def matches(row: Sequence[Any], text: str) -> bool:
     """Whether every word of the filter stands somewhere in a row of the list, as the reader sees it."""
-    shown = " ".join(row).casefold()
-    return all(word in shown for word in (text or "").casefold().split())
+    seen = " ".join(map(shown, row)).casefold()
+    return all(word in seen for word in (text or "").casefold().split())
 
 
 def _card_version(snapshot: Snapshot, wanted: str | None) -> Any:
@@ -198,7 +200,7 @@ def _download_version(snapshot: Snapshot, wanted: str | None, kind: str | None) 
     return run.id, kind, tuple(downloads.file_stamp(run.path / f"{name}.safetensors") for name in run.checkpoints)
 
 
-def _row(run: RunInfo, view: View) -> list[str]:
+def _row(run: RunInfo, view: View) -> list[str | Written]:
     metrics = run.metrics
     best = results.best_rival(metrics)
     return [
@@ -207,11 +209,12 @@ def _row(run: RunInfo, view: View) -> list[str]:
         view.term("condition", setting(run, "model", "condition")),
         view.term("state", run.state),
         run.created[:16].replace("T", " "),
-        f"{number(metrics.get('ic'))} {interval(metrics.get('ic_interval'))}".strip(),
-        f"{number(metrics.get('rank_ic'))} {interval(metrics.get('rank_ic_interval'))}".strip(),
-        f"{number(best[1])} {view.term('baseline', best[0])}" if best else DASH,
-        f"{percent(metrics.get('direction'))} / {percent(metrics.get('direction_base_rate'))}" if known(metrics.get("direction")) else DASH,
-        percent(metrics.get("recovery"), 0),
+        written(lambda ic: f"{number(ic)} {interval(metrics.get('ic_interval'))}".strip(), metrics.get("ic")),
+        written(lambda ic: f"{number(ic)} {interval(metrics.get('rank_ic_interval'))}".strip(), metrics.get("rank_ic")),
+        written(lambda ic: f"{number(ic)} {view.term('baseline', best[0])}", best[1]) if best else Written(None, DASH),
+        written(lambda share: f"{percent(share)} / {percent(metrics.get('direction_base_rate'))}", metrics["direction"])
+        if known(metrics.get("direction")) else Written(None, DASH),
+        written(percent, metrics.get("recovery"), 0),
         run.id,
     ]
 

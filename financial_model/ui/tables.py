@@ -1,0 +1,34 @@
+"""Tables that read well and sort rightly: a cell may be a number that is written for people. It knows no page.
+
+Gradio's table sorts by the values it is given and shows, where there are any, the texts beside them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from financial_model.ui.text import known
+
+
+class Written(NamedTuple):
+    """What a cell sorts by, and what stands in it."""
+
+    value: float | None
+    text: str
+
+
+def written(write: Callable[..., str], value: Any, *args: Any, **options: Any) -> Written:
+    """``value`` as ``write(value, ...)`` has it; an unknown one sorts as nothing."""
+    return Written(float(value) if known(value) else None, write(value, *args, **options))
+
+
+def shown(cell: Any) -> str:
+    """What the reader sees in a cell."""
+    return cell.text if isinstance(cell, Written) else "" if cell is None else str(cell)
+
+
+def grid(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[str, Any]:
+    """The value of a ``gr.Dataframe``."""
+    data = [[cell.value if isinstance(cell, Written) else cell for cell in row] for row in rows]
+    return {"headers": list(headers), "data": data, "metadata": {"display_value": [[shown(cell) for cell in row] for row in rows]}}
