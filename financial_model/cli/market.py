@@ -99,7 +99,7 @@ def import_files(arguments: argparse.Namespace, output: Output) -> Answer:
 
     wishes: dict[str, Any] = {"volume_unit": arguments.volume_unit, "prices": arguments.prices, "columns": arguments.column}
     if arguments.plan:
-        plan = plan_import(arguments.paths, **wishes)
+        plan = plan_import(workspace_of(arguments), arguments.paths, **wishes)
         return Answer(plan, _import_plan_lines(plan, output))
     with stopping(output) as stop, ProgressBar(output) as progress:
         found = read(workspace_of(arguments), arguments.paths, industry=arguments.industry, **wishes, progress=progress, stop=stop)

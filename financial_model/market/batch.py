@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from financial_model.errors import DataError, StorageError
 from financial_model.market import barfile, upkeep
 from financial_model.market.bars import check, interval
+from financial_model.market.lengths import OneLength
 from financial_model.market.schema import Entry, one, put_entry
-from financial_model.market.symbols import kind
 from financial_model.paths import Staged
 
 if TYPE_CHECKING:
@@ -45,10 +45,9 @@ class _Waiting:
 class Batch:
     """Bars of one source that are recorded together. Not to be shared between threads; whoever makes one ends it with :meth:`flush`."""
 
-    def __init__(self, store: Store, source: str, *, one_length: bool = False):
-        """``one_length``: bars of a stock that are longer or shorter than those of the other stocks are refused (``import.other_length``)."""
-        self._store, self._source = store, source
-        self._others = _most_common_length(store) if one_length else None
+    def __init__(self, store: Store, source: str, *, lengths: OneLength | None = None):
+        """``lengths``: refuses bars of a stock that are longer or shorter than those of the others (None: all are taken)."""
+        self._store, self._source, self._lengths = store, source, lengths
         self._waiting: list[_Waiting] = []
         self._imports: list[ImportRow] = []
         self._since = 0.0
@@ -63,7 +62,8 @@ class Batch:
         given = {column: values for column, values in columns.items() if column != "date"}
         columns = check(columns["date"], given, code, np.arange(2, len(columns["date"]) + 2))
         length = interval(columns["date"])
-        self._refuse_other_length(code, length)
+        if self._lengths is not None:
+            self._lengths.check(code, length)
         content = barfile.encode(columns, origin)
         digest = barfile.digest(content)
         path = self._store.path(code)
@@ -112,19 +112,6 @@ class Batch:
             row = one(db, "SELECT hash FROM symbols WHERE symbol=? AND status='ok' AND source=? AND prices=?", code, self._source, prices)
         return row[0] if row is not None else ""
 
-    def _refuse_other_length(self, code: str, length: int) -> None:
-        """A universe has one length of bars (``Store.check_intervals``): what cannot stand beside the others there is not taken in here."""
-        if self._others is None or not length or kind(code) != "stock":
-            return
-        stocks, other, others = self._others
-        if not stocks or (stocks == 1 and other == code):
-            self._others = (1, code, length)
-        elif length != others:
-            raise DataError("import.other_length", name=code, minutes=length // 60, other=other, other_minutes=others // 60,
-                            folder=str(self._store.data_dir))
-        else:
-            self._others = (stocks + (other != code), other, others)
-
     def _flush_if_full(self) -> None:
         if max(len(self._waiting), len(self._imports)) >= MOST or (self._waiting and time.monotonic() - self._since > LONGEST):
             self.flush()
@@ -142,14 +129,6 @@ class Batch:
                     return error
             put_entry(db, each.entry, each.name)
         return None
-
-
-def _most_common_length(store: Store) -> tuple[int, str, int]:
-    """(how many stocks have the bars that most have, one of them, their seconds); 0 of them where there is none."""
-    with store.connect() as db:
-        row = one(db, "SELECT COUNT(*), MIN(symbol), interval FROM symbols WHERE kind='stock' AND status='ok' AND interval > 0 GROUP BY interval"
-                      " ORDER BY COUNT(*) DESC LIMIT 1")
-    return tuple(row) if row is not None else (0, "", 0)
 
 
 def _on_disk(waiting: Sequence[_Waiting]) -> tuple[Sequence[_Waiting], StorageError | None]:

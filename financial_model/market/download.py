@@ -116,7 +116,7 @@ def run_download(store: Store, source: Source, plan: DownloadPlan, *, workers: i
     sweep(store.data_dir)
     report = DownloadReport(source=source.name, current=plan.current)
     if source.capabilities.whole:
-        report.details = source.write(store, plan.stocks, progress=progress, stop=stop)  # type: ignore[attr-defined]
+        report.details = source.write(store, plan.stocks, start=plan.start, progress=progress, stop=stop)  # type: ignore[attr-defined]
         report.stored = list(store.symbols()["symbol"])
         report.rows = store.summary()["rows"]
     else:

@@ -75,12 +75,12 @@ def plan_download(store: Store, source: Source, query: Query, *, retry: bool = F
     for name in query.boards:
         if name not in BOARDS:
             raise ConfigError("config.not_a_choice", name="boards", value=str(name)[:40], choices=", ".join(BOARDS))
+    start = _checked_start(query.start)
     if source.capabilities.whole:
         stocks = query.count or USUAL_DEMO
-        bars = source.bars_of(stocks)  # type: ignore[attr-defined]
-        return DownloadPlan(source=source.name, start=query.start, items=(), stocks=stocks, new=stocks, update=0, current=0, empty=0, bars=bars,
+        bars = source.bars_of(stocks, start)  # type: ignore[attr-defined]
+        return DownloadPlan(source=source.name, start=start, items=(), stocks=stocks, new=stocks, update=0, current=0, empty=0, bars=bars,
                             bytes=bars * BYTES_A_BAR, seconds=stocks * source.capabilities.seconds_per_symbol)
-    start = _checked_start(query.start)
     symbols = tuple(dict.fromkeys(str(parse_symbol(text)) for text in query.symbols))
     query = replace(query, symbols=symbols, count=USUAL_COUNT if query.count is None else query.count)
     known = store.symbols("all", status="all").set_index("symbol")

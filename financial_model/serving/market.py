@@ -105,15 +105,18 @@ def import_files(workspace: Workspace, paths: Sequence[str | Path], *, industry:
     return {**report.to_dict(), "summary": store.summary()}
 
 
-def plan_import(paths: Sequence[str | Path], *, volume_unit: str = "auto", prices: str = "auto", columns: Sequence[str] = ()) -> dict[str, Any]:
+def plan_import(workspace: Workspace, paths: Sequence[str | Path], *, volume_unit: str = "auto", prices: str = "auto",
+                columns: Sequence[str] = ()) -> dict[str, Any]:
     """How :func:`import_files` would read the first files, as plain data: ``files`` (symbols, rows, mapping, unit, prices, problems) and ``more``.
     Nothing is stored."""
     from dataclasses import asdict
 
     from financial_model.market.sources.columns import column_choice
     from financial_model.market.sources.files import plan_import as plan
+    from financial_model.market.store import Store
 
-    return asdict(plan([Path(path) for path in paths], volume_unit=volume_unit, prices=prices, columns=column_choice(columns)))
+    return asdict(plan([Path(path) for path in paths], store=Store(workspace.data_dir), volume_unit=volume_unit, prices=prices,
+                       columns=column_choice(columns)))
 
 
 def analyze(workspace: Workspace, *, progress: ProgressCallback | None = None, stop: threading.Event | None = None) -> dict[str, Any]:

@@ -9,8 +9,10 @@ from financial_model.config import INDUSTRIES
 from financial_model.errors import DataError, Stopped
 from financial_model.market.bars import pack
 from financial_model.market.calendar import sessions
+from financial_model.market.download import download, plan_download
 from financial_model.market.rules import price_limit, round_half_up
-from financial_model.market.sources.demo import INDEX, MARK, write_demo
+from financial_model.market.sources.base import Query
+from financial_model.market.sources.demo import INDEX, MARK, DemoSource, write_demo
 from financial_model.market.store import Store
 from tests.market.builders import bars
 
@@ -107,6 +109,20 @@ def test_it_never_enters_a_store_with_real_bars(workspace):
     with pytest.raises(DataError) as caught:
         write_demo(store, stocks=5, years=0.5)
     assert caught.value.key == "store.real_here" and len(store.read_bars("600519")) == 30 and store.truth() is None
+
+
+def test_a_demo_market_begins_with_the_start_that_is_asked_for(workspace):
+    store = Store(workspace.data_dir)
+    late = Query(count=3, start="2025-06-01")
+    planned = plan_download(store, DemoSource(), late)
+    assert download(store, "demo", late).rows <= planned.bars
+    assert store.summary()["first"] == "2025-06-03" and store.read_bars("000300.SH")["date"].min() == np.datetime64("2025-06-03")
+    assert len(np.load(store.truth())["time"]) == planned.bars // 3
+    for wrong, key in (("2025-12-15", "demo.late_start"), ("2025-13-01", "bars.bad_range")):
+        for do in (lambda query: plan_download(store, DemoSource(), query), lambda query: download(store, "demo", query)):
+            with pytest.raises(DataError) as caught:
+                do(Query(count=3, start=wrong))
+            assert caught.value.key == key and store.summary()["first"] == "2025-06-03"
 
 
 @pytest.mark.parametrize("wrong", [{"variant": "magic"}, {"stocks": 1}, {"stocks": 10**6}, {"years": 0}, {"years": 1000}])

@@ -1,7 +1,9 @@
 """Files people have: read as they are meant, or refused with file, line and reason, and never in the way of the others."""
 
 import os
+import shutil
 import threading
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -32,16 +34,54 @@ def test_bars_of_another_length_than_the_others_are_refused_until_they_are_alone
     other = csv(tmp_path / "in" / "600519.csv", minutes)
     csv(tmp_path / "in" / "601318.csv", bars(30, seed=2))
     csv(tmp_path / "in" / "000300.SH_15min.csv", minutes)  # an index is in no universe
-    for again in (False, True):
+    for again, key in ((False, "import.length_of_most"), (True, "import.other_length")):
         report = import_paths(store, [tmp_path / "in"])
-        assert [(entry.key, entry.symbol) for entry in report.refused] == [("import.other_length", "600519.SH")]
-        assert "15 minutes" in report.refused[0].message() and "1440" in report.refused[0].message()
+        assert [(entry.key, entry.symbol) for entry in report.refused] == [(key, "600519.SH")]
+        assert "15-minute" in report.refused[0].message() and "1440" in report.refused[0].message()
         assert (report.imported == []) == again and list(store.symbols()["symbol"]) == ["600000.SH", "601318.SH"]
     assert import_paths(Store(tmp_path / "minutes"), [other]).imported == ["600519.SH"]
     store.remove(["600000.SH", "601318.SH"])
     assert import_paths(store, [other]).imported == ["600519.SH"]  # looked at again, not remembered as refused
     csv(other, bars(40))
     assert import_paths(store, [other]).imported == ["600519.SH"]  # nobody stands beside it
+
+
+@pytest.mark.parametrize("packed", ["files", "zip", "symbol column", "parquet"])
+def test_most_stocks_of_an_import_decide_its_length_and_the_plan_says_the_same(store, tmp_path, packed):
+    inside = tmp_path / "in"
+    quarter, five = (bars(30).assign(date=pd.date_range("2024-01-02 09:45", periods=30, freq=step).as_unit("s")) for step in ("15min", "5min"))
+    rare = ["600000.SH", "600004.SH"]
+    for code in rare:  # what comes first by name
+        csv(inside / f"{code}.csv", five[::-1])
+    usual = ["600036.SH", "600519.SH", "601318.SH"]
+    if packed in ("files", "zip"):
+        for code in usual:
+            csv(inside / f"{code}.csv", quarter)
+    else:
+        table = pd.concat([quarter.assign(symbol=code) for code in usual])
+        csv(inside / "z.csv", table) if packed == "symbol column" else table.to_parquet(inside / "z.parquet")
+    if packed == "zip":
+        inside = Path(shutil.make_archive(str(tmp_path / "all"), "zip", inside))
+    plan, report = plan_import([inside], store=store), import_paths(store, [inside])
+    assert sorted(report.imported) == usual and [(entry.key, entry.symbol) for entry in report.refused] == [
+        ("import.length_of_most", code) for code in rare]
+    assert [problem for entry in plan.files for problem in entry.problems] == report.refused
+    said = report.refused[0]
+    assert "5-minute" in said.message() and "15-minute" in said.message() and "--data-dir" in said.message("zh")
+    few = Store(tmp_path / "few")
+    import_paths(few, [csv(tmp_path / "600004.csv", five)])
+    plan, report = plan_import([inside], store=few), import_paths(few, [inside])  # what is stored outweighs what comes
+    assert sorted(report.imported) == rare and {entry.key for entry in report.refused} == {"import.other_length"}
+    assert [(problem.key, problem.symbol) for entry in plan.files for problem in entry.problems] == [
+        (entry.key, entry.symbol) for entry in report.refused]
+
+
+def test_the_length_of_most_is_told_by_a_few_first_rows(store, tmp_path):
+    long = bars(600).assign(date=pd.date_range("2024-01-02 09:45", periods=600, freq="15min").as_unit("s"))
+    for number in range(40):
+        csv(tmp_path / "in" / f"{600000 + number}.csv", long if number % 8 else bars(600), encoding="utf-16" if number % 2 else "utf-8")
+    report = import_paths(store, [tmp_path / "in"])
+    assert len(report.imported) == 35 and {entry.symbol for entry in report.refused} == {f"{600000 + number}.SH" for number in range(0, 40, 8)}
 
 
 # ---------------------------------------------------------------- what is read
@@ -321,7 +361,8 @@ def test_one_bad_symbol_of_a_table_does_not_stop_the_others(store, tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "key"),
     [
-        ("600519.csv", b"", "import.no_header"),
+        ("600519.csv", b"", "import.empty_file"),
+        ("600519.csv", b"\n \n,,\n", "import.empty_file"),
         ("600519.csv", b"hello world\n1,2,3\n", "import.no_header"),
         ("600519.csv", b"\x00\x01\x02\x03" * 50, "import.not_text"),
         ("600519.xlsx", b"PK\x03\x04 broken", "import.unreadable"),

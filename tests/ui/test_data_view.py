@@ -67,7 +67,7 @@ def test_files_are_shown_as_they_would_be_read(tmp_path, view):
     frame = bars(30)
     csv(tmp_path / "600519.csv", frame.assign(volume=frame["volume"] / 100).rename(columns=chinese), encoding="gbk")
     csv(tmp_path / "000001.csv", bars(30).assign(high=0.1))
-    shown = data_view.import_plan(view, plan_import([tmp_path]))
+    shown = data_view.import_plan(view, plan_import(Workspace(data_dir=tmp_path / "data"), [tmp_path]))
     assert "open ← 开盘" in shown and "600519.SH" in shown and view.word("ui.plan.unit_lots") in shown
     assert "000001.csv: " in shown and str(tmp_path) not in shown
 

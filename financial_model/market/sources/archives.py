@@ -9,9 +9,9 @@ from __future__ import annotations
 import stat
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, TypeVar
 
 from financial_model.errors import DataError, NotFoundError
 from financial_model.market.sources.tables import SUFFIXES, RawTable, read_table
@@ -25,30 +25,36 @@ _BLOCK = 1 << 20
 _RATIO, _SMALL = 200, 50_000_000
 """Text shrinks to a tenth; what grows two hundredfold beyond 50 MB is no table."""
 
+_Entry = TypeVar("_Entry")
 Outcome = RawTable | DataError | NotFoundError
 
 
-def tables(path: Path) -> Iterator[tuple[str, float, Outcome]]:
-    """(file to show, share of ``path`` done with it, its table or why there is none).
+def tables(path: Path, *, read: Callable[[Path], RawTable] = read_table, most: int = MEMBERS) -> Iterator[tuple[str, float, Outcome]]:
+    """(file to show, share of ``path`` done with it, its table or why there is none). At most ``most`` of a ZIP, evenly spread.
 
     Raises ``DataError`` when ``path`` is a ZIP that cannot be opened, holds no table, or too many; ``StorageError`` when there is no room to unpack.
     """
     if path.suffix.lower() == ZIP:
-        yield from _members(path)
+        yield from _members(path, read, most)
     else:
-        yield str(path), 1.0, _table(path)
+        yield str(path), 1.0, _table(path, read)
 
 
-def _table(path: Path) -> Outcome:
+def spread(entries: Sequence[_Entry], most: int) -> Sequence[_Entry]:
+    """At most ``most`` of the entries, the first among them, in their order and evenly spread."""
+    return entries[:: max(1, -(-len(entries) // most))]
+
+
+def _table(path: Path, read: Callable[[Path], RawTable]) -> Outcome:
     try:
-        return read_table(path)
+        return read(path)
     except (DataError, NotFoundError) as error:
         return error
 
 
-def _members(path: Path) -> Iterator[tuple[str, float, Outcome]]:
+def _members(path: Path, read: Callable[[Path], RawTable], most: int) -> Iterator[tuple[str, float, Outcome]]:
     with _opened(path) as archive, tempfile.TemporaryDirectory(prefix="kairos-zip-") as folder:
-        entries = _chosen(path, archive)
+        entries = spread(_chosen(path, archive), most)
         room = UNPACKED
         for number, entry in enumerate(entries):
             name = _name(entry)
@@ -57,7 +63,7 @@ def _members(path: Path) -> Iterator[tuple[str, float, Outcome]]:
             try:
                 _refuse(path, entry, name)
                 room -= _unpack(path, archive, entry, target, room)
-                yield shown, share, _table(target)
+                yield shown, share, _table(target, read)
             except DataError as error:
                 yield shown, share, error
             finally:

@@ -43,10 +43,11 @@ _CODES = (("SH", range(600001, 601000)), ("SZ", range(1, 999)), ("SZ", range(300
 
 
 def write_demo(store: Store, *, variant: str = "linear", stocks: int = 300, years: float = 10, seed: int = 42, kappa: float | None = None,
-               progress: Callable[[str, float, float], None] | None = None, stop: threading.Event | None = None) -> dict[str, Any]:
+               start: str = "", progress: Callable[[str, float, float], None] | None = None, stop: threading.Event | None = None) -> dict[str, Any]:
     """Fill ``store`` with a synthetic market. Returns variant, kappa, stocks, days, first, last.
 
-    ``kappa``: strength of the planted signal (None: the variant's own, one-day oracle IC about 0.06). ``progress(stage, done, total)``.
+    ``kappa``: strength of the planted signal (None: the variant's own, one-day oracle IC about 0.06). ``start``: ISO day before which there are no
+    bars, where ``years`` reach back further; a shorter market is another one, not the end of the longer. ``progress(stage, done, total)``.
     A demo market already there is replaced. Raises ``DataError`` for impossible sizes or when the store holds real data, ``Stopped`` on ``stop``:
     half a market has no truth, so nothing of it stays.
     """
@@ -58,6 +59,8 @@ def write_demo(store: Store, *, variant: str = "linear", stocks: int = 300, year
     dates = sessions("XSHG", end=LAST_DAY)[-max(days, 1) :]
     if not 2 <= stocks <= limit or not 30 <= days <= len(dates):
         raise DataError("demo.size", stocks=stocks, most=limit, years=years, longest=len(sessions("XSHG", end=LAST_DAY)) // SESSIONS_A_YEAR)
+    dates = dates[-_sessions_since(start) :]
+    days = len(dates)
     store.check_source("demo")
     store.clear()
     strength = plan.kappa if kappa is None else float(kappa)
@@ -83,6 +86,14 @@ def write_demo(store: Store, *, variant: str = "linear", stocks: int = 300, year
     return {"variant": variant, "kappa": strength, "stocks": stocks, "days": days, "first": str(dates[0]), "last": str(dates[-1])}
 
 
+def _sessions_since(start: str) -> int:
+    """Days of a demo market that begins with ``start``; ``DataError`` where they are too few for one."""
+    days = len(sessions("XSHG", start=start, end=LAST_DAY))
+    if days < 30:
+        raise DataError("demo.late_start", start=start, last=LAST_DAY)
+    return days
+
+
 class DemoSource:
     """The demo market in the register of sources: not fetched symbol by symbol, but written whole."""
 
@@ -94,14 +105,14 @@ class DemoSource:
     def __init__(self, *, variant: str = "linear", years: float = 10, seed: int = 42, kappa: float | None = None):
         self.variant, self.years, self.seed, self.kappa = variant, years, seed, kappa
 
-    def bars_of(self, stocks: int) -> int:
+    def bars_of(self, stocks: int, start: str = "") -> int:
         """How many bars a market of so many stocks has, about."""
-        return int(stocks * self.years * SESSIONS_A_YEAR)
+        return int(stocks * min(self.years * SESSIONS_A_YEAR, _sessions_since(start)))
 
-    def write(self, store: Store, stocks: int, *, progress: Callable[[str, float, float], None] | None = None,
+    def write(self, store: Store, stocks: int, *, start: str = "", progress: Callable[[str, float, float], None] | None = None,
               stop: threading.Event | None = None) -> dict[str, Any]:
         """See :func:`write_demo`."""
-        return write_demo(store, variant=self.variant, stocks=stocks, years=self.years, seed=self.seed, kappa=self.kappa,
+        return write_demo(store, variant=self.variant, stocks=stocks, years=self.years, seed=self.seed, kappa=self.kappa, start=start,
                           progress=progress, stop=stop)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
@@ -19,18 +20,20 @@ from numpy.typing import NDArray
 
 from financial_model.errors import ConfigError, DataError, KairosError, NotFoundError, Stopped
 from financial_model.market.barfile import Origin
+from financial_model.market.bars import interval
 from financial_model.market.batch import Batch
 from financial_model.market.classification import classify
+from financial_model.market.lengths import OTHER_LENGTH, OneLength
 from financial_model.market.schema import now
-from financial_model.market.sources.archives import ZIP, Outcome, tables
+from financial_model.market.sources.archives import ZIP, Outcome, spread, tables
 from financial_model.market.sources.columns import ColumnMap, map_columns, plain
 from financial_model.market.sources.memory import Memory, Seen
 from financial_model.market.sources.naming import file_symbol, row_symbol
 from financial_model.market.sources.repair import PRICE_KINDS, VOLUME_UNITS, Options, Repaired, repair
 from financial_model.market.sources.reports import FilePlan, ImportPlan, ImportReport, Note, Notes, Refusal, refusal
-from financial_model.market.sources.tables import SUFFIXES, RawTable, read_table
+from financial_model.market.sources.tables import SUFFIXES, RawTable, read_head, read_table
 from financial_model.market.sources.values import Bad, labels, numbers, texts, times
-from financial_model.market.symbols import parse_symbol
+from financial_model.market.symbols import kind, parse_symbol
 
 if TYPE_CHECKING:
     from financial_model.market.store import Store
@@ -41,33 +44,35 @@ SOURCE = "files"
 VERSION = 1
 """Of the reading rules: raised when the same file would now be read differently."""
 _NEEDED = ("date", "open", "high", "low", "close")
-_OF_THE_STORE = ("import.other_length",)
-"""Refusals that depend on what else is stored: such a file is looked at again next time."""
+_LOOKED_AT = 16
+"""Files, evenly spread over those of an import, whose first rows tell how long most bars are."""
 
 
-def plan_import(paths: Sequence[Path | str], *, volume_unit: str = "auto", prices: str = "auto", columns: Mapping[str, str] | None = None,
-                limit: int = 20) -> ImportPlan:
-    """Look into the first ``limit`` files and say how they would be read; nothing is stored."""
+def plan_import(paths: Sequence[Path | str], *, store: Store | None = None, volume_unit: str = "auto", prices: str = "auto",
+                columns: Mapping[str, str] | None = None, limit: int = 20) -> ImportPlan:
+    """Look into the first ``limit`` files and say how they would be read, and whether their bars are as long as those in ``store`` (None: an empty
+    one) or else of most files; nothing is stored."""
     options = _options(volume_unit, prices)
-    found = find_files(paths)
+    found = find_files(paths, own=store.data_dir if store is not None else None)
+    lengths = OneLength(store, lambda: _length_of_most(found, columns))
     plans: list[FilePlan] = []
     for number, path in enumerate(found):
-        plans += islice(_plans(path, options, columns), limit - len(plans))
+        plans += islice(_plans(path, options, columns, lengths), limit - len(plans))
         if len(plans) == limit:
             return ImportPlan(files=tuple(plans), more=len(found) - number - 1)
     return ImportPlan(files=tuple(plans), more=0)
 
 
-def _plans(path: Path, options: Options, choice: Mapping[str, str] | None) -> Iterator[FilePlan]:
+def _plans(path: Path, options: Options, choice: Mapping[str, str] | None, lengths: OneLength) -> Iterator[FilePlan]:
     """The plan of a file; of each table in a ZIP."""
     try:
         for shown, _, table in tables(path):
-            yield _plan_table(shown, table, options, choice)
+            yield _plan_table(shown, table, options, choice, lengths)
     except DataError as error:
-        yield _plan_table(str(path), error, options, choice)
+        yield _plan_table(str(path), error, options, choice, lengths)
 
 
-def _plan_table(shown: str, table: Outcome, options: Options, choice: Mapping[str, str] | None) -> FilePlan:
+def _plan_table(shown: str, table: Outcome, options: Options, choice: Mapping[str, str] | None, lengths: OneLength) -> FilePlan:
     problems: list[Refusal] = []
     good: list[tuple[str, Repaired]] = []
     found, encoding = ColumnMap(fields={}), ""
@@ -76,10 +81,13 @@ def _plan_table(shown: str, table: Outcome, options: Options, choice: Mapping[st
             raise table
         encoding, found = table.encoding, map_columns(table.headers, choice)
         for symbol, outcome in _bars(table, _columns(table, choice), options):
-            if isinstance(outcome, KairosError):
-                problems.append(refusal(shown, outcome, symbol))
-            else:
+            try:
+                if isinstance(outcome, KairosError):
+                    raise outcome
+                lengths.check(symbol, interval(outcome.columns["date"]))
                 good.append((symbol, outcome))
+            except (DataError, NotFoundError) as error:
+                problems.append(refusal(shown, error, symbol))
     except (DataError, NotFoundError) as error:
         problems.append(refusal(shown, error))
     return FilePlan(
@@ -94,9 +102,9 @@ def import_paths(store: Store, paths: Sequence[Path | str], *, industry: Path | 
     """Import every file under ``paths`` (files or folders) into ``store``.
 
     ``volume_unit``: auto, shares or lots. ``prices``: auto, raw or adjusted. ``columns``: our field -> header, over what is recognised.
-    ``industry``: a table of symbols and industries. ``progress(stage, done, total)`` counts files. Raises ``NotFoundError`` for a path that
-    is not there, ``DataError`` for a folder without any table or a store with the demo market, ``StorageError`` when the disk is full,
-    ``Stopped`` on ``stop``; what was written until then stays.
+    Bars of one length are taken: that of the stocks in ``store``, or else of most to come. ``industry``: a table of symbols and industries.
+    ``progress(stage, done, total)`` counts files. Raises ``NotFoundError`` for a path that is not there, ``DataError`` for a folder without any
+    table or a store with the demo market, ``StorageError`` when the disk is full, ``Stopped`` on ``stop``; what was written until then stays.
     """
     options = _options(volume_unit, prices)
     store.check_source(SOURCE)
@@ -105,7 +113,7 @@ def import_paths(store: Store, paths: Sequence[Path | str], *, industry: Path | 
     notes = Notes()
     taken: dict[str, str] = {}
     memory = Memory(store, SOURCE, json.dumps({"version": VERSION, **asdict(options), "columns": dict(columns or {})}, sort_keys=True))
-    batch = Batch(store, SOURCE, one_length=True)
+    batch = Batch(store, SOURCE, lengths=OneLength(store, lambda: _length_of_most(found, columns)))
     try:
         try:
             for number, path in enumerate(found):
@@ -171,6 +179,47 @@ def find_files(paths: Sequence[Path | str], *, own: Path | None = None) -> list[
     return list(dict.fromkeys(found))
 
 
+def _length_of_most(found: Sequence[Path], choice: Mapping[str, str] | None) -> tuple[str, int] | None:
+    """(a stock with bars as long as most have, their seconds), by the first rows of some files and of some members of each ZIP.
+
+    None where there is none, and for a single table, which is not read twice."""
+    if len(found) == 1 and found[0].suffix.lower() != ZIP:
+        return None
+    votes: Counter[int] = Counter()
+    first: dict[int, str] = {}
+    for path in spread(found, _LOOKED_AT):
+        try:
+            for _, _, table in tables(path, read=read_head, most=_LOOKED_AT):
+                for symbol, seconds in _lengths(table, choice):
+                    votes[seconds] += 1
+                    first.setdefault(seconds, symbol)
+        except (DataError, NotFoundError, OSError):
+            continue  # it is refused, and says why, when it is imported
+    if not votes:
+        return None
+    seconds = max(votes, key=votes.__getitem__)  # of equals the one met first
+    return first[seconds], seconds
+
+
+def _lengths(table: Outcome, choice: Mapping[str, str] | None) -> Iterator[tuple[str, int]]:
+    """(stock, seconds from bar to bar) for each stock of a table that has two bars."""
+    if isinstance(table, KairosError):
+        return
+    columns = map_columns(table.headers, choice)
+    if "date" not in columns.fields:
+        return
+    time, _ = _times(table, columns)
+    for symbol, rows in _groups(table, columns):
+        try:
+            parsed = str(parse_symbol(symbol))
+        except DataError:
+            continue
+        own = np.unique(time[rows])
+        seconds = interval(own[~np.isnat(own)])
+        if seconds and kind(parsed) == "stock":
+            yield parsed, seconds
+
+
 # ---------------------------------------------------------------- one file
 @dataclass
 class _Import:
@@ -210,7 +259,7 @@ class _Import:
             yield 1.0
         self.report.imported += self.symbols
         self.report.refused += self.refused
-        if not any(entry.key in _OF_THE_STORE for entry in self.refused):
+        if not any(entry.key in OTHER_LENGTH for entry in self.refused):  # such a file is looked at again next time
             self.batch.remember(self.memory.row(file, self.content, self.symbols, self.refused))
 
     def _take(self, shown: str, table: Outcome) -> None:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 SUFFIXES = (".parquet", ".csv", ".txt", ".tsv", ".xlsx")
 NULLS = ["", "None", "none", "NaN", "nan", "NAN", "NA", "N/A", "#N/A", "null", "NULL", "-", "--", "—"]
 _TITLE_LINES = 5
+_HEAD_BYTES, _HEAD_ROWS = 16_384, 250
+"""Of a text and of a sheet: what :func:`read_head` looks at."""
 _CLOSING = re.compile(r"\s*#?\s*数据来源")
 
 
@@ -93,13 +95,30 @@ def read_table(path: Path) -> RawTable:
         check_sheet(path)
         return _sheet(path)
     if suffix in SUFFIXES:
-        return _text(path)
+        return _text(path, path.read_bytes())
     raise DataError("import.unknown_format", file=path.name, known=", ".join(SUFFIXES))
 
 
+def read_head(path: Path) -> RawTable:
+    """The first rows of a text or a sheet; all rows where each has its symbol; of Parquet only times and symbols, but of all rows."""
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        check_parquet(path)
+        return _parquet(path, ("date", "time", "symbol", "name"))
+    if suffix == ".xlsx":
+        check_sheet(path)
+        head = _sheet(path, _HEAD_ROWS)
+    else:
+        with path.open("rb") as stream:
+            raw = stream.read(_HEAD_BYTES)
+        if len(raw) == _HEAD_BYTES:
+            raw = raw[: raw.rfind(b"\n") + 1 + raw.startswith(b"\xff\xfe")]  # a line ends in two bytes there
+        head = _text(path, raw)
+    return read_table(path) if any(FIELD_OF.get(plain(header)) == "symbol" for header in head.headers) else head
+
+
 # ---------------------------------------------------------------- text
-def _text(path: Path) -> RawTable:
-    raw = path.read_bytes()
+def _text(path: Path, raw: bytes) -> RawTable:
     content, encoding = _decoded(raw, path)
     delimiter, top, headers, tickers, below = _head(content, path)
     start = _offset(content, top + 1 + below)
@@ -206,7 +225,10 @@ def _header(rows: list[list[str]], path: Path) -> tuple[int, tuple[str, ...], tu
     """(number of the header row, unique headers, tickers of a second header row, header rows below the first)."""
     known = [recognised(row) for row in rows[: _TITLE_LINES + 1]]
     if not known or max(known) == 0:
-        raise DataError("import.no_header", file=path.name, found=", ".join(rows[0])[:120] if rows else "")
+        filled = [row for row in rows if any(cell.strip() for cell in row)]
+        if not filled:
+            raise DataError("import.empty_file", file=path.name)
+        raise DataError("import.no_header", file=path.name, found=", ".join(filled[0])[:120])
     top = known.index(max(known))
     headers, below = [cell.strip() for cell in rows[top]], 0
     tickers: tuple[str, ...] = ()
@@ -245,7 +267,7 @@ def _unique(headers: Sequence[str]) -> tuple[str, ...]:
 
 
 # ---------------------------------------------------------------- sheets and Parquet
-def _sheet(path: Path) -> RawTable:
+def _sheet(path: Path, most: int | None = None) -> RawTable:
     import openpyxl
 
     try:
@@ -253,7 +275,7 @@ def _sheet(path: Path) -> RawTable:
             warnings.simplefilter("ignore")  # of styles that are missing and cells that are no dates: what is read is checked here
             book = openpyxl.load_workbook(path, read_only=True, data_only=True)
             try:
-                rows = [list(row) for row in book.worksheets[0].iter_rows(values_only=True)]
+                rows = [list(row) for row in book.worksheets[0].iter_rows(max_row=most, values_only=True)]
             finally:
                 book.close()
     except Exception as error:  # a zip of XML from anywhere fails in a dozen ways; all of them mean the same to a user
@@ -279,9 +301,11 @@ def _cells(values: list) -> pa.Array:
     return pa.array(texts, pa.string())
 
 
-def _parquet(path: Path) -> RawTable:
+def _parquet(path: Path, fields: Sequence[str] | None = None) -> RawTable:
+    """``fields``: the columns that mean one of these; None: all of them."""
     try:
-        data = pyarrow.parquet.read_table(path)
+        only = None if fields is None else [header for header in pyarrow.parquet.read_schema(path).names if FIELD_OF.get(plain(header)) in fields]
+        data = pyarrow.parquet.read_table(path, columns=only)
         headers = tuple(data.column_names)
         data.validate(full=True)  # text that is none would fail where it is used
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:

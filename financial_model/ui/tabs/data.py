@@ -122,7 +122,8 @@ def _files(page: Page) -> None:
         paths = given(files, chosen)
         if not paths:
             raise ConfigError("ui.data.nothing_chosen")
-        return data_view.import_plan(view, plan_import(paths, volume_unit=unit, prices=prices, columns=named(columns)))
+        plan = plan_import(page.services.workspace, paths, volume_unit=unit, prices=prices, columns=named(columns))
+        return data_view.import_plan(view, plan)
 
     def start(view: View, files: list[str] | None, chosen: str | None, table: str | None, unit: str, prices: str, columns: str) -> list[Any]:
         services = page.services
