@@ -44,8 +44,8 @@ SOURCE = "files"
 VERSION = 1
 """Of the reading rules: raised when the same file would now be read differently."""
 _NEEDED = ("date", "open", "high", "low", "close")
-_LOOKED_AT = 16
-"""Files, evenly spread over those of an import, whose first rows tell how long most bars are."""
+_LOOKED_AT, _FIRST_ROWS = 16, 250
+"""Files, evenly spread over those of an import, and rows of a stock in them that tell how long most bars are."""
 
 
 def plan_import(paths: Sequence[Path | str], *, store: Store | None = None, volume_unit: str = "auto", prices: str = "auto",
@@ -214,7 +214,7 @@ def _lengths(table: Outcome, choice: Mapping[str, str] | None) -> Iterator[tuple
             parsed = str(parse_symbol(symbol))
         except DataError:
             continue
-        own = np.unique(time[rows])
+        own = np.unique(time[rows[:_FIRST_ROWS]])
         seconds = interval(own[~np.isnat(own)])
         if seconds and kind(parsed) == "stock":
             yield parsed, seconds
