@@ -17,6 +17,7 @@ from financial_model import runtime
 from financial_model.config import TrainConfig
 from financial_model.errors import KairosError
 from financial_model.models.forecaster import AUXILIARY
+from financial_model.training.compiled import CompiledFiles, is_compiler_error, reason
 from financial_model.training.mixup import blended, share_of
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class TrainingStep:
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
         # not dynamic: a random context has a few lengths, and a program for each is faster than one for all
         self._compiled = torch.compile(self._losses, dynamic=False) if compiled else None
+        self._files = CompiledFiles() if compiled else None
         self._compiled_rows, self._afresh, self._summed = full or config.batch_size, False, summed
         self._compared = compared
         self.looks = device.type == "cpu"
@@ -69,8 +71,8 @@ class TrainingStep:
         """Add the gradient of one batch to the step, weighted by its ``share`` of the step's windows; the batch's mean loss [].
 
         ``number`` counts the batches of the run. Raises ``NotFiniteError``; on a GPU ``refuse_lost`` does, later.
-        Where memory runs out the batch is split in half; where files of earlier compilations cannot be read, all is compiled anew; where the
-        compiler fails it is left aside. Then the batch is tried again; the gradient of earlier batches of the same step is not touched by that.
+        Where memory runs out the batch is split in half; where files of earlier compilations are damaged, all is compiled anew elsewhere, once; where
+        the compiler fails it is left aside. Then the batch is tried again; the gradient of earlier batches of the same step is not touched by that.
         """
         rows, earlier = len(batch.label), self._set_aside()
         while True:
@@ -80,21 +82,20 @@ class TrainingStep:
                 _add_back(earlier)
                 return loss
             except Exception as error:  # sorted below; what is neither goes on its way
-                if not (is_out_of_memory(error) or self._compiled is not None and (_is_compiler_error(error) or _is_stale(error))):
+                if not (is_out_of_memory(error) or self._compiled is not None and self._is_compilers(error)):
                     raise
                 failure = error
             self.optimizer.zero_grad(set_to_none=True)
             if is_out_of_memory(failure):
                 self._halve(min(self.rows or rows, rows))
                 continue
-            root = _inside(failure)
-            reason = f"{type(root).__name__}: {_first_line(root)}"
-            if _is_stale(failure) and not self._afresh:
-                self._compile_afresh()
-                self._notice("training.compile_stale", reason=reason)
+            if not self._afresh and self._files is not None and self._files.are_damaged(failure):
+                self._afresh, fresh = True, self._files.leave()
+                self._compiled = torch.compile(self._losses, dynamic=False)
+                self._notice("training.compile_stale", reason=reason(failure), folder=str(self._files.folder), fresh=str(fresh))
             else:
                 self._compiled = None
-                self._notice("training.compile_failed", reason=reason)
+                self._notice("training.compile_failed", reason=reason(failure))
 
     def begin(self, number: int) -> None:
         """Let what is drawn next be the random numbers of batch ``number``."""
@@ -184,11 +185,8 @@ class TrainingStep:
             parameter.grad = None
         return earlier
 
-    def _compile_afresh(self) -> None:
-        """Compile without what earlier compilations left on disk: by another torch, for another processor, or written half."""
-        self._afresh = True
-        torch.compiler.reset()
-        self._compiled = torch.compile(self._losses, dynamic=False, options={"force_disable_caches": True})
+    def _is_compilers(self, error: BaseException) -> bool:
+        return is_compiler_error(error) or self._files is not None and self._files.are_damaged(error)
 
     def _halve(self, rows: int) -> None:
         if rows < 2:
@@ -246,27 +244,6 @@ def seed_batch(device: torch.device, seed: int, number: int) -> None:
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether the device or the machine had no memory left (torch reports its CPU allocator's failure as a plain RuntimeError)."""
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "can't allocate memory" in str(error)
-
-
-def _is_stale(error: BaseException) -> bool:
-    """Whether a compiled step failed because a file could not be loaded: a library of another machine, half a file, a missing one."""
-    root = _inside(error)
-    return isinstance(root, (ImportError, OSError, EOFError, SyntaxError)) or type(root).__name__ == "UnpicklingError"
-
-
-def _inside(error: BaseException) -> BaseException:
-    """What went wrong in the first place: a compiler hands it on inside errors of its own."""
-    while isinstance(inner := getattr(error, "inner_exception", None), BaseException):
-        error = inner
-    return error
-
-
-def _is_compiler_error(error: BaseException) -> bool:
-    return type(error).__module__.startswith(("torch._dynamo", "torch._inductor", "torch._functorch", "triton"))
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [""])[0][:200]
 
 
 def _parts(batch: Batch, rows: int) -> Iterator[dict[str, torch.Tensor]]:

@@ -12,3 +12,11 @@ def one_thread():
 @pytest.fixture(scope="session")
 def panel(tmp_path_factory):
     return make_panel(tmp_path_factory.mktemp("training") / "panel")
+
+
+@pytest.fixture
+def folder_of_compiler(monkeypatch, tmp_path):
+    """The folder torch's compiler works in, for this test."""
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path / "triton"))
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    return tmp_path

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import os
 
 import pytest
 import torch
@@ -247,11 +248,6 @@ def test_any_other_error_goes_on_its_way():
 
 
 # ---------------------------------------------------------------- compiling
-def test_what_broke_is_found_inside_the_errors_of_a_compiler():
-    wrapped = BackendCompilerFailed(print, BackendCompilerFailed(print, OSError("half a file"), None), None)
-    assert step_module._is_stale(wrapped) and step_module._is_stale(EOFError()) and not step_module._is_stale(CompilerError("C++ compile error"))
-
-
 class CompilerError(Exception):
     pass
 
@@ -260,17 +256,17 @@ CompilerError.__module__ = "torch._inductor.exc"
 
 
 @pytest.fixture
-def compiler(monkeypatch):
+def compiler(monkeypatch, folder_of_compiler):
     """``torch.compile`` that notes the batches it is given and fails when told to."""
-    seen = {"rows": [], "options": [], "fail": False, "stale": ""}
+    seen = {"rows": [], "folders": [], "fail": False, "stale": ""}
 
-    def compile(model, dynamic=None, options=None):
+    def compile(model, dynamic=None):
         assert dynamic is False, "a program of its own for each of the few lengths of a random context"
-        seen["options"].append(options)
+        seen["folders"].append(os.environ["TORCHINDUCTOR_CACHE_DIR"])
 
         def run(x, *rest):
             seen["rows"].append(len(x))
-            if seen["stale"] and options is None or seen["stale"] == "always":
+            if seen["stale"] == "always" or seen["stale"] and len(seen["folders"]) == 1:
                 raise BackendCompilerFailed(compile, ImportError("kernel.so: undefined symbol: old\nand more"), None)
             if seen["fail"]:
                 raise CompilerError("C++ compile error\nwith a long story")
@@ -300,8 +296,9 @@ def test_files_of_earlier_compilations_that_cannot_be_read_are_left_aside(compil
     compiler["stale"] = stale
     assert float(step.backward(batch, 1.0, 0)) == float(plain.backward(batch, 1.0, 0))
     assert [key for key, _ in notices] == keys and all(has(key) for key in keys)
-    assert notices[0][1] == {"reason": "ImportError: kernel.so: undefined symbol: old"}
-    assert compiler["options"] == [None, {"force_disable_caches": True}] and step.compiled == (stale == "once")
+    left, fresh = compiler["folders"]
+    assert notices[0][1] == {"reason": "ImportError: kernel.so: undefined symbol: old", "folder": left, "fresh": fresh}
+    assert left != fresh and step.compiled == (stale == "once")
 
 
 def test_a_shorter_last_batch_is_never_compiled_anew(compiler):
