@@ -39,6 +39,7 @@ class CompiledFiles:
 
     def leave(self) -> Path:
         """Let this process compile in a new folder from now on, which goes when the process ends; the one left stays as it is. The new one."""
+        from torch._inductor import cpu_vec_isa
         from torch._inductor.utils import clear_caches
 
         fresh = Path(tempfile.mkdtemp(prefix="torchinductor_fresh_"))
@@ -46,6 +47,10 @@ class CompiledFiles:
         os.environ[_FOLDER], os.environ[_TRITON] = str(fresh), str(fresh / "triton")
         torch.compiler.reset()
         clear_caches()  # modules that were loaded from the other folder
+        for owner in (cpu_vec_isa, *(kind for kind in vars(cpu_vec_isa).values() if isinstance(kind, type))):
+            for probe in vars(owner).values():  # what the processor can do was tried with files of that folder, too
+                if callable(clear := getattr(probe, "cache_clear", None)):
+                    clear()
         return fresh
 
     def _names(self, error: BaseException) -> bool:
