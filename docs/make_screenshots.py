@@ -54,7 +54,7 @@ def take(page: Any, language: str) -> None:
             page.locator("#universe-treemap .js-plotly-plot").wait_for(timeout=WAIT)
         if tab in ("basic", "conditional"):
             page.locator(f"#{tab}-curve svg").first.wait_for(timeout=WAIT)
-            page.locator(f"#{tab}-result table").wait_for(timeout=WAIT)
+            page.locator(f"#{tab}-result table").first.wait_for(timeout=WAIT)
         if tab == "inference":
             page.wait_for_function("() => document.querySelector('#stock-symbol input')?.value", timeout=WAIT)
             page.locator("#stock-ask").click()

@@ -37,7 +37,8 @@ def make_panel(names: int = 30, days: int = 300, seed: int = 0, *, planted: floa
     panel = Panel(
         path=Path("absent"), feature_names=("score",), fingerprint="test", market="equal_weight", synthetic=synthetic, facts={},
         values=score.reshape(rows, 1).astype(np.float32), time=np.tile(START + DAY * np.arange(days), names).astype(np.int64), conditions=conditions,
-        ranks=np.zeros((rows, 4), np.float32), prices=four, volatility=np.full(rows, 0.02, np.float32), valid=np.ones(rows, np.uint8),
+        ranks=np.zeros((rows, 4), np.float32), prices=four, volatility=np.full(rows, 0.02, np.float32),
+        amount=np.full(rows, np.nan, np.float32), valid=np.ones(rows, np.uint8),
         tradable=np.full(rows, TRADES, np.uint8), offsets=(days * np.arange(names + 1)).astype(np.int64), oracle=oracle if planted else None,
         market_time=START + DAY * np.arange(days), market_close=np.exp(log_close.mean(axis=0)))
     panel.__dict__["symbols"] = tuple(f"{600000 + i}.SH" for i in range(names))
