@@ -11,15 +11,16 @@ fraction), ``split`` and ``metrics``. Kinds that a training writes:
 - ``step``: loss, grad_norm, learning_rate, windows_per_second, eta_seconds of the train split; means since the point before
 - ``epoch``: loss, train_loss and scores of the validation split, and ``best``
 - ``baseline``: name, and the validation loss of a constant forecast in the objective's units
-- ``checkpoint``: name; ``warning``: key, fields, message; ``resume``: step
+- ``checkpoint``: name; ``warning``: key, fields, message; ``resume``: step and when its resume point was saved
 - ``ensemble``: members, and the validation loss and scores of their average
 
 A training that is a part of another (a fold of a walk-forward, a member of an ensemble) writes into the log of the whole (:class:`Part`); its
 events also have ``fold`` or ``member`` and ``members``.
 
 A run that was killed goes on from its last resume point, so the file may hold points beyond it that are trained once more. Nothing is
-erased: an event ``resume`` with the ``step`` of that point is appended, and the reader drops what stands before it with a greater step
-(:func:`without_rewound`). Every reader therefore sees each point of a curve exactly once.
+erased: an event ``resume`` with the ``step`` of that point is appended, and the reader drops what stands before it with a greater step, or with that
+step but written after the point was ``saved``, by a session that went on from it before (:func:`without_rewound`).
+Every reader therefore sees each point of a curve exactly once.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from __future__ import annotations
 import errno
 import json
 import logging
+import math
 import os
 import threading
 import time
@@ -50,7 +52,7 @@ class EventLog:
 
     def append(self, kind: str, **fields: Any) -> None:
         """Write one line at once. When the disk refuses, one warning is logged and the caller goes on."""
-        line = json.dumps(plain({"time": round(time.time(), 3), "kind": kind, **fields}), ensure_ascii=False) + "\n"
+        line = json.dumps(plain({"time": now(), "kind": kind, **fields}), ensure_ascii=False) + "\n"
         with self._lock:
             try:
                 if self._stream is None:
@@ -150,9 +152,19 @@ def without_rewound(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     kept: list[dict[str, Any]] = []
     for event in events:
         if event.get("kind") == "resume":
-            kept = [old for old in kept if old.get("kind") == "resume" or _step(old) <= _step(event)]
+            kept = [old for old in kept if old.get("kind") == "resume" or not _trained_again(old, event)]
         kept.append(event)
     return kept
+
+
+def _trained_again(event: dict[str, Any], resume: dict[str, Any]) -> bool:
+    step, point = _step(event), _step(resume)
+    return step > point or step == point >= 0 and event.get("time", 0.0) > resume.get("saved", math.inf)
+
+
+def now() -> float:
+    """Seconds since 1970 as events have them."""
+    return round(time.time(), 3)
 
 
 def _step(event: dict[str, Any]) -> int:

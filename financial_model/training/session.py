@@ -30,7 +30,7 @@ from financial_model.training import graph
 from financial_model.training.checkpoint import save_checkpoint
 from financial_model.training.constants import constant_forecasts, constant_losses, mean_loss, repeated
 from financial_model.training.description import describe
-from financial_model.training.events import EventLog
+from financial_model.training.events import EventLog, now
 from financial_model.training.finetune import open_start, prepared_from, training_objective
 from financial_model.training.plain import plain
 from financial_model.training.preparation import compared_dates, targets
@@ -327,7 +327,7 @@ class Session:
             return
         self._count_time()
         self.progress.rows = self.step.rows
-        facts = {"progress": self.progress.state(), "meter": self.meter.state(), "schedule": self.schedule.state(),
+        facts = {"saved": now(), "progress": self.progress.state(), "meter": self.meter.state(), "schedule": self.schedule.state(),
                  "scaler": self.step.scaler.state_dict(), "device": self.device.type, "precision": self.precision}
         moving = () if self.progress.finished else (self.model, self.step.optimizer)
         save_resume(self.run_dir, self._known, facts, *moving)

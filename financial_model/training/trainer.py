@@ -81,7 +81,7 @@ def train(config: RunConfig, panel: Panel, run_dir: Path, *, stop: threading.Eve
         kind = PretrainSession if config.transfer.method == "pretrain" else Session
         session = kind(config, panel, run_dir, stop=stop, events=events, score=score, point=point, base=base, processes=processes)
         if resume:
-            events.append("resume", step=-1 if point is None else point.facts["progress"]["step"])
+            events.append("resume", **({"step": -1} if point is None else {"step": point.facts["progress"]["step"], "saved": point.facts["saved"]}))
         with deterministic(session.device), runtime.float32_products(session.precision, session.device):
             return _run(session)
     finally:  # nothing of a run stays in memory, whatever happened

@@ -173,3 +173,13 @@ def test_dropping_twice_changes_nothing():
     once = without_rewound(events)
     assert without_rewound(once) == once
     assert steps(once) == [1, 2]
+
+
+def test_what_a_session_said_at_its_resume_point_is_forgotten_with_it():
+    """Two sessions go on from the point saved at 5.0 after step 2; the first was killed before it saved another one."""
+    resume = {"kind": "resume", "step": 2, "saved": 5.0}
+    told = [{"kind": "step", "step": 1, "time": 4.0}, {"kind": "step", "step": 2, "time": 5.0}, {"kind": "warning", "time": 5.5}, resume]
+    again = [{"kind": "step", "step": 2, "time": 6.0}, {"kind": "epoch", "step": 2, "time": 6.5}, {"kind": "step", "step": 3, "time": 7.0}]
+    events = [*told, *again, resume, {"kind": "step", "step": 2, "time": 9.0}, {"kind": "step", "step": 3, "time": 9.5}]
+    once = without_rewound(events)
+    assert once == [*told, *events[-3:]] and without_rewound(once) == once

@@ -134,6 +134,17 @@ def test_a_kill_between_evaluation_and_resume_point_evaluates_again_the_same(tmp
     assert_same_run(tmp_path / "killed", tmp_path / "reference")
 
 
+def test_kills_between_two_resume_points_leave_every_point_of_the_curve_once(tmp_path, panel, monkeypatch):
+    """A session that goes on says at once what was learned before its resume point; the next one from the same point says it again."""
+    for looks, interval in ((5, 3), (2, 1000), (2, 1000)):
+        saved_every(monkeypatch, interval)
+        with pytest.raises(Killed):
+            run(make_config(epochs=1), panel, tmp_path, stop=KillAfter(looks), resume=True)
+    run(make_config(epochs=1), panel, tmp_path, resume=True)
+    steps = [event["step"] for event in read_events(tmp_path / "events.jsonl")[0] if event["kind"] == "step"]
+    assert steps == sorted(set(steps))
+
+
 def test_before_the_first_resume_point_a_run_begins_anew(tmp_path, panel, every_step):
     config = make_config(epochs=1)
     run(config, panel, tmp_path / "reference")
