@@ -46,7 +46,7 @@ def test_stored_data_is_judged_and_looked_at(chromium, stocked):
     assert Path(event.value.path()).read_bytes().startswith(b"\xef\xbb\xbf") and len(table) == 60
     assert set(table.iloc[:, 0]) == set(store.symbols()["symbol"]) and event.value.suggested_filename.startswith("universe_")
     page.locator("#universe-correlated").get_by_text("最大的 30 只").click(timeout=SLOW)
-    page.locator("#universe-correlation .ytick").nth(14).wait_for(timeout=SLOW)  # eleven industries have fewer
+    page.locator("#universe-correlation .ytick text").nth(14).wait_for(timeout=SLOW)  # eleven industries have fewer
     chosen = page.locator("#universe-table [role=gridcell][data-row='3']").first  # the table's only <tbody> measures widths and is never seen
     symbol = chosen.inner_text(timeout=SLOW)
     chosen.click(timeout=SLOW)
