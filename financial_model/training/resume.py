@@ -22,7 +22,7 @@ from financial_model.errors import CheckpointError
 from financial_model.paths import atomic_write
 
 METADATA_KEY = "kairos_resume"
-VERSION = 1
+VERSION = 2
 _FREE = {"name", "device", "precision", "compile", "save_every", "resume_every"}
 """Settings that may change between two sessions of a run: a run may be renamed, and moved to another machine."""
 
