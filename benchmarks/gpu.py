@@ -63,7 +63,8 @@ def run_tests(out: Path) -> list[dict[str, str]]:
     """Every test with how it ended (passed, failed, skipped) and why; kernels run natively, not through the interpreter."""
     results = out.resolve() / "tests.xml"
     results.unlink(missing_ok=True)
-    done = call("tests", out, ["-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={results}", *TESTS])
+    beside = str(max(1, min(8, (os.cpu_count() or 2) // 2)))  # most of their time is the compiler's
+    done = call("tests", out, ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", beside, "--dist", "load", f"--junitxml={results}", *TESTS])
     if not results.exists():
         return [{"test": "pytest", "ended": "failed", "why": f"exit code {done}, see tests.log"}]
     return [_outcome(case) for case in ElementTree.parse(results).iter("testcase")]

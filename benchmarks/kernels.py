@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +16,9 @@ GATHERS = ((1024, 500, 12), (4096, 60, 6))
 PART_OF_BANDWIDTH, MOST_MICROSECONDS, COMPILER = 0.7, 7.0, 1.1
 ROWS, WIDTH = 65_536, 512
 METHOD = ("100 launches recorded as one CUDA graph, as in a training, so that Python's own time does not count; CUDA events around a replay, median "
-          "of 9 turns taken side by side; floor: copy_ of as many bytes as are read and written, on the same card in the same turns")
+          "of 9 turns taken side by side; every launch of windows has other end rows (of 16 sets in turn), every copy another source, so that "
+          "none reads what the last one left in the cache; floor: copy_ of as many bytes as are read and written, on the same card in the same turns")
+SETS = 16
 
 
 def run(quick: bool) -> list[Row]:
@@ -61,17 +64,30 @@ def _recorded(place: torch.device, work: Callable[[], Any], launches: int) -> to
 
 def copying(place: torch.device, size: int) -> Callable[[], Any]:
     """Reads and writes ``size`` bytes in all."""
-    source, target = torch.empty(2, max(1, size // 2), dtype=torch.uint8, device=place)
-    return lambda: target.copy_(source)
+    sources, target = torch.empty(SETS, size // 2, dtype=torch.uint8, device=place), torch.empty(size // 2, dtype=torch.uint8, device=place)
+    return in_turn(list(sources), target.copy_)
+
+
+def in_turn(given: list[Any], work: Callable[[Any], Any]) -> Callable[[], Any]:
+    """``work`` of the next of these at every call."""
+    turns = itertools.cycle(given)
+    return lambda: work(next(turns))
+
+
+def compiled(work: Callable[..., Any]) -> Callable[..., Any]:
+    """What ``torch.compile`` makes of it for these very shapes."""
+    torch._dynamo.reset()
+    return torch.compile(work, dynamic=False)
 
 
 def _gather(place: torch.device, batch: int, length: int, columns: int) -> list[Row]:
     values = torch.randn(4_000_000, columns, device=place)
-    ends = torch.randint(length, len(values), (batch,), device=place)
+    ends = list(torch.randint(length, len(values), (SETS, batch), device=place))
     out = windows.buffers(batch, length, columns, device=place)
-    compiled = torch.compile(lambda: reference.gather_windows(values, ends, length, "zscore"))
+    peer = compiled(lambda rows: reference.gather_windows(values, rows, length, "zscore"))
     size = batch * length * columns * 4
-    ours, floor, theirs = timed(place, lambda: windows.gather_windows(values, ends, length, "zscore", out=out), copying(place, 2 * size), compiled)
+    ours, floor, theirs = timed(place, in_turn(ends, lambda rows: windows.gather_windows(values, rows, length, "zscore", out=out)),
+                                copying(place, 2 * size), in_turn(ends, peer))
     reached, gain, microseconds = 1 / median_ratio(floor, ours), median_ratio(ours, theirs), 1e6 * sorted(ours)[4]
     large = (batch, length, columns) == GATHERS[0]
     case = f"gather + z-score, {batch:,} x {length} x {columns}"
@@ -88,8 +104,8 @@ def _norm(place: torch.device, kind: str) -> list[Row]:
     x = torch.randn(ROWS, WIDTH, device=place, dtype=torch.bfloat16)
     weight, bias, alpha = torch.randn(WIDTH, device=place), torch.randn(WIDTH, device=place), torch.tensor(0.5, device=place)
     learned = {"rms_norm": (weight,), "layer_norm": (weight, bias), "dynamic_tanh": (alpha, weight, bias)}[kind]
-    compiled = torch.compile(getattr(norms, f"reference_{kind}"))
-    ours, floor, theirs = timed(place, lambda: getattr(norms, kind)(x, *learned), copying(place, 2 * x.nbytes), lambda: compiled(x, *learned))
+    peer = compiled(getattr(norms, f"reference_{kind}"))
+    ours, floor, theirs = timed(place, lambda: getattr(norms, kind)(x, *learned), copying(place, 2 * x.nbytes), lambda: peer(x, *learned))
     case = f"{kind} forward, {ROWS:,} x {WIDTH} bf16"
     return [
         Row(benchmark="kernels", case=case, ours=1e6 * sorted(ours)[4], unit="us", peer=1e6 * sorted(floor)[4], against="copying the bytes",

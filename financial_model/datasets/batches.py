@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -21,6 +21,10 @@ from financial_model.config import CONDITIONS, FIGURES, RANKS, RunConfig
 from financial_model.datasets import targets
 from financial_model.datasets.panel import LOG_CLOSE, Panel
 from financial_model.kernels import windows, windows_cpu
+from financial_model.runtime import has_triton
+
+if TYPE_CHECKING:
+    from financial_model.kernels.facts_gpu import Facts
 
 Table = tuple[NDArray[np.float32], NDArray[np.float32]]
 UNKNOWN_LABEL = -1
@@ -257,6 +261,15 @@ class DeviceBatches:
         self._unit, self._places, self._figures, self._values = (None if part is None else torch.tensor(part, device=device) for part in (
             spec.fixed_unit, spec.places, spec.figures, spec.values))
         self._ahead = torch.arange(1, spec.horizon + 1, device=device) + spec.wait
+        self._facts = self._room(batch_size, device) if device.type == "cuda" and has_triton() else None
+
+    def _room(self, count: int, device: torch.device) -> Facts:
+        from financial_model.kernels.facts_gpu import Facts
+
+        facts = Facts.empty(count, len(CONDITIONS), len(RANKS), self.spec.horizon, device)
+        for part, value in ((facts.y, torch.nan), (facts.z, torch.nan), (facts.label, UNKNOWN_LABEL)):
+            part.fill_(value)  # and so they stay where nothing is labelled
+        return facts
 
     def begin(self, order: NDArray[np.int64] | Tensor) -> Fill:
         """``order``: end rows of an epoch. Returns a function that gives the batch of positions start..stop."""
@@ -280,13 +293,28 @@ class DeviceBatches:
         x, _, _ = windows.gather_windows(
             a["values"], ends, length, spec.mode, center=self._center, scale=self._scale, clip=spec.clip, close=spec.close,
             out=(packed(self._out[0], n, length), self._out[1][:n], self._out[2][:n]))
+        batch = self._indexed(ends, x) if self._facts is None else self._filled(ends, x, self._facts.first(n))
+        return batch if self._figures is None else replace(batch, z=torch.cat((batch.z, self._figures[ends]), dim=1))
+
+    def _filled(self, ends: Tensor, x: Tensor, facts: Facts) -> Batch:
+        """In one kernel: a dozen launches of :meth:`_indexed` take longer than the windows."""
+        from financial_model.kernels import facts_gpu
+
+        spec = self.spec
+        facts_gpu.fill(ends, self._held.arrays, self._roots, facts, labelled=spec.labelled, wait=spec.wait, price=spec.price, close=LOG_CLOSE,
+                       class_column=spec.class_column, up=spec.up, down=spec.down, codes=targets.CODES, unit=self._unit, values=self._values,
+                       places=self._places)
+        return Batch(x=x, condition=facts.condition, ranks=facts.ranks, y=facts.y, z=facts.z, label=facts.label, spread=facts.spread, end=ends,
+                     unit=facts.spread if self._unit is None else self._unit.expand(len(ends), -1), date=facts.date)
+
+    def _indexed(self, ends: Tensor, x: Tensor) -> Batch:
+        spec, a, n = self.spec, self._held.arrays, len(ends)
         spread = a["volatility"][ends][:, None] * self._roots
         unit = spread if self._unit is None else self._unit.expand(n, -1)
         y, label = self._labels(ends) if spec.labelled else (x.new_full((n, spec.horizon), torch.nan), ends.new_full((n,), UNKNOWN_LABEL))
-        z = y / unit if self._places is None else self._places[ends]
         return Batch(
             x=x, condition=a["conditions"][ends].long(), ranks=a["ranks"][ends], y=y, label=label, unit=unit, spread=spread,
-            z=z if self._figures is None else torch.cat((z, self._figures[ends]), dim=1), end=ends, date=a["time"][ends])
+            z=y / unit if self._places is None else self._places[ends], end=ends, date=a["time"][ends])
 
     def _labels(self, ends: Tensor) -> tuple[Tensor, Tensor]:
         prices, spec = self._held.arrays["prices"], self.spec

@@ -15,14 +15,17 @@ from torch import Tensor
 from financial_model.kernels.reference import EPS, MODES
 
 _TILE = 16_384  # most elements of a tile: beyond it columns are spread over programs
-_SMALL = 2_048  # below it a program takes several windows
+_SMALL = 1_024  # below it a program takes several windows
+_A_WARP = 2_048  # elements of a warp: with more warps their sums have to meet in shared memory, which is slower
 _NARROWEST = 8  # columns a program takes at least: 32 bytes, one memory transaction
 
 
 @triton.jit
-def _gather_windows(values, ends, table_center, table_scale, out, center, scale, count, row_stride, eps: tl.constexpr, clip: tl.constexpr,
-                    LENGTH: tl.constexpr, COLUMNS: tl.constexpr, CLOSE: tl.constexpr, MODE: tl.constexpr, GIVEN_SCALE: tl.constexpr,
-                    CLIP: tl.constexpr, WINDOWS: tl.constexpr, BLOCK_LENGTH: tl.constexpr, BLOCK_COLUMNS: tl.constexpr):
+def _gather_windows(values, ends, table_center, table_scale, out, center, scale, count, eps: tl.constexpr, clip: tl.constexpr,
+                    ROW_STRIDE: tl.constexpr, LENGTH: tl.constexpr, COLUMNS: tl.constexpr, CLOSE: tl.constexpr, MODE: tl.constexpr,
+                    GIVEN_SCALE: tl.constexpr, CLIP: tl.constexpr, WINDOWS: tl.constexpr, BLOCK_LENGTH: tl.constexpr,
+                    BLOCK_COLUMNS: tl.constexpr):
+    # a constant stride tells the compiler how the rows are aligned: loads of 8 or 16 bytes
     # eps and clip are constants: a run-time float would arrive as float64 from a compiled step and as a bare Python float in the interpreter
     window = tl.program_id(0) * WINDOWS + tl.arange(0, WINDOWS)
     column = tl.program_id(1) * BLOCK_COLUMNS + tl.arange(0, BLOCK_COLUMNS)
@@ -30,10 +33,10 @@ def _gather_windows(values, ends, table_center, table_scale, out, center, scale,
     real = window < count
     in_width = column < COLUMNS
     end = tl.load(ends + window, mask=real, other=0).to(tl.int64)  # 64 bit: row x columns passes 2^31 on a large panel
-    first = (end - (LENGTH - 1)) * row_stride
+    first = (end - (LENGTH - 1)) * ROW_STRIDE
     inside = (step[None, :, None] < LENGTH) & in_width[None, None, :]
     mask = inside & real[:, None, None]
-    place = first[:, None, None] + (step[None, :, None] * row_stride + column[None, None, :])
+    place = first[:, None, None] + (step[None, :, None] * ROW_STRIDE + column[None, None, :])
     x = tl.load(values + place, mask=mask, other=0.0).to(tl.float32)
     statistic_mask = real[:, None] & in_width[None, :]
     zeros = tl.zeros([WINDOWS, BLOCK_COLUMNS], tl.float32)
@@ -53,7 +56,7 @@ def _gather_windows(values, ends, table_center, table_scale, out, center, scale,
         if CLOSE < 0:
             middle = tl.sum(tl.where(step[None, :, None] == LENGTH - 1, x, 0.0), axis=1)
         else:
-            close = tl.load(values + (end * row_stride + CLOSE), mask=real, other=0.0).to(tl.float32)
+            close = tl.load(values + (end * ROW_STRIDE + CLOSE), mask=real, other=0.0).to(tl.float32)
             middle = close[:, None] + zeros
         if GIVEN_SCALE:
             factor = tl.load(table_scale + column, mask=in_width, other=0.0)[None, :] + zeros
@@ -77,8 +80,7 @@ def tile(context_length: int, columns: int) -> tuple[int, int, int, int]:
     while length * width > _TILE and width > _NARROWEST:
         width //= 2
     windows = max(1, _SMALL // (length * width))
-    elements = windows * length * width
-    return windows, length, width, 4 if elements <= 4_096 else 8 if elements <= 16_384 else 16
+    return windows, length, width, max(1, min(16, windows * length * width // _A_WARP))
 
 
 def gather_windows(values: Tensor, ends: Tensor, context_length: int, mode: str, *, center: Tensor | None = None, scale: Tensor | None = None,
@@ -102,6 +104,6 @@ def gather_windows(values: Tensor, ends: Tensor, context_length: int, mode: str,
     tables = (nothing if table is None else table for table in (center, scale))
     with torch.cuda.device_of(values):  # Triton launches on the current GPU, wherever the data are
         _gather_windows[(triton.cdiv(count, windows), triton.cdiv(columns, width))](
-            values, ends, *tables, *out, count, values.stride(0), float(EPS), float(clip), LENGTH=context_length, COLUMNS=columns,
+            values, ends, *tables, *out, count, float(EPS), float(clip), ROW_STRIDE=values.stride(0), LENGTH=context_length, COLUMNS=columns,
             CLOSE=close, MODE=MODES.index(mode), GIVEN_SCALE=scale is not None, CLIP=clip > 0, WINDOWS=windows,
             BLOCK_LENGTH=length, BLOCK_COLUMNS=width, num_warps=warps)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from financial_model.config import RANKS, RunConfig
-from financial_model.models.products import Products
+from financial_model.models.products import Products, affine
 from financial_model.models.regression import Ridge
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class LinearStart(nn.Module):
         """``correction`` [B, H] -> line + correction, or line + share of it outside training."""
         with torch.autocast(row.device.type, enabled=False):
             row, ranks = row.float(), ranks.float()
-            line = torch.addmm(self.bias, torch.cat((row, ranks), dim=1), self.weight) + self.products(row, ranks, condition)
+            line = affine(torch.cat((row, ranks), dim=1), self.weight, self.bias) + self.products(row, ranks, condition)
             return line + (correction if self.training else self.share * correction)
 
     def fit(self, panel: Panel, ends: NDArray[np.int64], config: RunConfig, table: tuple[NDArray, NDArray]) -> None:
@@ -68,7 +68,7 @@ class LinearStart(nn.Module):
         row, ranks, condition = (torch.from_numpy(np.asarray(part, kind)).to(device) for part, kind in (
             (apply_table(panel.values[ends], *table, config.features.clip), np.float32), (panel.ranks[ends], np.float32),
             (panel.conditions[ends], np.int64)))
-        line = torch.addmm(self.bias, torch.cat((row, ranks), dim=1), self.weight)
+        line = affine(torch.cat((row, ranks), dim=1), self.weight, self.bias)
         return (line + self.products(row, ranks, condition) if products else line).cpu().numpy()
 
 

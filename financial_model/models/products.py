@@ -59,7 +59,7 @@ class Products(nn.Module):
 
     def forward(self, row: Tensor, ranks: Tensor, condition: Tensor) -> Tensor:
         """row [B, F], ranks [B, 4] float32 and condition int64 [B, 6] -> [B, H]."""
-        return torch.addmm(self.bias, self._products(torch.cat((row, ranks), dim=1), condition), self.weight)
+        return affine(self._products(torch.cat((row, ranks), dim=1), condition), self.weight, self.bias)
 
     def _products(self, x: Tensor, condition: Tensor) -> Tensor:
         factors = self._factors(x, condition)
@@ -83,7 +83,7 @@ class Products(nn.Module):
         known = len(RANKS) + self.inputs + (len(_CLASSES) if conditions else 0)
 
         def factors(rows: Ends) -> NDArray[np.float32]:
-            return self._factors(*self._read(panel, rows, ridge)).numpy()[:, :known]
+            return self._factors(*self._read(panel, rows, ridge)).cpu().numpy()[:, :known]
 
         sample, label = thin(ends[early]), ridge.config.label
         missed = _missed(panel, sample, ridge, ridge.early_weights)
@@ -109,7 +109,7 @@ class Products(nn.Module):
         def moments(rows: Ends, line: NDArray) -> Moments:
             total = Moments(0, np.zeros((count + 1,) * 2), np.zeros((count + 1, line.shape[1])))
             for part in chunks(len(rows)):
-                x = with_one(self._products(*self._read(panel, rows[part], ridge)).numpy()[:, :count])
+                x = with_one(self._products(*self._read(panel, rows[part], ridge)).cpu().numpy()[:, :count])
                 total = total.add(Moments(len(x), x.T @ x, x.T @ _missed(panel, rows[part], ridge, line)))
             return total
 
@@ -120,7 +120,14 @@ class Products(nn.Module):
 
     def _read(self, panel: Panel, ends: Ends, ridge: Ridge) -> tuple[Tensor, Tensor]:
         """Inputs [n, F + 4] as the line sees them, and the condition classes [n, 6]."""
-        return torch.from_numpy(ridge.inputs(panel, ends)), torch.from_numpy(np.asarray(panel.conditions[ends], np.int64))
+        place = self.column.device
+        return (torch.from_numpy(ridge.inputs(panel, ends)).to(place),
+                torch.from_numpy(np.asarray(panel.conditions[ends], np.int64)).to(place))
+
+
+def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """x [B, n] @ weight [n, H] + bias [H] in whole float32: a matrix product may be TF32 on a GPU, and what was fitted exactly has to be said so."""
+    return (x.unsqueeze(2) * weight).sum(dim=1) + bias if x.is_cuda else torch.addmm(bias, x, weight)
 
 
 def _missed(panel: Panel, ends: Ends, ridge: Ridge, weights: NDArray) -> NDArray[np.float32]:

@@ -18,6 +18,7 @@ from financial_model.datasets.windows import window_ends
 from financial_model.errors import KairosError
 from financial_model.kernels import attention, reference, windows
 from financial_model.models.forecaster import build_forecaster
+from financial_model.models.linear_start import LinearStart
 from financial_model.objectives import objective
 from financial_model.text import translate
 from financial_model.training.graph import WARM, CudaRecorder, GraphedStep
@@ -62,6 +63,28 @@ def no_waiting():
         yield
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+# ---------------------------------------------------------------- where a forecast begins
+def test_a_line_and_its_products_are_fitted_and_said_as_on_a_cpu(panel):
+    """Also while matrix products are TF32: what was fitted exactly is said exactly."""
+    config, lines = make_config(), []
+    ends, table = window_ends(panel, int(panel.time.min()), int(panel.time.max()), 6, 2), (np.zeros(3, np.float32), np.ones(3, np.float32))
+    for place in (torch.device("cpu"), CARD):
+        start = LinearStart(3, 2).to(place)
+        with runtime.float32_products("tf32", place):
+            start.fit(panel, ends, config, table)
+            start.products.weight += 0.1  # whether any was found or not
+            lines.append(start.line(panel, ends, config, table))
+    np.testing.assert_allclose(lines[1], lines[0], rtol=1e-4, atol=1e-5)
+    assert np.abs(lines[0]).max() > 0.1
+
+
+def test_a_training_as_it_comes_runs_to_its_end_and_its_checkpoint_forecasts_as_on_a_cpu(panel, tmp_path):
+    result = run(make_config(device="cuda", batch_size=ROWS, epochs=2), panel, tmp_path)
+    assert result.best_loss is not None and events_of(tmp_path, "warning") == []
+    weights = load_file(tmp_path / "best.safetensors")
+    assert any(name.startswith("start.") for name in weights) and all(part.isfinite().all() for part in weights.values())
 
 
 # ---------------------------------------------------------------- the recorded step

@@ -15,7 +15,7 @@ SCRIPT = """
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from financial_model.kernels import norms_gpu, windows_gpu
+from financial_model.kernels import facts_gpu, norms_gpu, windows_gpu
 
 F, H = "*fp32", "*bf16"
 
@@ -27,10 +27,17 @@ def compiled(kernel, types, constants, warps):
 
 for length, columns, mode, close, given, clip, out in ((60, 91, 0, -1, True, 5.0, F), (500, 12, 1, -1, False, 0.0, H), (60, 6, 2, 3, False, 5.0, F)):
     held, steps, width, warps = windows_gpu.tile(length, columns)
-    types = dict(values=F, ends="*i64", table_center=F, table_scale=F, out=out, center=F, scale=F, count="i32", row_stride="i32")
-    constants = dict(eps=1e-9, clip=clip, LENGTH=length, COLUMNS=columns, CLOSE=close, MODE=mode, GIVEN_SCALE=given, CLIP=clip > 0, WINDOWS=held,
-                     BLOCK_LENGTH=steps, BLOCK_COLUMNS=width)
+    types = dict(values=F, ends="*i64", table_center=F, table_scale=F, out=out, center=F, scale=F, count="i32")
+    constants = dict(ROW_STRIDE=columns, eps=1e-9, clip=clip, LENGTH=length, COLUMNS=columns, CLOSE=close, MODE=mode, GIVEN_SCALE=given,
+                     CLIP=clip > 0, WINDOWS=held, BLOCK_LENGTH=steps, BLOCK_COLUMNS=width)
     compiled(windows_gpu._gather_windows, types, constants, warps)
+for unit, values, places in ((False, False, False), (True, False, False), (False, True, False), (False, False, True)):
+    types = dict(conditions="*i8", prices="*fp64", count="i32")
+    types |= {name: "*i64" for name in ("ends", "time", "date_out", "condition_out", "label_out")}
+    types |= {name: F for name in ("ranks", "volatility", "roots", "unit", "values", "places", "ranks_out", "spread_out", "y_out", "z_out")}
+    constants = dict(CONDITIONS=6, RANKS=4, PRICES=4, HORIZON=5, WAIT=1, PRICE=1, CLOSE=0, CLASS=4, LEAST_UP=0.02, MOST_DOWN=-0.02, UP=0, FLAT=1,
+                     DOWN=2, LABELLED=True, UNIT=unit, VALUES=values, PLACES=places, WINDOWS=32, BLOCK_CONDITIONS=8, BLOCK_RANKS=4, BLOCK_HORIZON=8)
+    compiled(facts_gpu._fill, types, constants, 2)
 for kind, size, x in ((0, 512, H), (1, 33, F), (2, 512, H)):
     held, block, warps = norms_gpu._tile(size)
     types = dict(x=x, weight=F, bias=F, alpha=F, out=x, rows="i32", tiles="i32", grad=x, grad_x=x, grad_weight=F, grad_bias=F, grad_alpha=F)
