@@ -14,7 +14,7 @@ import numpy as np
 
 from financial_model.errors import ConfigError, DataError
 from financial_model.market.calendar import exchange, sessions
-from financial_model.market.sources.base import Query, Source
+from financial_model.market.sources.base import Capabilities, Query, Source
 from financial_model.market.sources.session_end import last_complete_day
 from financial_model.market.symbols import parse_symbol
 
@@ -68,14 +68,15 @@ class DownloadPlan:
 def plan_download(store: Store, source: Source, query: Query, *, retry: bool = False) -> DownloadPlan:
     """What ``query`` means for this store. ``retry``: only symbols that failed or were empty before, asked again now.
 
-    Raises ``DataError`` when synthetic and real data, or bars of two lengths, would mix, ``ConfigError`` for an unknown board,
-    ``SourceError`` when the source cannot list anything.
+    Raises ``DataError`` when synthetic and real data, or bars of two lengths, would mix, ``ConfigError`` for an unknown board or for stocks chosen
+    from a source that writes its market whole, ``SourceError`` when the source cannot list anything.
     """
     store.check_source(source.name)
     for name in query.boards:
         if name not in BOARDS:
             raise ConfigError("config.not_a_choice", name="boards", value=str(name)[:40], choices=", ".join(BOARDS))
     start = _checked_start(query.start)
+    check_choice(source.name, source.capabilities, query, retry=retry)
     if source.capabilities.whole:
         stocks = query.count or USUAL_DEMO
         bars = source.bars_of(stocks, start)  # type: ignore[attr-defined]
@@ -111,6 +112,16 @@ def _plan(source: Source, start: str, items: Sequence[PlanItem], *, current: int
     cost = source.capabilities.seconds_per_symbol * (new + 0.2 * (len(items) - new))
     return DownloadPlan(source=source.name, start=start, items=tuple(items), stocks=len(items), new=new, update=len(items) - new, current=current,
                         empty=empty, bars=bars, bytes=bars * BYTES_A_BAR, seconds=cost / max(source.capabilities.connections, 1))
+
+
+def check_choice(source: str, capabilities: Capabilities, query: Query, *, retry: bool = False) -> None:
+    """Raise ``ConfigError`` where stocks are chosen from a market that is written whole: the choice would be ignored."""
+    if not capabilities.whole:
+        return
+    chosen = {"symbols": query.symbols, "boards": query.boards != Query().boards, "exclude_st": query.exclude_st, "retry": retry}
+    names = ", ".join(name for name, given in chosen.items() if given)
+    if names:
+        raise ConfigError("download.whole", source=source, names=names)
 
 
 def _refuse_other_lengths(known: pd.DataFrame, seconds: int) -> None:

@@ -21,6 +21,7 @@ from financial_model.serving import bases, watch
 from financial_model.serving.days import parse_date
 from financial_model.serving.experiment import require_data
 from financial_model.serving.jobs import DONE, JobService
+from financial_model.serving.market import check_download
 from financial_model.text import translate
 from financial_model.training.plain import plain
 
@@ -218,7 +219,7 @@ class Abilities:
         if kind not in SUBMITTABLE or kind == "train":
             raise ConfigError("config.not_a_choice", name="kind", value=kind[:40], choices=", ".join(SUBMITTABLE))
         if kind == "download":
-            self.store.check_source(parameters["source"])
+            check_download(self.workspace, **parameters)
         elif kind == "watch":
             watch.check(self.workspace, parameters.get("seconds", watch.EVERY))
         return self.job_status(self.jobs.submit(kind, **parameters).id, language)

@@ -53,6 +53,19 @@ def plan_download(workspace: Workspace, source: str, *, symbols: Sequence[str] =
     return plan(store, open_for(store, source, query.options), query, retry=retry).to_dict()
 
 
+def check_download(workspace: Workspace, source: str, *, symbols: Sequence[str] = (), boards: Sequence[str] = (), exclude_st: bool = False,
+                   retry: bool = False, **_: Any) -> None:
+    """Refuse at once what :func:`download` with the same wishes would refuse before it asks anybody: other bars than those there, a choice of stocks
+    where there is none."""
+    from financial_model.market.planning import check_choice
+    from financial_model.market.sources.base import source_class
+    from financial_model.market.store import Store
+
+    kind: Any = source_class(source)
+    check_choice(source, kind.capabilities, _query(source, symbols, None, "", boards, exclude_st, None), retry=retry)
+    Store(workspace.data_dir).check_source(source)
+
+
 def survey_hosts(source: str, *, options: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
     """Which hosts of a source serve fresh bars just now, and how soon (``tdx_hosts.HostPool.survey``). ``ConfigError`` for a source without hosts."""
     from financial_model.market.sources.base import open_source

@@ -52,6 +52,7 @@ def test_boards_and_packets_are_passed_on(server, shell):
 
 def test_a_flag_a_source_does_not_know_is_named(shell):
     assert "interval" in shell.refuses("download", "--source", "yahoo", "--interval", "5m")
+    assert "symbols, exclude_st" in shell.refuses("download", "--source", "demo", "--symbols", "600519", "--exclude-st")
     assert "7d" in shell.refuses("download", "--source", "tdx", "--interval", "7d")
     assert "somewhere" in shell.refuses("download", "--source", "tdx", "--server", "somewhere")
 

@@ -143,6 +143,17 @@ def test_an_unknown_board_is_named(store):
     assert "nasdaq" in str(caught.value) and "chinext" in str(caught.value)
 
 
+def test_stocks_cannot_be_chosen_where_a_market_is_written_whole(store):
+    demo = open_source("demo")
+    assert plan_download(store, demo, Query(count=7)).stocks == 7
+    for chosen in ({"symbols": ("600519.SH",)}, {"boards": ("main",)}, {"exclude_st": True}):
+        with pytest.raises(ConfigError) as caught:
+            plan_download(store, demo, Query(**chosen))
+        assert caught.value.key == "download.whole" and caught.value.fields["names"] == next(iter(chosen))
+    with pytest.raises(ConfigError):
+        plan_download(store, demo, Query(), retry=True)
+
+
 def test_what_a_client_keeps_on_disk_stays_in_the_stores_folder(store, monkeypatch):
     class Keeper(FakeSource):
         def __init__(self, *, cache_dir=""):

@@ -147,6 +147,8 @@ def test_no_symbols_means_large_caps_and_the_index(market, tmp_path):
     with YahooServer(market) as server:
         found = [entry.symbol for entry in source(server, tmp_path).listings(Query(count=3))]
         assert found == ["^GSPC", "AAPL", "MSFT", "NVDA"]
+        with pytest.raises(ConfigError):
+            source(server, tmp_path).listings(Query(count=3, boards=("star",)))
 
 
 def test_a_server_is_a_host_and_a_port(tmp_path):

@@ -261,6 +261,7 @@ def test_a_run_is_renamed_deleted_and_brought_back(working):
     ("/jobs", {"kind": "train", "settings": {"name": "<img>"}}, 400, "paths.unsafe_name"),
     ("/jobs", {"kind": "download", "source": "nowhere"}, 422, "api.invalid"),
     ("/jobs", {"kind": "download", "source": "demo"}, 422, "store.real_here"),
+    ("/jobs", {"kind": "download", "source": "demo", "symbols": ["600519"], "exclude_st": True}, 400, "download.whole"),
     ("/jobs", {"kind": "watch", "run": "finished"}, 400, "watch.nothing_to_ask"),
     ("/jobs", {"kind": "watch", "run": "finished", "seconds": 5}, 422, "api.invalid"),
     ("/jobs/nothing/stop", {}, 404, "jobs.unknown"),

@@ -68,6 +68,8 @@ class YahooSource:
     def listings(self, query: Query) -> Sequence[Listing]:
         if query.symbols:
             return [Listing(symbol=str(parse_symbol(text))) for text in query.symbols]
+        if "us" not in query.boards:
+            raise ConfigError("config.not_a_choice", name="boards", value=", ".join(query.boards)[:40], choices="us")
         chosen = LARGE_CAPS[: query.count] if query.count else LARGE_CAPS
         return [*([Listing(symbol=INDEX, board="index")] if query.indices else []), *(Listing(symbol=symbol, board="us") for symbol in chosen)]
 
