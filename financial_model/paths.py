@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import itertools
 import os
 import re
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -71,16 +71,17 @@ class Staged:
     def __init__(self, path: Path, write: Callable[[BinaryIO], object] | bytes | memoryview | str):
         self.path = path
         try:
-            if not path.parent.is_dir():
+            try:
+                self._descriptor, self._temporary = _temporary(path)
+            except FileNotFoundError:
                 path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, self._temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-            self._stream = os.fdopen(descriptor, "wb")
+                self._descriptor, self._temporary = _temporary(path)
             try:
                 if callable(write):
-                    write(self._stream)
+                    with os.fdopen(self._descriptor, "wb", closefd=False) as stream:
+                        write(stream)
                 else:
-                    self._stream.write(write.encode("utf-8") if isinstance(write, str) else write)
-                self._stream.flush()
+                    _write_all(self._descriptor, write.encode("utf-8") if isinstance(write, str) else write)
             except BaseException:
                 self.discard()
                 raise
@@ -88,8 +89,8 @@ class Staged:
             raise storage_error(error, path) from error
 
     def stat(self) -> os.stat_result:
-        """Size and time of the file, which a rename keeps."""
-        return os.stat(self._temporary)
+        """Size and time of the file, which a rename keeps; to be asked before :meth:`sync`."""
+        return os.fstat(self._descriptor)
 
     def begin_sync(self) -> None:
         """Ask for the bytes to be on their way, where the system can be asked, and wait for nothing.
@@ -99,13 +100,13 @@ class Staged:
         """
         begin = _sync_file_range()
         if begin is not None:
-            begin(self._stream.fileno(), 0, 0, _WRITE)  # no promise, and no failure: both are for fsync to give
+            begin(self._descriptor, 0, 0, _WRITE)  # no promise, and no failure: both are for fsync to give
 
     def sync(self) -> None:
         """On the disk, whatever happens to the machine."""
         try:
-            os.fsync(self._stream.fileno())
-            self._stream.close()
+            os.fsync(self._descriptor)
+            self._close()
         except OSError as error:
             raise storage_error(error, self.path) from error
 
@@ -120,10 +121,38 @@ class Staged:
     def discard(self) -> None:
         """Remove the temporary file, unless it has its name by now."""
         with contextlib.suppress(OSError):  # what cannot be written was said already
-            self._stream.close()
+            self._close()
         if self._temporary:
             Path(self._temporary).unlink(missing_ok=True)
             self._temporary = ""
+
+    def _close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+
+_NEW = os.O_CREAT | os.O_EXCL | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOINHERIT", 0)
+_NUMBERS = itertools.count()
+
+
+def _temporary(path: Path) -> tuple[int, str]:
+    """(descriptor, name) of a new file beside ``path``, for this user alone. Nobody else has it: one that is there already is passed over."""
+    folder, name = os.path.split(path)
+    for number in _NUMBERS:
+        temporary = os.path.join(folder, f".{name}.{os.getpid():x}-{number:x}.tmp")
+        try:
+            return os.open(temporary, _NEW, 0o600), temporary
+        except FileExistsError:  # of a process that was killed and had the same number
+            continue
+    raise AssertionError("numbers have no end")
+
+
+def _write_all(descriptor: int, content: bytes | memoryview) -> None:
+    """In one piece where the system takes it, so that it can keep the file's pages in one piece too."""
+    rest = memoryview(content)
+    while len(rest):
+        rest = rest[os.write(descriptor, rest) :]
 
 
 _WRITE = 2

@@ -47,11 +47,14 @@ def columns_of(frame: pd.DataFrame, name: str, *, lines: Sequence[int] | NDArray
     return check(time, {column: _numbers(values, column, name, at) for column, values in columns.items()}, name, at)
 
 
-def check(time: NDArray[np.datetime64], columns: Mapping[str, NDArray[np.float64]], name: str, lines: NDArray[np.int64]) -> dict[str, NDArray]:
-    """:func:`columns_of` for columns that are arrays already, ``lines`` one per row."""
+def check(time: NDArray[np.datetime64], columns: Mapping[str, NDArray[np.float64]], name: str,
+          lines: NDArray[np.int64] | None = None) -> dict[str, NDArray]:
+    """:func:`columns_of` for columns that are arrays already, ``lines`` one per row (default: row + 2)."""
     _require(("date", *columns), len(time), name)
     if faultless(time, columns):
         return complete(time, columns)
+    if lines is None:
+        lines = np.arange(2, len(time) + 2)
     _check_dates(time, name, lines, time)
     checked = complete(time, columns)
     _check_prices(checked, name, lines)

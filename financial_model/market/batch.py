@@ -6,21 +6,22 @@ temporary files, a kill in between some files newer than their rows, which the s
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import stat
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 from numpy.typing import NDArray
 
 from financial_model.errors import DataError, StorageError
 from financial_model.market import barfile, upkeep
 from financial_model.market.bars import check, interval
 from financial_model.market.lengths import OneLength
-from financial_model.market.schema import Entry, one, put_entry
+from financial_model.market.schema import Entry, one, put_entries
 from financial_model.paths import Staged
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Batch:
         the old bars are then intact.
         """
         given = {column: values for column, values in columns.items() if column != "date"}
-        columns = check(columns["date"], given, code, np.arange(2, len(columns["date"]) + 2))
+        columns = check(columns["date"], given, code)
         length = interval(columns["date"])
         if self._lengths is not None:
             self._lengths.check(code, length)
@@ -69,16 +70,20 @@ class Batch:
         path = self._store.path(code)
         if not self._waiting:  # once for all that will wait with it, to say it early: what is recorded is asked again
             self._store.check_source(self._source)
-        same = path.is_file() and path.stat().st_size == len(content) and self._recorded(code, prices) == digest
-        if same and not name:
+        there = _stat(path)
+        if there is not None and (there.st_size != len(content) or self._recorded(code, prices) != digest):
+            there = None  # but it says something else
+        if there is not None and not name:
             return False
-        file = None if same else Staged(path, content)
-        stat = path.stat() if file is None else file.stat()
-        entry = upkeep.describe(code, columns["date"], digest, stat, length=length, source=self._source, prices=prices)
+        file = None
+        if there is None:
+            file = Staged(path, content)
+            there = file.stat()
+        entry = upkeep.describe(code, columns["date"], digest, there, length=length, source=self._source, prices=prices)
         self._since = self._since if self._waiting else time.monotonic()
         self._waiting.append(_Waiting(file=file, entry=entry, name=name))
         self._flush_if_full()
-        return not same
+        return file is not None
 
     def remember(self, row: ImportRow) -> None:
         """Note that a file was imported whole. It is recorded with or after its symbols, never before."""
@@ -121,14 +126,27 @@ class Batch:
         refuse_mixture(db, self._source, self._store.data_dir)
         if waiting:
             db.execute("INSERT OR REPLACE INTO meta VALUES ('synthetic', ?)", (str(int(self._source == SYNTHETIC_SOURCE)),))
+        failure = None
+        kept = []
         for each in waiting:
-            if each.file is not None:
-                try:
+            try:
+                if each.file is not None:
                     each.file.replace()
-                except StorageError as error:
-                    return error
-            put_entry(db, each.entry, each.name)
+            except StorageError as error:
+                failure = error
+                break
+            kept.append((each.entry, each.name))
+        put_entries(db, kept)
+        return failure
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    """Of a file that is there, else None."""
+    try:
+        found = os.stat(path)
+    except OSError:
         return None
+    return found if stat.S_ISREG(found.st_mode) else None
 
 
 def _on_disk(waiting: Sequence[_Waiting]) -> tuple[Sequence[_Waiting], StorageError | None]:

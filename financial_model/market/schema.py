@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Any
 
 from financial_model.market.symbols import board, kind
@@ -68,14 +69,18 @@ def one(db: sqlite3.Connection, query: str, *values: Any) -> sqlite3.Row | None:
     return rows[0] if rows else None
 
 
-def put_entry(db: sqlite3.Connection, entry: Entry, name: str = "") -> None:
-    """Insert or replace what is known about a symbol's bars; its name stays unless a new one is given."""
-    names = ("kind", "board", *(field.name for field in fields(entry)), "status", "reason", "updated", "name")
-    values = (kind(entry.symbol), board(entry.symbol), *(getattr(entry, field.name) for field in fields(entry)), "ok", "", now(), name)
-    changes = ", ".join(f"{column}=excluded.{column}" for column in names if column not in ("symbol", "name"))
-    db.execute(
-        f"INSERT INTO symbols ({', '.join(names)}) VALUES ({','.join('?' * len(names))}) ON CONFLICT (symbol) DO UPDATE SET {changes},"
-        " name=CASE WHEN excluded.name != '' THEN excluded.name ELSE symbols.name END", values)
+_OF_ENTRY = tuple(field.name for field in fields(Entry))
+_of_entry = attrgetter(*_OF_ENTRY)
+_ENTERED = ("kind", "board", *_OF_ENTRY, "status", "reason", "updated", "name")
+_ENTER = (f"INSERT INTO symbols ({', '.join(_ENTERED)}) VALUES ({','.join('?' * len(_ENTERED))}) ON CONFLICT (symbol) DO UPDATE SET "
+          + ", ".join(f"{column}=excluded.{column}" for column in _ENTERED if column not in ("symbol", "name"))
+          + ", name=CASE WHEN excluded.name != '' THEN excluded.name ELSE symbols.name END")
+
+
+def put_entries(db: sqlite3.Connection, entries: Iterable[tuple[Entry, str]]) -> None:
+    """Insert or replace what is known about bars, each with the name of its symbol; a name stays unless a new one is given."""
+    moment = now()
+    db.executemany(_ENTER, [(kind(entry.symbol), board(entry.symbol), *_of_entry(entry), "ok", "", moment, name) for entry, name in entries])
 
 
 def put_outcome(db: sqlite3.Connection, symbol: str, status: str, key: str, reason: Mapping[str, Any], source: str) -> None:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from financial_model.errors import DataError
 from financial_model.market import barfile
 from financial_model.market.bars import columns_of, interval
-from financial_model.market.schema import Entry, now, put_entry, put_outcome
+from financial_model.market.schema import Entry, now, put_entries, put_outcome
 from financial_model.market.symbols import parse_symbol
 from financial_model.paths import atomic_write
 
@@ -144,8 +144,9 @@ def _reread(store: Store, symbol: str, path: Path, row: dict[str, str], known: t
             put_outcome(db, symbol, "failed", error.key, error.fields, source)
         return False
     with store.connect() as db:
-        put_entry(db, describe(symbol, columns["date"], barfile.digest(content), path.stat(), length=interval(columns["date"]), source=source,
-                               prices=prices), row.get("name", ""))
+        length, digest = interval(columns["date"]), barfile.digest(content)
+        entry = describe(symbol, columns["date"], digest, path.stat(), length=length, source=source, prices=prices)
+        put_entries(db, [(entry, row.get("name", ""))])
     return True
 
 

@@ -7,6 +7,7 @@ One bad file or symbol never stops the others. Unchanged files are not read agai
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -43,6 +44,7 @@ __all__ = ["FilePlan", "ImportPlan", "ImportReport", "Note", "Refusal", "find_fi
 SOURCE = "files"
 VERSION = 1
 """Of the reading rules: raised when the same file would now be read differently."""
+_TABLES = (*SUFFIXES, ZIP)
 _NEEDED = ("date", "open", "high", "low", "close")
 _LOOKED_AT, _FIRST_ROWS = 16, 250
 """Files, evenly spread over those of an import, and rows of a stock in them that tell how long most bars are."""
@@ -166,9 +168,7 @@ def find_files(paths: Sequence[Path | str], *, own: Path | None = None) -> list[
         if given.is_dir():
             base = given.resolve()
             ours = {path for path in everything if path.is_relative_to(base) or base.is_relative_to(path)}
-            inside = [path for path in given.rglob("*") if path.suffix.lower() in (*SUFFIXES, ZIP) and path.is_file()
-                      and not any(part.startswith((".", "~$")) for part in path.relative_to(given).parts)
-                      and not (ours and ours & {path.resolve(), *path.resolve().parents})]
+            inside = [path for path in map(Path, _inside(str(given))) if not (ours and ours & {path.resolve(), *path.resolve().parents})]
             if not inside:
                 raise DataError("import.empty_folder", folder=str(given), known=", ".join((*SUFFIXES, ZIP)))
             found += sorted(inside, key=lambda path: (path.suffix.lower() != ".parquet", str(path)))
@@ -177,6 +177,22 @@ def find_files(paths: Sequence[Path | str], *, own: Path | None = None) -> list[
         else:
             raise NotFoundError("import.no_such_path", path=str(given)[:200])
     return list(dict.fromkeys(found))
+
+
+def _inside(folder: str) -> Iterator[str]:
+    """Tables in a folder and the folders in it, by their names; what is hidden and what may not be listed is passed over."""
+    try:
+        entries = os.scandir(folder)
+    except PermissionError:
+        return
+    with entries:
+        for entry in entries:
+            if entry.name.startswith((".", "~$")):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from _inside(entry.path)
+            elif os.path.splitext(entry.name)[1].lower() in _TABLES and entry.is_file():
+                yield entry.path
 
 
 def _length_of_most(found: Sequence[Path], choice: Mapping[str, str] | None) -> tuple[str, int] | None:
