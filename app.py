@@ -39,12 +39,14 @@ def main(arguments: list[str]) -> int:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     language = options.language or ("zh" if os.environ.get("LANG", "").startswith("zh") else "en")
     try:
-        from financial_model.serving.access import credentials
-        from financial_model.ui.app import launch
+        from financial_model.serving.access import credentials, open_to
 
         workspace = Workspace(data_dir=options.data_dir, checkpoint_dir=options.checkpoint_dir)
-        host = "0.0.0.0" if options.listen else options.host
-        served = launch(host, options.port, workspace=workspace, auth=credentials(options.auth), language=options.language)
+        host, auth = "0.0.0.0" if options.listen else options.host, credentials(options.auth)
+        open_to(host, auth)
+        from financial_model.ui.app import launch  # seconds of imports: what is refused is refused before
+
+        served = launch(host, options.port, workspace=workspace, auth=auth, language=options.language)
     except KairosError as error:
         logger.error("%s", error.message(language))
         return 2

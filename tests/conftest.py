@@ -6,6 +6,10 @@ from pathlib import Path
 
 from financial_model import gpu
 
+if _workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):
+    # Before numpy and torch load, here and in what the tests start: threads that wait for a core another worker has spin, up to ten times the work.
+    for _pool in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(_pool, str(max(1, (os.cpu_count() or 1) // _workers)))
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 os.environ.setdefault("TRITON_INTERPRET", "1" if not gpu.first() or "+cpu" in metadata.version("torch") else "0")  # read when a kernel is decorated
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")

@@ -18,14 +18,16 @@ from financial_model.errors import ConfigError
 
 def serve(arguments: argparse.Namespace, output: Output) -> Answer:
     """Open the page and stay until Ctrl-C."""
-    from financial_model.serving.access import credentials
-    from financial_model.ui.app import launch
+    from financial_model.serving.access import credentials, open_to
 
-    auth = credentials(arguments.auth)
+    auth, host = credentials(arguments.auth), "0.0.0.0" if arguments.listen else arguments.host
     if not 0 < arguments.port < 65536:
         raise ConfigError("cli.serve.bad_port", port=arguments.port)
+    open_to(host, auth)
+    from financial_model.ui.app import launch  # seconds of imports: what is refused is refused before
+
     with contextlib.redirect_stdout(sys.stderr):  # gradio talks when it closes, and standard output holds our answer alone
-        served = launch("0.0.0.0" if arguments.listen else arguments.host, arguments.port, workspace=workspace_of(arguments), auth=auth,
+        served = launch(host, arguments.port, workspace=workspace_of(arguments), auth=auth,
                         language=arguments.language if arguments.language_given else None)
         if served.port != arguments.port:
             output.note(output.word("cli.serve.other_port", wanted=arguments.port, port=served.port))

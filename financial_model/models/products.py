@@ -143,7 +143,7 @@ def surviving_pairs(factors: Callable[[Ends], NDArray[np.float32]], ends: Ends, 
     Evidence is a t value over blocks of consecutive dates, each at least twice ``span`` (dates a label covers) long. ``compared``: only
     differences within a date matter.
     """
-    from scipy.stats import t as student
+    from scipy.special import stdtrit
 
     dates, day = np.unique(date, return_inverse=True)
     if compared:
@@ -163,5 +163,5 @@ def surviving_pairs(factors: Callable[[Ends], NDArray[np.float32]], ends: Ends, 
     error = np.sqrt(np.maximum(square / blocks - mean * mean, 0.0) / (blocks - 1))
     first, second = np.triu_indices(len(mean))
     evidence = np.abs(np.divide(mean, error, out=np.zeros_like(mean), where=error > 1e-12))[first, second]
-    least = student.isf(doubt / 2 / len(first), blocks - 1)
+    least = -stdtrit(blocks - 1, doubt / 2 / len(first))
     return {(int(first[place]), int(second[place])): float(evidence[place] / least) for place in np.flatnonzero(evidence > least)}

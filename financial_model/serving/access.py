@@ -70,6 +70,12 @@ def credentials(text: str | None) -> tuple[str, str] | None:
     return user, password
 
 
+def open_to(host: str, auth: tuple[str, str] | None) -> None:
+    """Raises ``ConfigError`` where ``host`` lets other machines in and nobody would have to log in."""
+    if host not in LOOPBACK and auth is None:
+        raise ConfigError("ui.launch.auth_needed", host=host)
+
+
 class Sessions(dict):
     """Login token -> user; an entry that was not used for ``SESSION_SECONDS`` is gone. Gradio keeps its logins in it, REST its tokens."""
 

@@ -22,7 +22,7 @@ from financial_model import extensions
 from financial_model.errors import ConfigError  # noqa: E402
 from financial_model.paths import Workspace  # noqa: E402
 from financial_model.serving import apart, doors  # noqa: E402
-from financial_model.serving.access import LOOPBACK  # noqa: E402
+from financial_model.serving.access import open_to  # noqa: E402
 from financial_model.serving.api.failures import LastResort  # noqa: E402
 from financial_model.ui import components, endpoints, machine, sessions, theme, uploads  # noqa: E402
 from financial_model.ui.page import STRAIGHT, Page, Preferences, Services, Snapshot  # noqa: E402
@@ -153,8 +153,7 @@ def launch(
 
     Raises ``ConfigError`` when ``host`` is not this machine and ``auth`` is missing, or when no port is free.
     """
-    if host not in LOOPBACK and auth is None:
-        raise ConfigError("ui.launch.auth_needed", host=host)
+    open_to(host, auth)
     extensions.load()
     services = Services(workspace or Workspace(), tasks=apart.TASKS)
     demo = build(services.workspace, services, language=language)
