@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 from financial_model.ui.text import known
 
+_NUMBER = "text-align: right; font-variant-numeric: tabular-nums"
+
 
 class Written(NamedTuple):
     """What a cell sorts by, and what stands in it."""
@@ -29,6 +31,8 @@ def shown(cell: Any) -> str:
 
 
 def grid(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[str, Any]:
-    """The value of a ``gr.Dataframe``."""
+    """The value of a ``gr.Dataframe``. Written numbers stand to the right, one below the other."""
     data = [[cell.value if isinstance(cell, Written) else cell for cell in row] for row in rows]
-    return {"headers": list(headers), "data": data, "metadata": {"display_value": [[shown(cell) for cell in row] for row in rows]}}
+    texts = [[shown(cell) for cell in row] for row in rows]
+    styles = [[_NUMBER if isinstance(cell, Written) else "" for cell in row] for row in rows]
+    return {"headers": list(headers), "data": data, "metadata": {"display_value": texts, "styling": styles}}

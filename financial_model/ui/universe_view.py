@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from financial_model.ui import components
-from financial_model.ui.text import View, count, escape, percent
+from financial_model.ui.tables import grid, written
+from financial_model.ui.text import View, count, escape, number, percent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,6 +38,7 @@ COLUMNS = (
 KINDS: list[Literal["str", "number", "bool", "date", "markdown", "html"]] = [*(["str"] * 7), *(["number"] * 6)]  # type: ignore[list-item]
 """Of the columns, for sorting."""
 _SHARES = frozenset({"change_month", "annual_return", "annual_volatility", "missing"})
+_MOVES = frozenset({"change_month", "annual_return"})
 _TERMS = frozenset({"industry", "size", "value", "volatility", "momentum"})
 
 
@@ -66,23 +68,24 @@ def frame(summary: Summary) -> pd.DataFrame:
 def rows(view: View, summary: Summary, limit: int) -> dict[str, Any]:
     """Headers and cells of the largest stocks for ``gr.Dataframe``."""
     largest = sorted(summary["table"], key=lambda stock: -(stock["weight"] or 0))[:limit]
-    return {"headers": [_header(name, view) for name in COLUMNS], "data": [[_cell(stock, name, view) for name in COLUMNS] for stock in largest]}
+    return grid([_header(name, view) for name in COLUMNS], [[_cell(stock, name, view) for name in COLUMNS] for stock in largest])
 
 
 def _header(name: str, view: View) -> str:
     if name in _TERMS:
         return view.term("dimension", name)
-    return view.word(f"ui.universe.column.{name}") + (" %" if name in _SHARES else "")
+    return view.word(f"ui.universe.column.{name}")
 
 
-def _cell(stock: Mapping[str, Any], name: str, view: View) -> str | float | None:
-    """Numbers stay numbers, so that the table sorts by size and not by spelling."""
+def _cell(stock: Mapping[str, Any], name: str, view: View) -> Any:
     value = stock[name]
     if name in _TERMS:
         return view.term(name, value)
     if name in _SHARES:
-        return None if value is None else round(100 * value, 1)
-    return value
+        return written(percent, value, signed=name in _MOVES)
+    if name == "close":
+        return written(number, value, 2)
+    return written(count, value) if name == "rows" else value
 
 
 def history(store: Store, symbol: str, bars: int) -> dict[str, list]:

@@ -49,6 +49,12 @@ def test_stored_data_is_judged_and_looked_at(chromium, stocked):
     page.locator("#universe-correlation .ytick text").nth(14).wait_for(timeout=SLOW)  # eleven industries have fewer
     chosen = page.locator("#universe-table [role=gridcell][data-row='3']").first  # the table's only <tbody> measures widths and is never seen
     symbol = chosen.inner_text(timeout=SLOW)
+    price = page.locator("#universe-table [role=gridcell][data-row='3'][data-col='7']").first
+    assert re.fullmatch(r"[\d,]+\.\d\d", price.inner_text(timeout=SLOW).strip())
+    left, right = price.evaluate("""cell => { const text = document.createRange(), outer = cell.getBoundingClientRect();
+        text.selectNodeContents(cell.querySelector("span"));
+        return [text.getBoundingClientRect().left - outer.left, outer.right - text.getBoundingClientRect().right]; }""")
+    assert 0 <= right < left, "numbers stand to the right"
     chosen.click(timeout=SLOW)
     page.locator("#universe-stock").get_by_text(re.compile(re.escape(symbol))).wait_for(timeout=SLOW)
     page.locator("#universe-candles .js-plotly-plot").wait_for(timeout=SLOW)

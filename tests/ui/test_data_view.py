@@ -91,6 +91,20 @@ def test_correlated_stocks_of_one_industry_stand_together(view):
     assert universe_view.correlation(view, summary, "industries") == ([view.term("industry", "finance")], [[1.0]])
 
 
+@pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.language)
+def test_the_table_of_a_universe_is_written_for_people_and_its_file_is_not(view):
+    stock = {"symbol": "600519.SH", "name": "贵州茅台", "industry": "consumer", "size": "large", "value": "unknown", "volatility": "low",
+             "momentum": "mid", "close": 1523.4, "change_month": 0.0123, "annual_return": -0.2, "annual_volatility": 0.318, "rows": 5230,
+             "missing": 0.004, "weight": 2.0}
+    other = {**stock, "symbol": "000001.SZ", "annual_return": None, "weight": None}
+    table = universe_view.rows(view, {"table": [other, stock]}, 5)
+    assert table["metadata"]["display_value"][0][7:] == ["1,523.40", "+1.2 %", "-20.0 %", "31.8 %", "5,230", "0.4 %"]
+    assert table["data"][0][7:] == [1523.4, 0.0123, -0.2, 0.318, 5230, 0.004] and table["metadata"]["display_value"][1][9] == "–"
+    right = ["right" in style for style in table["metadata"]["styling"][0]]
+    assert right == [kind == "number" for kind in universe_view.KINDS] and table["data"][1][9] is None
+    assert universe_view.frame({"table": [stock]})["change_month"][0] == 0.0123
+
+
 def test_candles_end_at_todays_price_whatever_was_adjusted(tmp_path):
     frame = bars(40).assign(factor=np.where(np.arange(40) < 20, 1.0, 2.0))
     store = Store(tmp_path)
