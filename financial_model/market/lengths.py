@@ -5,7 +5,8 @@ In: a store, what most stocks of an import have, and then stock by stock the len
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from financial_model.errors import DataError
@@ -24,10 +25,15 @@ class OneLength:
 
     def __init__(self, store: Store | None, most: Callable[[], tuple[str, int] | None]):
         """``most``: (one of the stocks to come that have bars as most of them have, their seconds), asked only where ``store`` has no stock yet;
-        None where that is not known: then the first stock decides."""
+        None where that is not known: then the first table decides (:meth:`settle`)."""
         self._stocks, self._other, self._seconds = _stored(store) if store is not None else (0, "", 0)
         self._folder = str(store.data_dir) if store is not None else ""
         self._most = None if self._stocks else most()
+
+    def settle(self, table: Iterable[tuple[str, int]]) -> None:
+        """What most stocks of a table about to be taken have (stock, seconds) decides, where nothing has decided before; else it is not looked at."""
+        if self._most is None and not self._stocks:
+            self._most = most_of(table)
 
     def check(self, code: str, seconds: int) -> None:
         """Raise ``DataError`` (one of ``OTHER_LENGTH``) where bars of ``seconds`` (0: a single bar) are not as long as those of the others."""
@@ -42,6 +48,19 @@ class OneLength:
                             folder=self._folder)
         else:
             self._stocks += self._other != code
+
+
+def most_of(stocks: Iterable[tuple[str, int]]) -> tuple[str, int] | None:
+    """The first of the stocks (stock, seconds) with bars as long as most of them have; of lengths that are met as often, the one met first."""
+    votes: Counter[int] = Counter()
+    first: dict[int, str] = {}
+    for symbol, seconds in stocks:
+        votes[seconds] += 1
+        first.setdefault(seconds, symbol)
+    if not votes:
+        return None
+    seconds = max(votes, key=votes.__getitem__)
+    return first[seconds], seconds
 
 
 def _stored(store: Store) -> tuple[int, str, int]:

@@ -46,7 +46,7 @@ def test_bars_of_another_length_than_the_others_are_refused_until_they_are_alone
     assert import_paths(store, [other]).imported == ["600519.SH"]  # nobody stands beside it
 
 
-@pytest.mark.parametrize("packed", ["files", "zip", "symbol column", "parquet"])
+@pytest.mark.parametrize("packed", ["files", "zip", "symbol column", "parquet", "one table"])
 def test_most_stocks_of_an_import_decide_its_length_and_the_plan_says_the_same(store, tmp_path, packed):
     inside = tmp_path / "in"
     quarter, five = (bars(30).assign(date=pd.date_range("2024-01-02 09:45", periods=30, freq=step).as_unit("s")) for step in ("15min", "5min"))
@@ -57,6 +57,10 @@ def test_most_stocks_of_an_import_decide_its_length_and_the_plan_says_the_same(s
     if packed in ("files", "zip"):
         for code in usual:
             csv(inside / f"{code}.csv", quarter)
+    elif packed == "one table":
+        table = pd.concat([(quarter if code in usual else five[::-1]).assign(symbol=code) for code in (*rare, *usual)])
+        shutil.rmtree(inside)
+        csv(inside / "all.csv", table)
     else:
         table = pd.concat([quarter.assign(symbol=code) for code in usual])
         csv(inside / "z.csv", table) if packed == "symbol column" else table.to_parquet(inside / "z.parquet")
@@ -74,6 +78,14 @@ def test_most_stocks_of_an_import_decide_its_length_and_the_plan_says_the_same(s
     assert sorted(report.imported) == rare and {entry.key for entry in report.refused} == {"import.other_length"}
     assert [(problem.key, problem.symbol) for entry in plan.files for problem in entry.problems] == [
         (entry.key, entry.symbol) for entry in report.refused]
+
+
+def test_a_stock_that_comes_twice_is_no_refusal_of_a_length_in_the_plan_either(store, tmp_path):
+    csv(tmp_path / "in" / "600000.csv", bars(30))
+    csv(tmp_path / "in" / "600000_15min.csv", bars(30).assign(date=pd.date_range("2024-01-02 09:45", periods=30, freq="15min").as_unit("s")))
+    csv(tmp_path / "in" / "600519.csv", bars(30))
+    plan, report = plan_import([tmp_path / "in"], store=store), import_paths(store, [tmp_path / "in"])
+    assert report.refused == [] and not any(entry.problems for entry in plan.files) and [note.key for note in report.notes] == ["import.note_twice"]
 
 
 def test_the_length_of_most_is_told_by_a_few_first_rows(store, tmp_path):

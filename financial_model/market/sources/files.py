@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
@@ -24,7 +23,7 @@ from financial_model.market.barfile import Origin
 from financial_model.market.bars import interval
 from financial_model.market.batch import Batch
 from financial_model.market.classification import classify
-from financial_model.market.lengths import OTHER_LENGTH, OneLength
+from financial_model.market.lengths import OTHER_LENGTH, OneLength, most_of
 from financial_model.market.schema import now
 from financial_model.market.sources.archives import ZIP, Outcome, spread, tables
 from financial_model.market.sources.columns import ColumnMap, map_columns, plain
@@ -58,23 +57,24 @@ def plan_import(paths: Sequence[Path | str], *, store: Store | None = None, volu
     found = find_files(paths, own=store.data_dir if store is not None else None)
     lengths = OneLength(store, lambda: _length_of_most(found, columns))
     plans: list[FilePlan] = []
+    taken: set[str] = set()
     for number, path in enumerate(found):
-        plans += islice(_plans(path, options, columns, lengths), limit - len(plans))
+        plans += islice(_plans(path, options, columns, lengths, taken), limit - len(plans))
         if len(plans) == limit:
             return ImportPlan(files=tuple(plans), more=len(found) - number - 1)
     return ImportPlan(files=tuple(plans), more=0)
 
 
-def _plans(path: Path, options: Options, choice: Mapping[str, str] | None, lengths: OneLength) -> Iterator[FilePlan]:
+def _plans(path: Path, options: Options, choice: Mapping[str, str] | None, lengths: OneLength, taken: set[str]) -> Iterator[FilePlan]:
     """The plan of a file; of each table in a ZIP."""
     try:
         for shown, _, table in tables(path):
-            yield _plan_table(shown, table, options, choice, lengths)
+            yield _plan_table(shown, table, options, choice, lengths, taken)
     except DataError as error:
-        yield _plan_table(str(path), error, options, choice, lengths)
+        yield _plan_table(str(path), error, options, choice, lengths, taken)
 
 
-def _plan_table(shown: str, table: Outcome, options: Options, choice: Mapping[str, str] | None, lengths: OneLength) -> FilePlan:
+def _plan_table(shown: str, table: Outcome, options: Options, choice: Mapping[str, str] | None, lengths: OneLength, taken: set[str]) -> FilePlan:
     problems: list[Refusal] = []
     good: list[tuple[str, Repaired]] = []
     found, encoding = ColumnMap(fields={}), ""
@@ -82,11 +82,14 @@ def _plan_table(shown: str, table: Outcome, options: Options, choice: Mapping[st
         if isinstance(table, KairosError):
             raise table
         encoding, found = table.encoding, map_columns(table.headers, choice)
+        lengths.settle(_lengths(table, choice))
         for symbol, outcome in _bars(table, _columns(table, choice), options):
             try:
                 if isinstance(outcome, KairosError):
                     raise outcome
-                lengths.check(symbol, interval(outcome.columns["date"]))
+                if symbol not in taken:  # an import keeps the first and leaves this one
+                    lengths.check(symbol, interval(outcome.columns["date"]))
+                    taken.add(symbol)
                 good.append((symbol, outcome))
             except (DataError, NotFoundError) as error:
                 problems.append(refusal(shown, error, symbol))
@@ -115,11 +118,12 @@ def import_paths(store: Store, paths: Sequence[Path | str], *, industry: Path | 
     notes = Notes()
     taken: dict[str, str] = {}
     memory = Memory(store, SOURCE, json.dumps({"version": VERSION, **asdict(options), "columns": dict(columns or {})}, sort_keys=True))
-    batch = Batch(store, SOURCE, lengths=OneLength(store, lambda: _length_of_most(found, columns)))
+    lengths = OneLength(store, lambda: _length_of_most(found, columns))
+    batch = Batch(store, SOURCE, lengths=lengths)
     try:
         try:
             for number, path in enumerate(found):
-                one = _Import(memory, batch, path, options, columns, report, notes, taken, stop)
+                one = _Import(memory, batch, lengths, path, options, columns, report, notes, taken, stop)
                 for share in one.run():
                     if progress:
                         progress("import", number + share, len(found))
@@ -198,23 +202,19 @@ def _inside(folder: str) -> Iterator[str]:
 def _length_of_most(found: Sequence[Path], choice: Mapping[str, str] | None) -> tuple[str, int] | None:
     """(a stock with bars as long as most have, their seconds), by the first rows of some files and of some members of each ZIP.
 
-    None where there is none, and for a single table, which is not read twice."""
+    None where there is none, and for a single table, which is not read twice: it tells when it is read."""
     if len(found) == 1 and found[0].suffix.lower() != ZIP:
         return None
-    votes: Counter[int] = Counter()
-    first: dict[int, str] = {}
+    return most_of(_first_lengths(found, choice))
+
+
+def _first_lengths(found: Sequence[Path], choice: Mapping[str, str] | None) -> Iterator[tuple[str, int]]:
     for path in spread(found, _LOOKED_AT):
         try:
             for _, _, table in tables(path, read=read_head, most=_LOOKED_AT):
-                for symbol, seconds in _lengths(table, choice):
-                    votes[seconds] += 1
-                    first.setdefault(seconds, symbol)
+                yield from _lengths(table, choice)
         except (DataError, NotFoundError, OSError):
             continue  # it is refused, and says why, when it is imported
-    if not votes:
-        return None
-    seconds = max(votes, key=votes.__getitem__)  # of equals the one met first
-    return first[seconds], seconds
 
 
 def _lengths(table: Outcome, choice: Mapping[str, str] | None) -> Iterator[tuple[str, int]]:
@@ -243,6 +243,7 @@ class _Import:
 
     memory: Memory
     batch: Batch
+    lengths: OneLength
     path: Path
     options: Options
     columns: Mapping[str, str] | None
@@ -285,6 +286,7 @@ class _Import:
             if table.path == self.path:
                 self.content = table.content
             names = _names(table)
+            self.lengths.settle(_lengths(table, self.columns))
             for symbol, outcome in _bars(table, _columns(table, self.columns), self.options):
                 self._check_stop()
                 if isinstance(outcome, KairosError):

@@ -152,5 +152,5 @@ class HostPool:
                     host.failures = host.setbacks = 0
 
     def no_host(self) -> SourceError:
-        details = "; ".join(f"{host.address}: {host.reason}" if host.reason else host.address for host in self._hosts)
+        details = "; ".join(f"{host.address}: {str(host.reason).rstrip('.')}" if host.reason else host.address for host in self._hosts)
         return SourceError("tdx.no_host", details=details or "-")
