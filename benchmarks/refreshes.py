@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.soak import trend
+from benchmarks.soak_figures import trend
 from tests.e2e.browser import ARGUMENTS, chromium, free_port
 
 TICK_SECONDS = 0.3
