@@ -290,8 +290,9 @@ class Page:
     def connect(self, timer: Any, *triggers: Any) -> None:
         """Wire the timer, load and preferences (``triggers``) and whatever asked for a refresh. Called once, when all tabs are built.
 
-        An event of the timer asks the browser for no more than it must: to gather what stands in forty components takes it a tenth of a second.
-        What the open tab depends on is known from its last drawing; where a visitor changes it, the event that says so asks for everything.
+        No such event asks the browser for more than it must: to gather what stands in forty components takes it a tenth of a second. What the open
+        tab depends on is known from its last drawing. Where a visitor has done something, its bell rings in any case, and the drawing asks for what
+        stands in that tab alone.
         """
         for shown in self.tabs.values():
             self._connect_tab(shown)
@@ -299,23 +300,22 @@ class Page:
         states = [item for item in inputs if isinstance(item, gr.State)]
         bells = [shown.bell for shown in self.tabs.values()]
         outputs = [self.seen_frame, self.trouble, *(item for part in self.frame for item in part.outputs), *bells]
-        asked = [self.preferences, self.seen_frame, self.seen_tabs, self.opened]
 
         def tick(request: gr.Request, preferences: Preferences, frame: Memory, tabs: Memory, opened: str, *values: Any) -> dict[Any, Any]:
-            return self.tick(self.view(preferences, request), frame, tabs, opened, dict(zip(inputs, values, strict=True)))
-
-        def lighter(request: gr.Request, preferences: Preferences, frame: Memory, tabs: Memory, opened: str, *values: Any) -> dict[Any, Any]:
             known = tabs.get(GIVEN, {})
             given = {item: known[item._id] for item in inputs if item._id in known} | dict(zip(states, values, strict=True))
             return self.tick(self.view(preferences, request), frame, tabs, opened, given)
 
-        gr.on([timer], lighter, [*asked, *states], outputs, **STRAIGHT, js=OPENED, trigger_mode="once")
-        wiring = ([*asked, *inputs], outputs)
-        gr.on(list(triggers), tick, *wiring, **STRAIGHT, js=OPENED, trigger_mode="once")
+        def acted(request: gr.Request, preferences: Preferences, frame: Memory, tabs: Memory, opened: str) -> dict[Any, Any]:
+            return self.tick(self.view(preferences, request), frame, tabs, opened, None)
+
+        asked = [self.preferences, self.seen_frame, self.seen_tabs, self.opened]
+        wiring: dict[str, Any] = {"outputs": outputs, "js": OPENED, **STRAIGHT}
+        gr.on([timer, *triggers], tick, [*asked, *states], trigger_mode="once", **wiring)
         if self._refresh_triggers:
-            gr.on(self._refresh_triggers, tick, *wiring, **STRAIGHT, js=OPENED, trigger_mode="always_last")
+            gr.on(self._refresh_triggers, acted, asked, trigger_mode="always_last", **wiring)
         for event in self._acted:
-            event.then(tick, *wiring, **STRAIGHT, js=OPENED, trigger_mode="multiple")
+            event.then(acted, asked, trigger_mode="multiple", **wiring)
 
     def _connect_tab(self, shown: TabParts) -> None:
         inputs = list(dict.fromkeys(item for part in shown.parts for item in part.inputs))
@@ -342,15 +342,16 @@ class Page:
         accept = request.headers.get("accept-language", "") if request is not None and hasattr(request, "headers") else ""
         return view_of(preferences, accept, self.forced_language)
 
-    def tick(self, view: View, frame: Memory, tabs: Memory, opened: str, given: dict[Any, Any]) -> dict[Any, Any]:
-        """What has changed outside the tabs, drawn; and the bell of the open tab when something on it has changed."""
+    def tick(self, view: View, frame: Memory, tabs: Memory, opened: str, given: dict[Any, Any] | None) -> dict[Any, Any]:
+        """What has changed outside the tabs, drawn; and the bell of the open tab when something on it has changed, or when nobody knows what a
+        visitor has just done there (``given`` is None)."""
         try:
             snapshot = self.services.snapshot()
         except KairosError as error:
             return {self.trouble: note(error.message(view.language), "bad")}
         drawn = self.draw(self.frame, view, frame, {}, self.trouble)
         memory, shown = drawn.pop(MEMORY), self.tabs.get(opened)
-        if shown is not None and any(self._is_news(part, view, snapshot, tabs, given) for part in shown.parts):
+        if shown is not None and (given is None or any(self._is_news(part, view, snapshot, tabs, given) for part in shown.parts)):
             drawn[shown.bell] = next(self._rings)
         return {self.seen_frame: memory, **drawn}
 

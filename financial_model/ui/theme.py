@@ -99,6 +99,16 @@ DEEP_LINK = """(() => {
   open(location.hash.slice(1).split("/").filter(name => /^\\w+$/.test(name)).slice(0, 2), 100);
 })();"""
 """The open tab stands in the address (``#runs``, ``#inference/pool``): a reload or a saved link comes back to it."""
+QUIET_STATUS = """(() => {
+  const entries = Object.entries;
+  const ofEvent = status => status !== null && typeof status === "object" && "fn_index" in status && "show_progress" in status;
+  Object.entries = given => {
+    const found = entries(given);
+    return found.some(entry => ofEvent(entry[1])) ? found.filter(entry => entry[1].show_progress !== "hidden") : found;
+  };
+})();"""
+"""With each event, at its beginning and its end, Gradio tells every component that ever was in one how that one stands: behind two training forms 200
+components. It looks for each from the top of the page, 40 ms in all. Of events that show no progress nobody has to be told."""
 LANGUAGE_HINT = "kairos-language"
 """Plain local-storage key beside Gradio's encrypted one: the script before the first paint cannot decrypt."""
 
@@ -133,6 +143,7 @@ def head(built: str, forced: str | None) -> str:
     history.replaceState(null, "", url);
   }}
 }})();
+{QUIET_STATUS}
 {DEEP_LINK}</script>"""
 
 

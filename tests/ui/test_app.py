@@ -188,6 +188,27 @@ def test_an_output_that_is_left_alone_costs_the_visitor_no_component(served):
     visitor.close()
 
 
+def test_the_values_of_an_event_need_no_thread_of_their_own(served, monkeypatch):
+    import anyio
+
+    from benchmarks.page import Visitor
+
+    running, asked = served[0], []
+    passed_on = anyio.to_thread.run_sync
+
+    async def noted(function, *values, **options):
+        asked.append(getattr(function, "__name__", "partial"))
+        return await passed_on(function, *values, **options)
+
+    visitor = Visitor(running.url)
+    visitor.session = "hurried"
+    visitor.open("basic")
+    monkeypatch.setattr(anyio.to_thread, "run_sync", noted)
+    assert visitor.call(visitor.tick, visitor.values(visitor.tick)) and visitor.open("data")
+    visitor.close()
+    assert {"tick", "draw"} <= set(asked) and "preprocess" not in asked and len(asked) < 20, asked
+
+
 def test_an_output_left_alone_is_skipped_beside_one_that_is_a_table():
     import asyncio
 
