@@ -20,8 +20,10 @@ from financial_model.market.store import Store
 from financial_model.serving import bases, watch
 from financial_model.serving.days import parse_date
 from financial_model.serving.experiment import require_data
+from financial_model.serving.intake import Intake
 from financial_model.serving.jobs import DONE, JobService
 from financial_model.serving.market import check_download
+from financial_model.serving.studies import Studies
 from financial_model.text import translate
 from financial_model.training.plain import plain
 
@@ -69,6 +71,7 @@ class Abilities:
     def __init__(self, workspace: Workspace, jobs: JobService, predictor: Callable[[], Predictor] | None = None) -> None:
         self.workspace, self.jobs = workspace, jobs
         self.runs, self.store = jobs.runs, Store(workspace.data_dir)
+        self.studies, self.intake = Studies(workspace, jobs), Intake(workspace, jobs)
         self.gate = Gate()
         self._make_predictor = predictor
 
@@ -295,7 +298,8 @@ def _result(job: Mapping[str, Any]) -> Any:
 def _plain_result(result: Any) -> Any:
     """A job's result as JSON data; a table becomes its rows."""
     if hasattr(result, "to_dict"):
-        return plain(result.to_dict("records"))
+        times = {name: result[name].astype(str) for name, kind in result.dtypes.items() if kind.kind == "M"}
+        return plain(result.assign(**times).to_dict("records"))
     if isinstance(result, Mapping):
         return {str(name): _plain_result(value) for name, value in result.items()}
     return plain(result)

@@ -35,6 +35,8 @@ BODY_LIMIT = 1_000_000
 """Bytes of a request to REST or MCP: settings and names, never files."""
 PAGE_LIMIT = 20_000_000
 """Bytes of what the page sends with an event: what stands in its fields, at most a table of holdings. Files go another way."""
+FILES, FILE_LIMIT = "/api/v1/uploads", 500_000_000
+"""Where programs send files, and how many bytes one may have."""
 PROGRAMS = ("/api/v1", "/mcp")
 """Where programs come in; a login is asked for here. Gradio asks for it at its own doors, and ``GRADIO`` makes sure of that."""
 GRADIO = "/gradio_api/"
@@ -140,7 +142,7 @@ RATES = (
     Rate("work", 60, 60.0, lambda method, path: method == "POST" and path.startswith(WORK)),
     Rate("reading", 60, 60.0, _begins("/api/v1/universe", "/api/v1/journal")),
     Rate("mcp", 240, 60.0, _begins("/mcp")),
-    Rate("upload", 60, 60.0, _begins(UPLOAD)),
+    Rate("upload", 60, 60.0, _begins(UPLOAD, FILES)),
     Rate("named", 120, 60.0, lambda method, path: method == "POST" and path.startswith(NAMED) and path.rstrip("/") != EVENTS),
 )
 FAILED_LOGINS = Rate("failed", 20, 60.0, lambda method, path: False)
@@ -223,6 +225,7 @@ class Guard:
             if "transfer-encoding" in headers:  # a body whose end nobody has announced
                 return _no(411, "api.no_length")
             limit = BODY_LIMIT if path.startswith(PROGRAMS) or path.rstrip("/") == LOGIN else PAGE_LIMIT
+            limit = FILE_LIMIT if path.rstrip("/") == FILES else limit
             if int(headers.get("content-length") or 0) > limit:
                 return _no(413, "api.too_large", limit=limit // 1000)
         for rate in self._rates:

@@ -74,6 +74,11 @@ class Job:
     result: Any = None
     stop: threading.Event = field(default_factory=threading.Event)
 
+    @property
+    def study(self) -> str:
+        """The comparison or sweep it works on."""
+        return str(self.parameters.get("comparison") or self.parameters.get("sweep") or "")
+
 
 class JobService:
     """The queues and their workers. One per process; created by whoever serves."""
@@ -159,7 +164,8 @@ class JobService:
             rate = (job.done - job.first) / elapsed if elapsed > 0 else 0.0
             ahead = [other for other in self._queues[job.lane] if other.number < job.number]
             return {
-                "id": job.id, "kind": job.kind, "run": job.run_id, "state": job.state, "stage": job.stage, "done": job.done, "total": job.total,
+                "id": job.id, "kind": job.kind, "run": job.run_id, "study": job.study, "state": job.state,
+                "stage": job.stage, "done": job.done, "total": job.total,
                 "rate": rate, "eta": (job.total - job.done) / rate if rate > 0 and job.total else None,
                 "position": len(ahead) + 1 if job.state == "queued" else 0, "created": job.created, "ended": job.ended, "until": job.until,
                 "message_key": job.message_key, "message_fields": dict(job.message_fields),

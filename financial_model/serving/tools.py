@@ -31,7 +31,7 @@ INSTRUCTIONS = (
     "then predict or rank. Forecasts are statistics with wide ranges, not advice: tell the range and the notes, not only the median. Where a note "
     "says the market is synthetic, say so. A training takes minutes: start_training answers at once, job_status tells how far it is."
 )
-READ_ONLY = frozenset({"list_symbols", "list_runs", "analyze_universe", "predict", "rank", "job_status"})
+READ_ONLY = frozenset({"list_symbols", "list_runs", "analyze_universe", "predict", "rank", "job_status", "show_study"})
 
 Run = Annotated[str, Field(max_length=80, description="id or name of a trained run; empty: the newest one that can forecast")]
 Symbol = Annotated[str, Field(max_length=80, description="code in any writing (600519, sh600519, 600519.SH, AAPL), name, or pinyin initials")]
@@ -71,6 +71,26 @@ def functions(able: Abilities, language: str = "en") -> list[Callable[..., Answe
         """Queue a training and return at once with its job and run id. Ask job_status how far it is."""
         return able.start_training({"name": name, **(settings or {})}, preset, language)
 
+    def start_comparison(runs: Annotated[list[str], Field(max_length=50, description="tested runs, by id or name")] = [],  # noqa: B006
+                         models: Annotated[list[str], Field(max_length=20, description="backbones to train beside them")] = [],  # noqa: B006
+                         rank_by: Annotated[str, Field(max_length=40)] = "rank_ic",
+                         settings: Annotated[dict[str, Any] | None, Field(description="of the models that are trained, by name")] = None) -> Answer:
+        """Queue a comparison of at least two runs or models on the same test dates. Returns its job; `study` of it is what show_study takes."""
+        return able.job_status(able.studies.rival(models, runs, rank_by, settings), language)
+
+    def start_sweep(space: Annotated[list[str], Field(max_length=20, description="learning_rate=1e-4..3e-3, hidden=32,64")],
+                    count: Annotated[int, Field(ge=1, le=500, description="trials")] = 20,
+                    by: Annotated[str, Field(max_length=40, description="validation figure: loss, rank_ic, ...")] = "loss",
+                    settings: Annotated[dict[str, Any] | None, Field(description="what all trials share, by name")] = None) -> Answer:
+        """Queue a search over settings; the best trial's test is opened once at its end. Returns its job; `study` of it is what show_study takes."""
+        return able.job_status(able.studies.search(space, count, by, values=settings), language)
+
+    def show_study(name: Annotated[str, Field(max_length=80, description="id of a comparison or a sweep; empty: the list of both")] = "") -> Answer:
+        """A comparison (runs and models ranked beside the baselines) or a sweep (trials, best first) with its `table`, or what there is."""
+        if not name:
+            return {"comparisons": able.studies.comparisons(), "sweeps": able.studies.searches()}
+        return able.studies.either(name, language)
+
     def job_status(job: Job) -> Answer:
         """How far a job is: state, stage, done of total, seconds left, why it failed; for a training its test metrics once it is finished."""
         return able.job_status(job, language)
@@ -79,7 +99,8 @@ def functions(able: Abilities, language: str = "en") -> list[Callable[..., Answe
         """Stop a job. What a training has learnt is kept, and it can be resumed."""
         return able.stop_job(job, language)
 
-    return [list_symbols, list_runs, analyze_universe, predict, rank, start_training, job_status, stop_job]
+    return [list_symbols, list_runs, analyze_universe, predict, rank, start_training, start_comparison, start_sweep, show_study, job_status,
+            stop_job]
 
 
 def telling(function: Callable[..., Answer], language: str, failure: Callable[[str], Exception]) -> Callable[..., Answer]:

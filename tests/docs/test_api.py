@@ -48,8 +48,8 @@ def test_the_guide_works_from_the_first_block_to_the_last(folder):
         said = run("sh", shell, served.url, folder)
         assert '"status":"ok"' in said and '"expected_return"' in said and (folder / "first.safetensors").stat().st_size > 10_000
         printed = [run(kind, text, served.url, folder) for kind, _, text in BLOCKS if kind == "python"]
-        assert len(printed) == 5 and all(text.strip() for text in printed)
-        assert "P(up)" in printed[0] and "finished" in printed[0]
+        assert len(printed) == 6 and all(text.strip() for text in printed)
+        assert "P(up)" in printed[0] and "finished" in printed[0] and "(2, " in printed[1]
         assert all(function.__name__ in printed[-1] for function in tools.functions(served.services.abilities))
     finally:
         served.close()

@@ -1,12 +1,16 @@
 """No path from outside is opened: in no field of REST, in no input of any event of the page, through no link on disk."""
 
+import io
 import json
+import zipfile
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from gradio_client import Client
 
+from financial_model.market.sources import archives
+from financial_model.serving import access
 from tests.security.conftest import SECRET
 
 PATHS = ("../../secret.txt", "/etc/passwd", "..\\..\\secret.txt", "%2e%2e%2fsecret.txt", "file:///etc/passwd", "....//....//secret.txt",
@@ -31,9 +35,10 @@ def test_no_route_opens_a_path_in_its_address(target):
         for method, route in [(method, path) for path, methods in description["paths"].items() if "{" in path for method in methods]:
             for path in (*PATHS, str(target.folder / "secret.txt")):
                 filled = route
-                for name in ("run", "kind", "symbol", "job"):
+                for name in ("run", "kind", "symbol", "job", "name", "upload"):
                     filled = filled.replace(f"{{{name}}}", quote(path, safe=""))
-                reply = client.request(method, f"/api/v1{filled}", json={"name": "x"} if method == "patch" else None)
+                body = {"name": "x"} if method == "patch" else {} if route.endswith("plan") else None
+                reply = client.request(method, f"/api/v1{filled}", json=body)
                 assert reply.status_code in (400, 404, 422) and clean(reply.text), f"{method} {filled}: {reply.status_code}"
                 tried += 1
     assert tried >= 120
@@ -43,6 +48,10 @@ def test_no_route_opens_a_path_in_its_body_or_query(target):
     whole = {"run": target.run, "symbol": "600519"}
     bodies = [*(("/predict", {**whole, name: "?"}) for name in ("run", "symbol", "as_of", "checkpoint")),
               ("/rank", {"run": target.run, "checkpoint": "?"}),
+              ("/jobs", {"kind": "compare", "comparison": "?"}), ("/jobs", {"kind": "compare", "runs": ["?", target.run]}),
+              ("/jobs", {"kind": "sweep", "sweep": "?"}), ("/jobs", {"kind": "sweep", "space": ["?"]}),
+              ("/jobs", {"kind": "sweep", "space": ["hidden=4,8"], "settings": {"name": "?"}}), ("/jobs", {"kind": "import", "upload": "?"}),
+              ("/jobs", {"kind": "custom", "run": target.run, "upload": "?"}), ("/jobs", {"kind": "custom", "run": "?", "upload": "0" * 32}),
               ("/jobs", {"kind": "resume", "run": "?"}), ("/jobs", {"kind": "evaluate", "run": "?"}),
               ("/jobs", {"kind": "integrity", "symbols": ["?"]}), ("/jobs", {"kind": "train", "settings": {"name": "?"}}),
               ("/orders", {"run": target.run, "capital": 1, "holdings": [{"symbol": "?", "shares": 1}]}), ("/journal", {"run": "?"})]
@@ -129,6 +138,38 @@ def test_gradios_file_door_gives_nothing_of_ours(target, path):
             for door in ("file=", "file/"):
                 reply = client.get(f"/gradio_api/{door}{address}")
                 assert reply.status_code in (403, 404) and SECRET not in reply.text
+
+
+def test_an_upload_of_a_program_stays_in_its_folder_and_is_bounded(target, monkeypatch):
+    before = everything(target.folder)
+    with target.http() as client:
+        for name in ("../../x.csv", "/tmp/x.csv", "..\\..\\x.csv", "\x00/etc/x.csv", ".htaccess.csv", "a/b/../../../x.csv"):
+            kept = client.post("/api/v1/uploads", params={"name": name}, content=b"date,close\n2024-01-02,1\n").json()
+            path = target.served.services.abilities.intake.received.path(kept["id"])
+            assert path.parent.name == kept["id"] and not path.name.startswith("."), name
+        for name in ("x.pkl", "x", ".csv/", "x.csv.exe"):
+            assert client.post("/api/v1/uploads", params={"name": name}, content=b"x").status_code == 422, name
+        large = client.post("/api/v1/uploads", params={"name": "large.csv"}, content=b"x" * 3_000_000)
+        assert large.status_code == 201, "more than a body of settings may have"
+        monkeypatch.setattr(access, "FILE_LIMIT", 4_000_000)
+        assert client.post("/api/v1/uploads", params={"name": "x.csv"}, content=b"x" * 4_000_001).status_code == 413
+        assert client.post("/api/v1/uploads", params={"name": "x.csv"}, content=iter([b"x"])).status_code == 411
+        assert client.post(f"/api/v1/uploads/{large.json()['id']}/plan", content=b"x" * 2_000_000).status_code == 413, "only files may be large"
+    assert everything(target.folder) == before
+
+
+def test_a_zip_bomb_sent_by_a_program_is_stopped_by_what_it_unpacks(target, monkeypatch):
+    monkeypatch.setattr(archives, "UNPACKED", 10_000)
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as made:
+        made.writestr("bomb.csv", b"0" * 5_000_000)
+        made.writestr("../../up.csv", b"date,close\n")
+    with target.http() as client:
+        number = client.post("/api/v1/uploads", params={"name": "bomb.zip"}, content=packed.getvalue()).json()["id"]
+        told = client.post(f"/api/v1/uploads/{number}/plan", json={}).json()
+        said = " ".join(problem["message"] for entry in told["files"] for problem in entry["problems"])
+        assert "unpacks" in said and "points outside the archive" in said
+        assert client.get(f"/api/v1/uploads/{number}/preview").status_code == 422
 
 
 def test_an_upload_named_like_a_path_stays_in_the_upload_folder(target):

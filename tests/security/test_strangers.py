@@ -11,7 +11,8 @@ from financial_model.serving.access import SESSION_SECONDS
 from financial_model.ui import app
 from tests.security.conftest import free_port
 
-DOORS = [("POST", "/api/v1/jobs"), ("GET", "/api/v1/runs"), ("POST", "/mcp"), ("POST", "/gradio_api/upload"), ("POST", "/gradio_api/queue/join"),
+DOORS = [("POST", "/api/v1/jobs"), ("GET", "/api/v1/runs"), ("POST", "/mcp"), ("POST", "/gradio_api/upload"), ("POST", "/api/v1/uploads"),
+         ("POST", "/gradio_api/queue/join"),
          ("POST", "/gradio_api/call/start_training"), ("POST", "/login"), ("GET", "/config")]
 
 

@@ -8,8 +8,9 @@ from starlette.testclient import TestClient
 
 from financial_model import config
 from financial_model.errors import BusyError
+from financial_model.market.store import Store
 from financial_model.serving import abilities as module
-from financial_model.serving import api
+from financial_model.serving import api, intake, received
 from financial_model.serving.abilities import Abilities, Gate
 from financial_model.serving.api import failures, reference
 from financial_model.serving.jobs import JobService
@@ -221,6 +222,69 @@ def test_a_run_of_another_process_is_told_from_disk(asked):
     assert found["state"] == "finished" and found["id"] == "" and found["metrics"]["rows"] > 0
 
 
+def test_a_search_of_settings_and_a_comparison_are_started_and_told(working):
+    client, jobs = working
+    shared = {name: value for name, value in TINY.items() if name not in ("groups", "name")} | {"groups": ["return", "rank"], "epochs": 1}
+    asked = {"kind": "sweep", "space": ["hidden=4,8"], "count": 1, "settings": {**shared, "name": "look"}}
+    begun = client.post("/jobs", json=asked).json()
+    refused(client.post("/jobs", json=asked), 409, "ui.sweep.busy")
+    assert [entry["id"] for entry in client.get("/sweeps").json()["sweeps"]] == [begun["study"]]
+    assert jobs.wait(begun["id"], 120)["state"] == "finished"
+    found = client.get("/sweeps/look").json()
+    trial = found["table"]["trials"][0]["run"]
+    assert found["state"] == "finished" and found["job"] == "" and found["trials"] == 1 and found["table"]["test"]["run"] == trial
+    begun = client.post("/jobs", json={"kind": "compare", "runs": [trial], "models": ["mlp"], "settings": {**shared, "name": "both"}}).json()
+    assert client.get(f"/comparisons/{begun['study']}").json()["table"] is None
+    assert jobs.wait(begun["id"], 120)["state"] == "finished"
+    found = client.get("/comparisons/both", headers={"Accept-Language": "zh"}).json()
+    assert found["state"] == "finished" and {row["run"] for row in found["table"]["rows"] if "run" in row} == {trial, found["members"]["mlp"]}
+    assert all(isinstance(line, str) for line in found["table"]["verdict"])
+    assert client.get("/comparisons").json()["comparisons"][0]["id"] == found["id"]
+    assert client.post("/jobs", json={"kind": "compare", "comparison": "both"}).status_code == 202, "going on with one that is done shows it again"
+
+
+# ---------------------------------------------------------------- files
+def test_a_file_is_sent_looked_at_planned_imported_and_forecast(copied):
+    client, jobs = client_of(copied)
+    bars = Store(copied.data_dir).read_bars("600519.SH").tail(200)[["date", "open", "high", "low", "close", "volume"]]
+    sent = client.post("/uploads", params={"name": "../../up/sh600519.csv"}, content=bars.to_csv(index=False).encode()).json()
+    assert sent["name"] == "sh600519.csv" and sent["bytes"] > 5000
+    seen = client.get(f"/uploads/{sent['id']}/preview", params={"rows": 3}).json()
+    assert seen["columns"] == list(bars.columns) and seen["total"] == 200 and len(seen["rows"]) == 3
+    assert seen["rows"][0]["close"] == pytest.approx(bars["close"].iloc[0])
+    plan = client.post(f"/uploads/{sent['id']}/plan", json={"volume_unit": "shares"}).json()
+    assert plan["files"][0]["symbols"] == ["600519.SH"] and plan["files"][0]["mapping"]["close"] == "close" and plan["files"][0]["problems"] == []
+    assert "kairos-received" not in str(plan)
+    job = client.post("/jobs", json={"kind": "custom", "run": "finished", "upload": sent["id"], "days": 2}).json()
+    assert jobs.wait(job["id"], 60)["state"] == "finished"
+    found = client.get(f"/jobs/{job['id']}", params={"result": True}).json()["result"]
+    assert [row["day"] for row in found["table"]] == [1, 2] and found["table"][0]["price"] > 0 and found["rows"] == 200
+    job = client.post("/jobs", json={"kind": "import", "upload": sent["id"]}).json()
+    assert jobs.wait(job["id"], 60)["state"] == "finished" and jobs.snapshot(job["id"])["result"]["imported"]
+    other = client.post("/uploads", params={"name": "x.csv"}, content=b"name,colour\na,red\n").json()["id"]
+    problem = client.post(f"/uploads/{other}/plan", json={}, headers={"Accept-Language": "zh"}).json()["files"][0]["problems"][0]
+    assert "x.csv" in problem["message"] and "kairos-received" not in problem["message"]
+    jobs.close()
+
+
+def test_uploads_are_bounded_and_named_by_their_id_alone(asked, monkeypatch):
+    client, run = asked
+    refused(client.post("/uploads", params={"name": "model.pkl"}, content=b"x"), 422, "ui.upload.kind")
+    refused(client.post("/uploads", params={"name": "a.csv"}, content=b""), 422, "api.empty_upload")
+    for number in ("nothing", "../../etc/passwd", "0" * 32):
+        refused(client.post("/jobs", json={"kind": "import", "upload": number}), 404, "api.no_upload")
+    monkeypatch.setattr(received, "LIMIT", 10)
+    refused(client.post("/uploads", params={"name": "a.csv"}, content=b"x" * 11), 422, "ui.upload.too_large")
+    monkeypatch.setattr(received, "KEPT", 2)
+    first, *_, last = (client.post("/uploads", params={"name": "a.csv"}, content=b"date,x").json()["id"] for _ in range(3))
+    refused(client.get(f"/uploads/{first}/preview"), 404, "api.no_upload")
+    monkeypatch.setattr(intake, "SMALL", 3)
+    refused(client.get(f"/uploads/{last}/preview"), 422, "ui.upload.too_large")
+    refused(client.post("/jobs", json={"kind": "custom", "run": run, "upload": last}), 422, "ui.upload.too_large")
+    kept = client.app.state.abilities.intake.received
+    assert len(kept._files) == 2 and len(list(kept._root().iterdir())) == 2, "what was refused or pushed out is not on the disk"
+
+
 @pytest.mark.parametrize("kind", ["import", "rank", "export", "shell"])
 def test_kinds_that_take_paths_or_do_not_exist_cannot_be_started(asked, kind):
     refused(asked[0].post("/jobs", json={"kind": kind, "paths": ["/etc/passwd"]}), 422, "api.invalid")
@@ -265,6 +329,11 @@ def test_a_run_is_renamed_deleted_and_brought_back(working):
     ("/jobs", {"kind": "watch", "run": "finished"}, 400, "watch.nothing_to_ask"),
     ("/jobs", {"kind": "watch", "run": "finished", "seconds": 5}, 422, "api.invalid"),
     ("/jobs/nothing/stop", {}, 404, "jobs.unknown"),
+    ("/jobs", {"kind": "compare", "runs": ["finished"]}, 400, "compare.too_few"),
+    ("/jobs", {"kind": "compare", "comparison": "nothing"}, 404, "compare.unknown"),
+    ("/jobs", {"kind": "sweep", "space": ["colour=red,blue"]}, 400, None),
+    ("/jobs", {"kind": "sweep", "sweep": "../up"}, 404, "sweep.unknown"),
+    ("/jobs", {"kind": "custom", "run": "finished", "upload": "nothing"}, 404, "api.no_upload"),
 ])
 def test_every_refusal_is_a_key_and_a_sentence(asked, path, body, status, key):
     reply = asked[0].post(path, json=body)

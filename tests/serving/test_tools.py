@@ -15,7 +15,8 @@ from financial_model.serving.abilities import Abilities
 from financial_model.serving.jobs import JobService
 from tests.serving.builders import SYMBOLS, TINY
 
-NAMES = {"list_symbols", "list_runs", "analyze_universe", "predict", "rank", "start_training", "job_status", "stop_job"}
+NAMES = {"list_symbols", "list_runs", "analyze_universe", "predict", "rank", "start_training", "start_comparison", "start_sweep", "show_study",
+         "job_status", "stop_job"}
 
 
 @pytest.fixture
@@ -43,7 +44,8 @@ def test_every_tool_is_offered_with_its_arguments_and_what_it_changes(able):
 
     found = {tool.name: tool for tool in asyncio.run(listed())}
     assert set(found) == NAMES and all(len(tool.description) > 40 for tool in found.values())
-    assert {name for name, tool in found.items() if not tool.annotations.read_only_hint} == {"start_training", "stop_job"}
+    assert {name for name, tool in found.items() if not tool.annotations.read_only_hint} == {"start_training", "start_comparison", "start_sweep",
+                                                                                                            "stop_job"}
     assert found["predict"].input_schema["required"] == ["symbol"]
     assert found["predict"].input_schema["properties"]["symbol"]["description"]
 
@@ -57,6 +59,10 @@ def test_a_stock_is_forecast_by_the_newest_model_and_the_pool_is_ranked(able, fi
     assert not wrong and len(json.loads(text)["stocks"]) == 2
     assert json.loads(ask(server, "list_symbols", query="600519")[1])["symbols"][0]["symbol"] == "600519.SH"
     assert json.loads(ask(server, "list_runs")[1])["runs"][0]["id"] == finished[1].id
+    assert json.loads(ask(server, "show_study")[1]) == {"comparisons": [], "sweeps": []}
+    assert "at least two" in ask(server, "start_comparison", runs=["finished"])[1].lower()
+    wrong, text = ask(server, "show_study", name="../../secret")
+    assert wrong and "Traceback" not in text
 
 
 def test_a_mistake_is_told_to_the_model_as_a_sentence_in_its_language(able):

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from financial_model import __version__
 from financial_model.serving.abilities import Abilities
-from financial_model.serving.api import actions, failures, forecasts, market, reference, runs, session, work
+from financial_model.serving.api import actions, failures, forecasts, market, reference, runs, session, studies, uploads, work
 
 PREFIX = "/api/v1"
 
@@ -29,7 +29,7 @@ def build(abilities: Abilities, open_session: Callable[[], str] | None = None) -
     )
     app.state.abilities = abilities
     app.state.open_session = open_session
-    for module in (market, runs, work, forecasts, actions, session):
+    for module in (market, uploads, runs, work, studies, forecasts, actions, session):
         app.include_router(module.router)
     reference.install(app)
     failures.install(app)

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, create_model
 
 from financial_model import config
+from financial_model.evaluation.comparison import RANKABLE
 from financial_model.market.sources import base
+from financial_model.serving.search import DEFAULT_TRIALS
+from financial_model.serving.sweep import BY, MOST_TRIALS
 from financial_model.serving.watch import EVERY, SHORTEST
 from financial_model.text import has, translate
 
@@ -38,10 +41,13 @@ if TYPE_CHECKING:
     Preset: TypeAlias = str
     Source: TypeAlias = str
     Industry: TypeAlias = str
+    RankBy: TypeAlias = str
+    SweepBy: TypeAlias = str
     Settings: TypeAlias = _Strict
 else:
     Settings = create_model("Settings", __base__=_Strict, **{entry.name: _setting(entry) for entry in config.fields()})
     Preset, Source, Industry = Literal[tuple(config.PRESETS)], Literal[base.sources()], Literal[config.INDUSTRIES]
+    RankBy, SweepBy = Literal[tuple(RANKABLE)], Literal[tuple(BY)]
 
 
 class Train(_Strict):
@@ -50,6 +56,32 @@ class Train(_Strict):
     kind: Literal["train"]
     preset: Preset = "quick"
     settings: Annotated[Settings, Field(description="by name; what is left out comes from the preset")] = Field(default_factory=Settings)
+
+
+class Compare(_Strict):
+    """Models to train and tested runs, on the same dates in one table; with `comparison` alone one that was stopped goes on."""
+
+    kind: Literal["compare"]
+    models: Annotated[list[Short], Field(max_length=50, description="names of models, or METHOD:BASE for a fine-tune")] = []
+    runs: Annotated[list[Short], Field(max_length=200, description="tested runs that stand beside them")] = []
+    rank_by: RankBy = "rank_ic"
+    preset: Preset = "quick"
+    settings: Annotated[Settings, Field(description="of the models that are trained")] = Field(default_factory=Settings)
+    comparison: Short = ""
+
+
+class Sweep(_Strict):
+    """A search over settings, compared on the validation part; then the test of the best is opened, once. With `sweep` alone one that was stopped
+    goes on."""
+
+    kind: Literal["sweep"]
+    space: Annotated[list[Text], Field(max_length=50, description="learning_rate=1e-4..3e-3, hidden=32,64")] = []
+    count: Annotated[int, Field(ge=1, le=MOST_TRIALS, description="trials")] = DEFAULT_TRIALS
+    by: SweepBy = "loss"
+    prune: Annotated[bool, Field(description="give up trials that are behind the others")] = True
+    preset: Preset = "quick"
+    settings: Annotated[Settings, Field(description="what all trials share")] = Field(default_factory=Settings)
+    sweep: Short = ""
 
 
 class Resume(_Strict):
@@ -122,7 +154,34 @@ class Integrity(_Strict):
     symbols: Annotated[list[Short], Field(max_length=MOST_ITEMS)] = []
 
 
-Work = Annotated[Train | Resume | Evaluate | Backtest | Download | Analyze | Integrity | Watch, Field(discriminator="kind")]
+class Reading(_Strict):
+    """How a table is read, where it does not say so itself."""
+
+    volume_unit: Literal["auto", "shares", "lots"] = "auto"
+    prices: Literal["auto", "raw", "adjusted"] = "auto"
+    columns: Annotated[list[Short], Field(max_length=50, description="close=Schluss; volume= leaves one out")] = []
+
+
+class Import(Reading):
+    """Bars out of an upload into the store; its plan is shown by `POST /uploads/{upload}/plan`."""
+
+    kind: Literal["import"]
+    upload: Annotated[Short, Field(description="id of an upload")]
+
+
+class Custom(_Strict):
+    """A forecast of the bars in an upload; nothing of it enters the store."""
+
+    kind: Literal["custom"]
+    run: Short
+    upload: Annotated[Short, Field(description="id of an upload, at most 50 MB and no ZIP")]
+    symbol: Annotated[Short, Field(description="of a table that does not say which stock it is about")] = ""
+    industry: Industry | None = None
+    days: Annotated[int, Field(ge=0, le=config.MAX_HORIZON, description="0: all the model was trained for")] = 0
+
+
+Work = Annotated[Train | Compare | Sweep | Resume | Evaluate | Backtest | Download | Import | Custom | Analyze | Integrity | Watch,
+                 Field(discriminator="kind")]
 
 
 class Predict(_Strict):
