@@ -281,15 +281,14 @@ def test_main_as_a_module_prints_one_json_object(demo):
     assert child.returncode == 0 and json.loads(out)["runs"][0]["name"] == "first" and err == ""
 
 
-def test_an_interrupted_run_is_finished_from_the_command_line(copy):
+def test_an_interrupted_run_is_finished_from_the_command_line(demo, copy):
     from financial_model.serving.runs import RunStore
 
-    first = copy("train", *TINY, "--name", "half", "--json").data["run"]
-    store = RunStore(copy.folder / "runs")
+    first, store = demo.trained.data["run"], RunStore(copy.folder / "runs")
     path = store.info(first).path / "state.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "state": "running", "pid": 2**22 + 5}))  # as a kill after the last step leaves it
     assert copy("runs", "--json").data["runs"][0]["state"] == "interrupted"
-    assert any("half" in line for line in copy("doctor", "--json").data["advice"])
-    resumed = copy("train", "--resume", "half", "--json")
+    assert any("first" in line for line in copy("doctor", "--json").data["advice"])
+    resumed = copy("train", "--resume", "first", "--json")
     assert resumed.code == 0 and resumed.data["state"] == "finished" and resumed.data["run"] == first
     assert store.info(first).state == "finished"

@@ -4,8 +4,16 @@ It is closed after them: as long as it lives, nothing else in the process can ru
 """
 
 import pytest
+import torch
 
+from financial_model import config
+from financial_model.paths import Workspace
+from financial_model.serving.experiment import run_training
+from financial_model.serving.market import download
 from tests.e2e import browser as machine
+
+TINY = {"name": "tiny", "backbone": "gru", "hidden": 8, "layers": 1, "context_length": 8, "epochs": 1, "windows_per_epoch": 500, "horizon": 3,
+        "groups": "return", "device": "cpu", "precision": "fp32", "patience": 0}
 
 
 @pytest.fixture(scope="package")
@@ -24,3 +32,15 @@ def chromium():
 def address(tmp_path_factory):
     with machine.server(tmp_path_factory.mktemp("served")) as url:
         yield url
+
+
+@pytest.fixture(scope="package")
+def furnished(tmp_path_factory):
+    """A server on a small demo market with one finished run; what a test adds, the ones after it find."""
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("furnished")
+    workspace = Workspace(data_dir=folder / "data", checkpoint_dir=folder / "checkpoints")
+    download(workspace, "demo", count=40, options={"years": 2})
+    run_training(workspace, config.build(TINY))
+    with machine.server(folder) as url:
+        yield url, workspace

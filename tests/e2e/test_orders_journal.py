@@ -3,36 +3,17 @@
 from __future__ import annotations
 
 import pytest
-import torch
 
-from financial_model import config
-from financial_model.paths import Workspace
 from financial_model.serving import sweep as sweeping
-from financial_model.serving.experiment import run_training
-from financial_model.serving.market import download
 from financial_model.training.events import read_events
-from tests.e2e.browser import Watcher, server
+from tests.e2e.browser import Watcher
 from tests.e2e.test_main_job import SLOW, Person
 
 pytestmark = pytest.mark.browser
-TINY = {"name": "tiny", "backbone": "gru", "hidden": 8, "layers": 1, "context_length": 8, "epochs": 1, "windows_per_epoch": 500, "horizon": 3,
-        "groups": "return", "device": "cpu", "precision": "fp32", "patience": 0}
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    """A server on a small demo market with one finished run."""
-    torch.set_num_threads(1)
-    folder = tmp_path_factory.mktemp("action")
-    workspace = Workspace(data_dir=folder / "data", checkpoint_dir=folder / "checkpoints")
-    download(workspace, "demo", count=30, options={"years": 2})
-    run_training(workspace, config.build(TINY))
-    with server(folder) as url:
-        yield url, workspace
-
-
-def test_orders_and_journal(chromium, trained, tmp_path):
-    address, workspace = trained
+def test_orders_and_journal(chromium, furnished, tmp_path):
+    address, workspace = furnished
     context = chromium.new_context(locale="zh-CN", viewport={"width": 1360, "height": 900}, accept_downloads=True)
     page = context.new_page()
     watcher, person = Watcher(page, address), Person(page)
@@ -81,8 +62,8 @@ def test_orders_and_journal(chromium, trained, tmp_path):
     context.close()
 
 
-def test_a_search_of_settings_is_stopped_and_goes_on(chromium, trained):
-    address, workspace = trained
+def test_a_search_of_settings_is_stopped_and_goes_on(chromium, furnished):
+    address, workspace = furnished
     context = chromium.new_context(locale="zh-CN", viewport={"width": 1360, "height": 900})
     page = context.new_page()
     watcher, person = Watcher(page, address), Person(page)

@@ -8,7 +8,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from financial_model.market.sources.demo import write_demo
 from financial_model.market.store import Store
 from tests.e2e import browser
 
@@ -16,17 +15,9 @@ pytestmark = pytest.mark.browser
 SLOW = 90_000
 
 
-@pytest.fixture(scope="module")
-def stocked(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("stocked")
-    store = Store(folder / "data")
-    write_demo(store, stocks=60, years=2)
-    with browser.server(folder) as url:
-        yield url, store
-
-
-def test_stored_data_is_judged_and_looked_at(chromium, stocked):
-    address, store = stocked
+def test_stored_data_is_judged_and_looked_at(chromium, furnished):
+    address, workspace = furnished
+    store = Store(workspace.data_dir)
     context = chromium.new_context(locale="zh-CN", viewport={"width": 1360, "height": 900}, accept_downloads=True)
     page = context.new_page()
     watcher = browser.Watcher(page, address)
@@ -36,14 +27,14 @@ def test_stored_data_is_judged_and_looked_at(chromium, stocked):
     with page.expect_download(timeout=SLOW) as event:
         page.locator("#integrity-csv").click()
     content = Path(event.value.path()).read_bytes()
-    assert content.startswith(b"\xef\xbb\xbfsymbol,") and content.count(b"\n") == 61
+    assert content.startswith(b"\xef\xbb\xbfsymbol,") and content.count(b"\n") == 41
 
     page.get_by_role("tab", name="股票池分析", exact=True).click()
     page.locator("#universe-coverage .js-plotly-plot").wait_for(timeout=SLOW)
     with page.expect_download(timeout=SLOW) as event:
         page.locator("#universe-csv").click()
     table = pd.read_csv(event.value.path(), dtype=str)
-    assert Path(event.value.path()).read_bytes().startswith(b"\xef\xbb\xbf") and len(table) == 60
+    assert Path(event.value.path()).read_bytes().startswith(b"\xef\xbb\xbf") and len(table) == 40
     assert set(table.iloc[:, 0]) == set(store.symbols()["symbol"]) and event.value.suggested_filename.startswith("universe_")
     page.locator("#universe-correlated").get_by_text("最大的 30 只").click(timeout=SLOW)
     page.locator("#universe-correlation .ytick text").nth(14).wait_for(timeout=SLOW)  # eleven industries have fewer
