@@ -1,4 +1,4 @@
-"""Trainings in a process of their own, so that the page answers while they are on.
+"""Trainings, and whatever else computes for long, in a process of their own, so that the page answers while they are on.
 
 A training in a thread shares Python's one lock with everybody who looks at the page, and its memory with the server. Here it has both for itself, and
 gives way where others want the processor. It ends with the server, however that ends; when it is killed (no memory left), the server goes on.
@@ -27,8 +27,10 @@ from financial_model.serving.runs import RunInfo, RunStore
 from financial_model.serving.tasks import JobContext, Task
 
 MODULE = "financial_model.serving.apart"
-KINDS = ("train", "resume", "compare", "sweep")
-"""Whatever trains."""
+TRAININGS = ("train", "resume", "compare", "sweep")
+KINDS = (*TRAININGS, "evaluate", "backtest", "export", "import", "analyze", "integrity")
+"""Whatever computes for long and brings a run or plain data. Rankings and forecasts stay where the loaded models are: a process of their own would
+take longer to begin than they do; downloads wait for others most of the time."""
 
 
 def _apart(kind: str) -> Task:
@@ -40,7 +42,7 @@ def _apart(kind: str) -> Task:
         try:
             found = child.run(MODULE, job, progress=context.progress, stop=context.stop, patient=True)
         except child.Died as error:
-            raise JobError("jobs.child_died", code=error.fields["code"]) from error
+            raise JobError("jobs.child_died" if kind in TRAININGS else "jobs.worker_died", code=error.fields["code"]) from error
         return context.runs.info(found["run"]) if found["run"] else found["result"]
 
     return perform
@@ -54,7 +56,8 @@ TASKS: Mapping[str, Task] = {**tasks.TASKS, **{kind: _apart(kind) for kind in KI
 def work(job: Mapping[str, Any], progress: Callable[..., None], stop: threading.Event) -> dict[str, Any]:
     """The task itself: ``{"run": id, "result": None}`` where it gives a run, else ``{"run": "", "result": plain data}``."""
     act_for(job["owner"])
-    runtime.give_way()
+    if job["kind"] in TRAININGS:  # for the rest somebody waits
+        runtime.give_way()
     extensions.load()
     data, checkpoints = map(Path, job["workspace"])
     parameters = dict(job["parameters"])
@@ -73,7 +76,7 @@ def work(job: Mapping[str, Any], progress: Callable[..., None], stop: threading.
 
 
 def _nobody(*_: Any, **__: Any) -> Any:
-    raise RuntimeError("a training asks for no other job")
+    raise RuntimeError("work in a process of its own asks for no other job")
 
 
 def main() -> int:

@@ -3,13 +3,14 @@
 import json
 import os
 import signal
+import threading
 import time
 
 import pytest
 
 from financial_model.datasets import child
 from financial_model.errors import KairosError, Phrase
-from financial_model.serving import apart, process
+from financial_model.serving import apart, market, process, tasks
 from financial_model.serving.jobs import JobService
 from tests.serving.builders import tiny
 
@@ -56,6 +57,17 @@ def test_a_training_works_elsewhere_gives_way_stops_goes_on_and_may_be_killed(se
     os.kill(owner(service, job.run_id), signal.SIGKILL)
     failed = service.wait(resumed.id, LIMIT)
     assert failed["state"] == "failed" and failed["message_key"] == "jobs.child_died" and service.runs.state(job.run_id) == "interrupted"
+
+
+def test_what_computes_for_long_works_elsewhere_and_brings_the_same(service, monkeypatch):
+    context = tasks.JobContext(workspace=service.workspace, runs=service.runs, run_id="", stop=threading.Event(), progress=lambda *_: None,
+                               ask=None, tell=None, rest=None)
+    expected = tasks.TASKS["analyze"](context)
+    monkeypatch.setattr(market, "analyze", None)  # not in this process
+    job = service.submit("analyze")
+    assert service.wait(job.id, LIMIT)["result"] == json.loads(json.dumps(expected))
+    failed = service.wait(service.submit("integrity", symbols=["000000"]).id, LIMIT)
+    assert failed["state"] == "failed" and "000000" in failed["message"] and failed["error_id"] == ""
 
 
 def test_a_sentence_inside_a_sentence_keeps_its_language():
