@@ -24,7 +24,7 @@ from financial_model.paths import Workspace  # noqa: E402
 from financial_model.serving import apart, doors  # noqa: E402
 from financial_model.serving.access import open_to  # noqa: E402
 from financial_model.serving.api.failures import LastResort  # noqa: E402
-from financial_model.ui import components, endpoints, machine, sessions, theme, uploads  # noqa: E402
+from financial_model.ui import borrowed, components, endpoints, machine, sessions, theme, uploads  # noqa: E402
 from financial_model.ui.page import STRAIGHT, Page, Preferences, Services, Snapshot  # noqa: E402
 from financial_model.ui.tabs import basic, conditional, data, inference, runs, universe  # noqa: E402
 from financial_model.ui.text import View, Words, escape  # noqa: E402
@@ -168,7 +168,7 @@ def launch(
         "theme": theme.theme(),
         "css": theme.sentences(),
         "css_paths": [theme.ASSETS / "kairos.css"],
-        "head": theme.head(language or "en", language),
+        "head": theme.head(language or "en", language) + borrowed.script(),
         "favicon_path": theme.ASSETS / "kairos.svg",
         "footer_links": [],
         "max_file_size": uploads.LIMIT,

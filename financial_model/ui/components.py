@@ -16,6 +16,7 @@ from financial_model.ui.text import DASH, View, count, duration, escape, interva
 
 TONES = {
     "running": "run",
+    "working": "run",
     "watching": "good",
     "preparing": "run",
     "stopping": "warn",
@@ -46,6 +47,13 @@ def badge(text: str, tone: str = "") -> str:
 
 def state_badge(state: str, view: View) -> str:
     return badge(view.term("state", state), TONES.get(state, ""))
+
+
+def job_state(job: Mapping[str, Any]) -> str:
+    """A job's state as it is said: what runs and is no training works or watches."""
+    if job["state"] != "running" or job["kind"] in ("train", "resume"):
+        return str(job["state"])
+    return "watching" if job["kind"] == "watch" else "working"
 
 
 def note(text: str, tone: str = "") -> str:
@@ -135,7 +143,7 @@ def progress(view: View, job: Mapping[str, Any] | None, run: RunInfo | None) -> 
     """The card above a curve: what this run is, how far it is, and how long it still takes."""
     if run is None and job is None:
         return ""
-    state = run.state if run is not None else str(job["state"]) if job else ""
+    state = run.state if run is not None else job_state(job) if job else ""
     title = run.id if run is not None else view.term("job", str(job["kind"])) if job else ""
     head = f'<div class="k-head"><b class="k-title">{escape(title)}</b>{state_badge(state, view)}</div>'
     body = ""
@@ -146,7 +154,8 @@ def progress(view: View, job: Mapping[str, Any] | None, run: RunInfo | None) -> 
             detail = view.word("ui.progress.position", place=job["position"])
         eta = view.word("ui.progress.eta", time=duration(job["eta"])) if job["eta"] else ""
         if job["kind"] in COUNTED_JOBS and job["rate"]:
-            eta = f"{view.word('ui.progress.rate', done=count(job['done']), total=count(job['total']), rate=number(job['rate'], 1))} · {eta}"
+            rate = view.word("ui.progress.rate", done=count(job["done"]), total=count(job["total"]), rate=number(job["rate"], 1))
+            eta = " · ".join(filter(None, (rate, eta)))
         steps = _steps(view, job["stage"]) if job["kind"] in ("train", "resume") else ""
         kind, done = ("k-bar", f"{share:.0%}") if job["total"] else ("k-bar unsure", "")
         body = (

@@ -20,7 +20,7 @@ from financial_model.ui import asking, components, downloads
 from financial_model.ui.choosing import asked, within
 from financial_model.ui.journal import publish_button
 from financial_model.ui.page import Page, Snapshot
-from financial_model.ui.tables import Written, grid, written
+from financial_model.ui.tables import Written, grid, matches, written
 from financial_model.ui.text import View, money, number, percent
 from financial_model.ui.watching import WatchSwitch
 
@@ -72,14 +72,19 @@ def filtered(table: pd.DataFrame, *, top: int, gain: float | None, industry: str
     return found.head(top) if top else found
 
 
-def passing(view: View, whole: pd.DataFrame, *, gain: str | None, top: float = 0, **wanted: Any) -> tuple[pd.DataFrame, str]:
+def sought(view: View, whole: pd.DataFrame, text: str | None) -> pd.DataFrame:
+    """The rows in which every word of a search stands, as the reader sees them."""
+    return whole[[matches(cells, text) for cells in _cells(view, whole)]] if (text or "").strip() else whole
+
+
+def passing(view: View, whole: pd.DataFrame, *, text: str | None = "", gain: str | None, top: float = 0, **wanted: Any) -> tuple[pd.DataFrame, str]:
     """What :func:`filtered` leaves for a gain and a number as written, and the note that says why nothing is left.
 
     A gain that is no number, or a number out of range, leaves nothing: rows that obey another filter than the one
     that stands above them would mislead.
     """
     try:
-        table = filtered(whole, gain=least_gain(gain), top=int(within(view, "ui.pool.top", top, 0, 10_000)), **wanted)
+        table = filtered(sought(view, whole, text), gain=least_gain(gain), top=int(within(view, "ui.pool.top", top, 0, 10_000)), **wanted)
     except ConfigError as error:
         return whole.head(0), components.note(error.message(view.language), "bad")
     return table, "" if len(table) else components.note(view.word("ui.pool.none", count=len(whole)), "warn")
@@ -93,7 +98,12 @@ def head(view: View, table: pd.DataFrame) -> str:
 
 def rows(view: View, table: pd.DataFrame) -> dict[str, Any]:
     """Headers and cells for ``gr.Dataframe``."""
-    cells = [
+    days = table.attrs["days"]
+    return grid([view.word(f"ui.pool.column.{name}", days=days) for name in COLUMNS], _cells(view, table))
+
+
+def _cells(view: View, table: pd.DataFrame) -> list[list[Any]]:
+    return [
         [
             row.rank,
             row.symbol,
@@ -112,8 +122,6 @@ def rows(view: View, table: pd.DataFrame) -> dict[str, Any]:
         ]
         for row in table.itertuples(index=False, name="Stock")
     ]
-    days = table.attrs["days"]
-    return grid([view.word(f"ui.pool.column.{name}", days=days) for name in COLUMNS], cells)
 
 
 def _style(row: Any, view: View) -> str:
@@ -149,7 +157,6 @@ class PoolView:
                 show_label=False,
                 max_height=620,
                 elem_id="pool-table",
-                show_search="filter",
                 buttons=["fullscreen", "copy"],
                 pinned_columns=2,
             )
@@ -157,7 +164,7 @@ class PoolView:
             self.publish = publish_button(page, "pool-publish", self._publish, [picker], visible=True)
         page.on_and_refresh([self.ask.click, self.as_of.submit], self._rank, [picker, self.as_of], trigger_mode="once")
         page.live("pool", [self.status, self.whole, self.table, self.csv], self._version, self._draw, [picker, *filters])
-        page.refresh_on(self.top.input, self.gain.input, self.industry.input, self.styles.input, self.tradable.input)
+        page.refresh_on(self.top.input, self.gain.input, self.industry.input, self.styles.input, self.tradable.input, self.text.change)
 
     def _build_filters(self) -> list[Any]:
         words = self.page.words
@@ -196,7 +203,14 @@ class PoolView:
                 elem_id="pool-styles",
             )
             self.tradable = words(gr.Checkbox, {"label": "ui.pool.tradable", "info": "ui.pool.tradable_info"}, value=False, min_width=150)
-        return [self.top, self.gain, self.industry, self.styles, self.tradable]
+        self.text = words(
+            gr.Textbox,
+            {"label": "ui.table.filter", "placeholder": "ui.table.filter_hint"},
+            max_lines=1,
+            elem_id="pool-filter",
+            elem_classes=["k-narrow"],
+        )
+        return [self.top, self.gain, self.industry, self.styles, self.tradable, self.text]
 
     def _rank(self, view: View, wanted: str | None, as_of: str) -> None:
         services = self.page.services
@@ -225,12 +239,14 @@ class PoolView:
         industry: str,
         styles: list[str] | None,
         tradable: bool,
+        text: str,
     ) -> list[Any]:
         job = asking.job_of(snapshot, "rank", wanted)
         if job is None or not asking.finished(job):
             return [asking.waiting(view, job, "ui.pool.empty"), gr.update(visible=False), gr.skip(), gr.skip()]
         whole = job["result"]["table"]
-        table, nothing = passing(view, whole, gain=gain, top=top or 0, industry=industry, styles=styles or (), tradable=tradable)
+        wanted_rows: dict[str, Any] = {"industry": industry, "styles": styles or (), "tradable": tradable}
+        table, nothing = passing(view, whole, text=text, gain=gain, top=top or 0, **wanted_rows)
         if table.empty:
             return [head(view, table) + nothing, gr.update(visible=True), rows(view, table), gr.update(value=None, interactive=False)]
         file = downloads.csv(table, f"{job['run']}.{table.attrs['as_of']}.csv")

@@ -76,9 +76,8 @@ def _line(view: View, job: Mapping[str, Any]) -> str:
     label = view.word("ui.queue.cancel" if job["state"] == "queued" else "ui.train.stop")
     what = f"{view.term('job', job['kind'])} {job['run']}".strip()
     button = f'data-act="cancel" data-id="{escape(job["id"])}" aria-label="{escape(label)}: {escape(what)}"{off}'
-    state = "watching" if (job["kind"], job["state"]) == ("watch", "running") else job["state"]
     return (
-        f"<li>{components.state_badge(state, view)}<span><b>{escape(what)}</b><small>{escape('  ·  '.join(facts))}</small></span>"
+        f"<li>{components.state_badge(components.job_state(job), view)}<span><b>{escape(what)}</b><small>{escape('  ·  '.join(facts))}</small></span>"
         f'<button type="button" {button}>{escape(label)}</button></li>'
     )
 

@@ -1,6 +1,7 @@
 """Tables that read well and sort rightly: a cell may be a number that is written for people. It knows no page.
 
-Gradio's table sorts by the values it is given and shows, where there are any, the texts beside them.
+Gradio's table sorts by the values it is given and shows, where there are any, the texts beside them. Its own search looks at the values alone, so a
+table that is searched has a box of ours, which looks at what is shown.
 """
 
 from __future__ import annotations
@@ -28,6 +29,12 @@ def written(write: Callable[..., str], value: Any, *args: Any, **options: Any) -
 def shown(cell: Any) -> str:
     """What the reader sees in a cell."""
     return cell.text if isinstance(cell, Written) else "" if cell is None else str(cell)
+
+
+def matches(row: Sequence[Any], text: str | None) -> bool:
+    """Whether every word of a search stands somewhere in a row, as the reader sees it."""
+    seen = " ".join(map(shown, row)).casefold()
+    return all(word in seen for word in (text or "").casefold().split())
 
 
 def grid(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[str, Any]:

@@ -38,8 +38,8 @@ SLATE = colors.Color(
     c200="#e1e5eb",
     c300="#cbd1db",
     c400="#9aa3b2",
-    c500="#6d7788",
-    c600="#535c6c",
+    c500="#596273",
+    c600="#4b5463",
     c700="#3b4352",
     c800="#262c39",
     c900="#181c26",
@@ -60,7 +60,7 @@ _BOTH: dict[str, tuple[str, str]] = {
     "input_border_width": ("1px", "1px"),
     "block_border_width": ("1px", "1px"),
     "button_primary_background_fill": ("*primary_600", "*primary_600"),
-    "button_primary_background_fill_hover": ("*primary_700", "*primary_500"),
+    "button_primary_background_fill_hover": ("*primary_700", "*primary_700"),
     "button_primary_text_color": ("white", "white"),
     "button_secondary_background_fill": ("white", "*neutral_800"),
     "button_secondary_background_fill_hover": ("*neutral_100", "*neutral_700"),
@@ -132,7 +132,7 @@ def head(built: str, forced: str | None) -> str:
   const built = {json.dumps(built)}, forced = {json.dumps(forced)}, spoken = ["en", "zh"];
   const wanted = [localStorage.getItem({json.dumps(LANGUAGE_HINT)}), forced, ...navigator.languages.map(tag => tag.toLowerCase().split("-")[0]), "en"]
     .find(tag => spoken.includes(tag));
-  document.documentElement.lang = wanted;
+  document.documentElement.dataset.language = document.documentElement.lang = wanted;
   if (wanted !== built) {{
     document.documentElement.classList.add("k-wait");
     setTimeout(() => document.documentElement.classList.remove("k-wait"), 2000);
@@ -170,5 +170,5 @@ TOGGLE_SCHEME = """() => {
 }"""
 REMEMBER_LANGUAGE = f"""(preferences) => {{
   localStorage.setItem('{LANGUAGE_HINT}', preferences.language || '');
-  if (preferences.language) document.documentElement.lang = preferences.language;
+  if (preferences.language) document.documentElement.dataset.language = preferences.language;
 }}"""

@@ -6,10 +6,11 @@ In: a summary of the universe and the visitor's view. Out: strings, rows, frames
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 from financial_model.ui import components
-from financial_model.ui.tables import grid, written
+from financial_model.ui.tables import Written, grid, matches, written
 from financial_model.ui.text import View, count, escape, number, percent
 
 if TYPE_CHECKING:
@@ -35,10 +36,8 @@ COLUMNS = (
     "rows",
     "missing",
 )
-KINDS: list[Literal["str", "number", "bool", "date", "markdown", "html"]] = [*(["str"] * 7), *(["number"] * 6)]  # type: ignore[list-item]
-"""Of the columns, for sorting."""
+_CHANGES = frozenset({"change_month", "annual_return"})
 _SHARES = frozenset({"change_month", "annual_return", "annual_volatility", "missing"})
-_MOVES = frozenset({"change_month", "annual_return"})
 _TERMS = frozenset({"industry", "size", "value", "volatility", "momentum"})
 
 
@@ -65,27 +64,21 @@ def frame(summary: Summary) -> pd.DataFrame:
     return pd.DataFrame(summary["table"])
 
 
-def rows(view: View, summary: Summary, limit: int) -> dict[str, Any]:
-    """Headers and cells of the largest stocks for ``gr.Dataframe``."""
-    largest = sorted(summary["table"], key=lambda stock: -(stock["weight"] or 0))[:limit]
-    return grid([_header(name, view) for name in COLUMNS], [[_cell(stock, name, view) for name in COLUMNS] for stock in largest])
+def rows(view: View, summary: Summary, limit: int, text: str | None = "") -> dict[str, Any]:
+    """Headers and cells for ``gr.Dataframe``: the largest of all stocks in whose row every word of ``text`` stands."""
+    largest = sorted(summary["table"], key=lambda stock: -(stock["weight"] or 0))
+    cells = ([_cell(stock, name, view) for name in COLUMNS] for stock in largest)
+    found = list(islice((row for row in cells if matches(row, text)), limit))
+    return grid([view.term("dimension", name) if name in _TERMS else view.word(f"ui.universe.column.{name}") for name in COLUMNS], found)
 
 
-def _header(name: str, view: View) -> str:
-    if name in _TERMS:
-        return view.term("dimension", name)
-    return view.word(f"ui.universe.column.{name}")
-
-
-def _cell(stock: Mapping[str, Any], name: str, view: View) -> Any:
+def _cell(stock: Mapping[str, Any], name: str, view: View) -> str | Written:
     value = stock[name]
     if name in _TERMS:
         return view.term(name, value)
     if name in _SHARES:
-        return written(percent, value, signed=name in _MOVES)
-    if name == "close":
-        return written(number, value, 2)
-    return written(count, value) if name == "rows" else value
+        return written(percent, value, signed=name in _CHANGES)
+    return written(number, value, 2) if name == "close" else written(count, value) if name == "rows" else str(value or "")
 
 
 def history(store: Store, symbol: str, bars: int) -> dict[str, list]:

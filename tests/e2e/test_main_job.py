@@ -10,6 +10,7 @@ import re
 import pytest
 
 from financial_model.training.checkpoint import read_header
+from financial_model.ui import borrowed
 from tests.e2e.browser import Watcher, walk
 
 pytestmark = pytest.mark.browser
@@ -18,6 +19,10 @@ SLOW = 90 * SECOND
 POINTS = (
     """id => [...document.querySelectorAll(`#${id} svg path`)].reduce((sum, path) => sum + (path.getAttribute('d') || '').split('L').length - 1, 0)"""
 )
+
+STRAY = """words => [...document.querySelectorAll("[aria-label], [title], [placeholder], [data-title]")]
+  .flatMap(part => ["aria-label", "title", "placeholder", "data-title"].map(name => part.getAttribute(name)).filter(Boolean))
+  .filter(text => words.some(([before, after]) => after === undefined ? text === before : text.startsWith(before) && text.endsWith(after)))"""
 
 
 class Person:
@@ -51,6 +56,10 @@ class Person:
 
     def points(self, chart: str = "basic-curve") -> int:
         return int(self.page.evaluate(POINTS, chart))
+
+    def stray(self, column: int) -> list[str]:
+        """Names of Gradio's and Plotly's own controls that stand on the page in English (0) or Chinese (1)."""
+        return self.page.evaluate(STRAY, [pair[column].split("{name}") for pair in borrowed.words()])
 
     def until(self, condition: str, argument: object = None) -> None:
         self.page.wait_for_function(condition, arg=argument, timeout=SLOW)
@@ -137,15 +146,20 @@ def test_the_main_job(visit, address, tmp_path):
     person.see("stock-head", "涨 \\d+%.*平 \\d+%.*跌 \\d+%")
     person.see("stock-table", "80 %")
 
-    # the other language: tabs, figures, numbers already on screen; and it sticks
+    # the other language: tabs, figures, numbers already on screen, what Gradio names itself; and it sticks
+    assert not person.stray(0), "no English name on the Chinese page"
     page.locator("#k-language label", has_text="English").click()
     page.get_by_role("tab", name="Inference", exact=True).wait_for(timeout=SLOW)
     person.see("stock-head", "up \\d+%")
+    assert not person.stray(1), "and no Chinese one on the English page"
+    person.tab("Data")
+    person.tab("Own files")
+    person.until("() => document.querySelector('[data-testid=upload-text]')?.textContent.includes('Drop File Here')")  # what Gradio translates itself
     with watcher.reload():
         person.ready()
     person.tab("Runs")
     person.see("runs-card", "Stopped")
-    assert page.evaluate("document.documentElement.lang") == "en"
+    person.until("() => document.documentElement.lang === 'en'")
 
     assert not watcher.errors
     assert not watcher.strangers, "the page asks nobody but us"

@@ -64,7 +64,9 @@ def test_progress_shows_stage_share_and_time_left():
 def test_a_download_counts_its_symbols_with_rate_and_time_left():
     card = components.progress(ENGLISH, job(kind="download", stage="download", done=1250.0, total=5000.0, rate=27.25, eta=137.0), None)
     assert "1,250 of 5,000, 27.2 a second · about 2:17 left" in card and "25%" in card
-    assert "1,250/5,000" in components.progress(CHINESE, job(kind="import", done=1250.0, total=5000.0, rate=27.25), None)
+    assert "Working" in card and "Training" not in card, "a download trains nothing"
+    counted = components.progress(CHINESE, job(kind="import", done=1250.0, total=5000.0, rate=27.25, eta=None), None)
+    assert "1,250/5,000" in counted and "·" not in counted
     assert "a second" not in components.progress(ENGLISH, job(kind="download", rate=0.0, eta=None), None)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from financial_model import config as settings
 from financial_model.serving.runs import RunInfo
 from financial_model.ui.run_report import difference
-from financial_model.ui.tabs.runs import matches
+from financial_model.ui.tables import Written, matches
 from tests.ui.builders import CHINESE, ENGLISH
 
 
@@ -25,5 +25,6 @@ def test_a_name_cannot_become_markup():
 
 
 def test_every_word_of_the_filter_must_stand_in_the_row():
-    row = ["night", "LSTM", "none", "Finished"]
+    row = ["night", "LSTM", "none", "Finished", Written(0.0763, "+7.6 %")]
     assert matches(row, "lstm fin") and matches(row, "") and matches(row, None) and not matches(row, "lstm failed")
+    assert matches(row, "+7.6 %") and not matches(row, "0.0763"), "what is shown, not what it is sorted by"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 INK = "#7c8696"
-"""Text of figures: readable on white and on the dark background alike."""
+"""Text of figures where the page's own colour (``kairos.css``) does not reach: a saved picture, on white or on dark."""
 GRID = "rgba(124, 134, 150, 0.16)"
 CLEAR, DEEP, PALE = "rgba(0,0,0,0)", "#262c39", "#eef0f4"
 """No ground at all; ground and text of what appears under the pointer, on light and dark pages alike."""
@@ -42,6 +42,19 @@ def regime_colours(view: View) -> dict[str, str]:
 def tint(colour: str, opacity: float) -> str:
     red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     return f"rgba({red}, {green}, {blue}, {opacity})"
+
+
+def deep(colour: str) -> str:
+    """The colour, as dark as white letters on it need: 4.5 to 1, by the formula of WCAG 2.1."""
+    channels = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    while _luminance(channels) > 1.05 / 4.5 - 0.05:
+        channels = [int(0.97 * channel) for channel in channels]
+    return "#" + "".join(f"{channel:02x}" for channel in channels)
+
+
+def _luminance(channels: list[int]) -> float:
+    linear = [share / 12.92 if share <= 0.03928 else ((share + 0.055) / 1.055) ** 2.4 for share in (channel / 255 for channel in channels)]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
 def figure_of(height: int, **layout: Any) -> go.Figure:

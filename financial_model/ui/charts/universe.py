@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from financial_model.config import INDUSTRIES, REGIMES
-from financial_model.ui.charts.base import ACCENT, GOLD, GREY, PALETTE, by_date, figure_of, regime_colours, rise_and_fall, thin, tint
+from financial_model.ui.charts.base import ACCENT, GOLD, GREY, PALETTE, by_date, deep, figure_of, regime_colours, rise_and_fall, thin, tint
 from financial_model.ui.text import View, percent
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def treemap(industries: Mapping[str, str], stocks: pd.DataFrame, view: View) -> 
                 "cmid": 0,
                 "cmin": -span,
                 "cmax": span,
-                "colorscale": [[0, down], [0.5, "#77808f"], [1, up]],
+                "colorscale": [[0, deep(down)], [0.5, deep("#77808f")], [1, deep(up)]],
                 "line": {"width": 1, "color": "rgba(255,255,255,.35)"},
                 "pad": {"t": 22, "l": 3, "r": 3, "b": 3},
             },
@@ -118,7 +118,7 @@ def style_bars(shares: Mapping[str, Mapping[str, float]], view: View) -> go.Figu
     for dimension, parts in reversed(list(shares.items())):
         for place, (label, share) in enumerate(parts.items()):
             name = view.term(dimension, label)
-            colour = GREY if label == "unknown" else PALETTE[place % len(PALETTE)]
+            colour = deep(GREY if label == "unknown" else PALETTE[place % len(PALETTE)])
             figure.add_trace(
                 go.Bar(
                     y=[view.term("dimension", dimension)],

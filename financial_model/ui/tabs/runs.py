@@ -5,7 +5,6 @@ In: the page. Out: the tab. A run is chosen from the server's own list; deleting
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
@@ -18,11 +17,12 @@ from financial_model.ui.exporting import ExportView
 from financial_model.ui.page import Page, Snapshot
 from financial_model.ui.run_report import RunReport
 from financial_model.ui.sweep import SweepView
-from financial_model.ui.tables import Written, grid, shown, written
+from financial_model.ui.tables import Written, grid, matches, written
 from financial_model.ui.tabs import frame
 from financial_model.ui.text import DASH, View, count, escape, interval, known, number, percent
 
-COLUMNS = ("name", "model", "condition", "state", "created", "ic", "rank_ic", "rival", "direction", "recovery", "run")
+COLUMNS = ("run", "model", "condition", "state", "ic", "rank_ic", "rival", "direction", "recovery", "created")
+"""The id first: it begins with the name, and stays in sight when the rest is moved."""
 
 
 def build(page: Page) -> None:
@@ -99,7 +99,7 @@ class RunsTab:
             [self.picker],
         )
         page.on_select(self.table, self._select, [self.picker])
-        page.refresh_on(self.picker.input, self.kind.input, self.filter.input)
+        page.refresh_on(self.picker.input, self.kind.input, self.filter.change)
         page.live("runs.download", [self.download], _download_version, self._draw_download, [self.picker, self.kind])
         page.on_and_refresh(self.resume.click, self._resume, [self.picker])
         page.on(self.delete.click, self._ask, [self.picker], [self.confirm, self.question, self.doomed])
@@ -146,7 +146,7 @@ class RunsTab:
 
     # ------------------------------------------------------------ acting
     def _select(self, view: View, row: list[Any]) -> Any:
-        run = self.page.services.snapshot().run(str(row[-1])) if row else None
+        run = self.page.services.snapshot().run(str(row[0])) if row else None
         return gr.update(value=run.id) if run else gr.skip()
 
     def _resume(self, view: View, wanted: str | None) -> None:
@@ -182,12 +182,6 @@ def _list_version(snapshot: Snapshot, wanted: str | None, text: str) -> Any:
     return tuple((run.id, run.state, bool(run.metrics)) for run in snapshot.runs), wanted, text
 
 
-def matches(row: Sequence[Any], text: str) -> bool:
-    """Whether every word of the filter stands somewhere in a row of the list, as the reader sees it."""
-    seen = " ".join(map(shown, row)).casefold()
-    return all(word in seen for word in (text or "").casefold().split())
-
-
 def _card_version(snapshot: Snapshot, wanted: str | None) -> Any:
     run = pick(snapshot.runs, wanted)
     return (results.version(run), run.state, run.updated, run.checkpoints) if run else None
@@ -204,18 +198,17 @@ def _row(run: RunInfo, view: View) -> list[str | Written]:
     metrics = run.metrics
     best = results.best_rival(metrics)
     return [
-        run.name,
+        run.id,
         view.term("backbone", setting(run, "model", "backbone")),
         view.term("condition", setting(run, "model", "condition")),
         view.term("state", run.state),
-        run.created[:16].replace("T", " "),
         written(lambda ic: f"{number(ic)} {interval(metrics.get('ic_interval'))}".strip(), metrics.get("ic")),
         written(lambda ic: f"{number(ic)} {interval(metrics.get('rank_ic_interval'))}".strip(), metrics.get("rank_ic")),
         written(lambda ic: f"{number(ic)} {view.term('baseline', best[0])}", best[1]) if best else Written(None, DASH),
         written(lambda share: f"{percent(share)} / {percent(metrics.get('direction_base_rate'))}", metrics["direction"])
         if known(metrics.get("direction")) else Written(None, DASH),
         written(percent, metrics.get("recovery"), 0),
-        run.id,
+        run.created[:16].replace("T", " "),
     ]
 
 

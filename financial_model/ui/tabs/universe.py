@@ -71,14 +71,19 @@ class UniverseTab:
                     self._title("missing")
                     self.missing = gr.Plot(show_label=False)
             self._title("table")
+            self.filter = words(
+                gr.Textbox,
+                {"label": "ui.table.filter", "placeholder": "ui.table.filter_hint"},
+                max_lines=1,
+                elem_id="universe-filter",
+                elem_classes=["k-narrow"],
+            )
             self.table = gr.Dataframe(
                 value=None,
                 interactive=False,
                 show_label=False,
                 max_height=520,
                 elem_id="universe-table",
-                show_search="filter",
-                datatype=universe_view.KINDS,
                 buttons=["fullscreen", "copy"],
                 pinned_columns=2,
             )
@@ -93,14 +98,15 @@ class UniverseTab:
         )
         page.live(
             "universe",
-            [self.head, self.cells, self.ribbon, self.styles, self.coverage, self.risk, self.missing, self.table, self.csv],
+            [self.head, self.cells, self.ribbon, self.styles, self.coverage, self.risk, self.missing, self.csv],
             _stamp,
             self._draw,
         )
+        page.live("universe.table", [self.table], lambda snapshot, text: (_stamp(snapshot), text), self._draw_table, [self.filter])
         page.on_and_refresh(tab.select, lambda view: page.services.look_at_universe())
         page.on_and_refresh(self.stop.click, self._stop, queue=False)
         page.on_select(self.table, self._show, [self.candles_head, self.candles])
-        page.refresh_on(self.change.input, self.correlated.input)
+        page.refresh_on(self.change.input, self.correlated.input, self.filter.change)
 
     def _title(self, name: str) -> None:
         self.page.words(gr.HTML, {"value": f"ui.universe.{name}"}, html_template='<b class="k-title">${value}</b>')
@@ -144,9 +150,12 @@ class UniverseTab:
         names, matrix = universe_view.correlation(view, snapshot.analysis, of)
         return [charts.heatmap(names, names, matrix)]
 
+    def _draw_table(self, view: View, snapshot: Snapshot, text: str) -> list[Any]:
+        return [gr.skip() if snapshot.analysis is None else universe_view.rows(view, snapshot.analysis, SHOWN_ROWS, text)]
+
     def _draw(self, view: View, snapshot: Snapshot) -> list[Any]:
         if snapshot.analysis is None:
-            return [gr.skip()] * 9
+            return [gr.skip()] * 8
         summary = snapshot.analysis
         table, regimes = universe_view.frame(summary), summary["regimes"]
         missing = summary["missing"]
@@ -158,7 +167,6 @@ class UniverseTab:
             charts.coverage(summary["coverage"]["dates"], summary["coverage"]["stocks"], view),
             charts.risk_scatter(table, view),
             charts.heatmap(missing["months"], missing["symbols"][:GAPS], missing["share"][:GAPS], share=True),
-            universe_view.rows(view, summary, SHOWN_ROWS),
             gr.update(value=downloads.csv(table, f"universe_{summary['last']}.csv")),
         ]
 
