@@ -6,6 +6,7 @@ import pytest
 
 from financial_model.config import REGIMES
 from financial_model.ui import charts
+from financial_model.ui.charts import base
 from tests.ui.builders import CHINESE, ENGLISH, forecast, stocks
 
 
@@ -80,10 +81,29 @@ def test_the_regime_ribbon_covers_each_run_of_days_once():
     assert len(figure.data) == len(REGIMES) + 1
 
 
+def contrast(first, second):
+    """Of two colours, by the formula of WCAG 2.1, written down a second time."""
+    def light(colour):
+        shares = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+        return sum(weight * (share / 12.92 if share <= 0.03928 else ((share + 0.055) / 1.055) ** 2.4)
+                   for weight, share in zip((0.2126, 0.7152, 0.0722), shares, strict=True))
+
+    low, high = sorted((light(first), light(second)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_white_letters_can_be_read_on_every_tile_and_bar():
+    drawn = charts.treemap({}, stocks(), CHINESE).data[0]
+    assert drawn.textfont.color == "white"
+    grounds = [colour for _, colour in drawn.marker.colorscale] + [base.deep(colour) for colour in charts.PALETTE]
+    assert min(contrast("#ffffff", colour) for colour in grounds) >= 4.5
+    assert base.deep(charts.ACCENT) == charts.ACCENT, "what is dark enough stays"
+
+
 def test_scatter_and_styles_name_their_groups():
     assert set(names(charts.risk_scatter(stocks(), CHINESE))) == {"金融", "科技", "能源", "未知"}
     bars = charts.style_bars({"size": {"mega": 0.2, "unknown": 0.8}}, CHINESE)
-    assert names(bars) == ["超大盘", "未知"] and bars.data[1].marker.color == charts.GREY
+    assert names(bars) == ["超大盘", "未知"] and bars.data[1].marker.color == base.deep(charts.GREY)
 
 
 def test_calibration_shows_classes_and_intervals():
