@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -137,7 +138,7 @@ class Experiment:
 
     def _panel(self, resume: bool) -> Panel:
         """The panel of the run. A resumed run goes on with the data it began with, as long as that panel is still there."""
-        from financial_model.datasets.panel import build_panel, open_panel
+        from financial_model.datasets.panel import HEADER, build_panel, open_panel
 
         require_data(self.workspace)
         note = self.run.path / "data.json"
@@ -145,7 +146,11 @@ class Experiment:
             known = self.workspace.panels / str(json.loads(note.read_text("utf-8"))["fingerprint"])
             if known.is_dir():
                 return open_panel(known)
+        began = time.time()
         panel = open_panel(build_panel(self.workspace, self.config, progress=self.progress, stop=self.stop))
+        made = (panel.path / HEADER).stat().st_mtime >= began
+        way = f"computed in {time.time() - began:.0f} s" if made else "computed before and found again"
+        logger.info("data: %s stocks, %s bars, %s inputs, %s", len(panel.offsets) - 1, panel.rows, len(panel.feature_names), way)
         atomic_write(note, json.dumps({"fingerprint": panel.fingerprint, "rows": panel.rows, "stocks": len(panel.offsets) - 1,
                                        "market": panel.market, "synthetic": panel.synthetic}))
         return panel

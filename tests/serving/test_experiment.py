@@ -38,7 +38,8 @@ def test_a_finished_run_has_everything_a_reader_needs(finished):
     assert {"final", "best", "last"} <= set(run.checkpoints)
     for name in ("config.json", "events.jsonl", "log.txt", "state.json", "evaluation.json", "report.html"):
         assert (run.path / name).stat().st_size > 0, name
-    assert "validation loss" in (run.path / "log.txt").read_text("utf-8")
+    log = (run.path / "log.txt").read_text("utf-8")
+    assert "validation loss" in log and "data: 8 stocks, 2400 bars, " in log
 
 
 def test_the_metrics_have_their_names_and_stand_beside_the_baselines(finished):
@@ -279,6 +280,7 @@ def test_a_killed_training_reads_interrupted_and_resumes_to_the_same_weights(fil
     done = run_training(filled, run.run_config(), run=run, resume=True)
     assert done.state == "finished"
     whole = run_training(filled, tiny("whole", epochs=6))
+    assert "computed before and found again" in (whole.path / "log.txt").read_text("utf-8")
     assert read_header(done.path / "final.safetensors")["weights_hash"] == read_header(whole.path / "final.safetensors")["weights_hash"]
     assert done.metrics == whole.metrics
 

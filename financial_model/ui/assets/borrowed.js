@@ -32,17 +32,21 @@
     (around ? [around] : root.querySelectorAll(TEXTS)).forEach(write);
   };
 
-  const follow = () => {
-    page.lang = LOCALES[chosen()];
+  const change = () => {
     const core = performance.getEntriesByType("resource").find(entry => /\/assets\/core-[\w-]+\.js$/.test(entry.name));
     if (core) import(core.name).then(module => module.changeLocale?.(LOCALES[chosen()]));
     if (document.body) all(document.body);
   };
-  new MutationObserver(changes => changes.forEach(change => {
-    if (change.target === page && change.type === "attributes") {
-      if (change.attributeName === "data-language" || page.lang !== LOCALES[chosen()]) follow();
-    } else if (change.type === "attributes") name(change.target);
-    else change.addedNodes.forEach(node => {
+  const later = window.requestIdleCallback ?? (work => setTimeout(work, 500));
+  const follow = () => {
+    page.lang = LOCALES[chosen()];
+    later(change, {timeout: 5000});  // our own words first: Gradio draws every component again for its locale
+  };
+  new MutationObserver(records => records.forEach(record => {
+    if (record.target === page && record.type === "attributes") {
+      if (record.attributeName === "data-language" || page.lang !== LOCALES[chosen()]) follow();
+    } else if (record.type === "attributes") name(record.target);
+    else record.addedNodes.forEach(node => {
       if (node.nodeType === Node.ELEMENT_NODE) all(node);
       else if (node.parentElement?.closest(TEXTS)) write(node.parentElement);
     });
