@@ -9,6 +9,7 @@ It starts no work by itself and knows no tab.
 
 from __future__ import annotations
 
+import html
 import logging
 import threading
 import time
@@ -390,13 +391,18 @@ class Page:
             self.services.expire()
             return result
         except KairosError as error:
-            raise gr.Error(error.message(view.language), title=view.word("ui.error.title"), print_exception=False) from error
+            raise gr.Error(plain(error.message(view.language)), title=view.word("ui.error.title"), print_exception=False) from error
         except gr.Error:
             raise
         except Exception as error:
             raise gr.Error(
                 view.word("ui.error.unexpected", id=_logged(repr(action))), title=view.word("ui.error.title"), print_exception=False
             ) from error
+
+
+def plain(text: str) -> str:
+    """A sentence for a toast, which reads markup: what a visitor wrote into it stays text."""
+    return html.escape(text, quote=False)
 
 
 def _logged(where: str) -> str:

@@ -15,7 +15,7 @@ from financial_model.errors import ConfigError
 from financial_model.serving.forms import FormStore
 from financial_model.ui import forms
 from financial_model.ui.page import Page, Snapshot
-from financial_model.ui.text import View
+from financial_model.ui.text import View, escape
 
 
 class SavedForms:
@@ -50,14 +50,14 @@ class SavedForms:
 
     def _save(self, view: View, name: str, *given: Any) -> list[Any]:
         saved = self.store.save(name or "", self.form.values(given))
-        gr.Info(view.word("ui.saved.saved", name=saved.name))
+        gr.Info(view.word("ui.saved.saved", name=escape(saved.name)))
         return [gr.update(choices=self._choices(), value=saved.id), ""]
 
     def _load(self, view: View, wanted: str | None) -> list[Any]:
         if not wanted:
             raise ConfigError("ui.saved.which")
         saved = self.store.get(wanted)
-        gr.Info(view.word("ui.saved.loaded", name=saved.name))
+        gr.Info(view.word("ui.saved.loaded", name=escape(saved.name)))
         return updates(self.form, saved.values)
 
     def _delete(self, view: View, wanted: str | None) -> Any:

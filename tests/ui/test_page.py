@@ -139,6 +139,12 @@ def test_a_users_error_becomes_a_toast_in_his_language(page):
         page._guarded(CHINESE, refuse)
     assert "尚无行情数据" in caught.value.message and caught.value.title == "无法完成"
 
+    def name(view):
+        raise ConfigError("ui.symbols.unknown", name="symbols", text="<b>x</b>")
+
+    with pytest.raises(gr.Error, match="&lt;b&gt;x&lt;/b&gt;"):  # a toast reads markup
+        page._guarded(CHINESE, name)
+
 
 def test_an_unexpected_error_shows_a_number_not_a_traceback(page, caplog):
     def broken(view):
