@@ -165,24 +165,7 @@ def test_the_main_job(visit, address, tmp_path):
     assert not watcher.strangers, "the page asks nobody but us"
 
 
-def test_a_second_browser_sees_the_same(chromium, address, visit):
-    context = chromium.new_context(locale="en-US")
-    page = context.new_page()
-    try:
-        Person(page).open(address)
-        Person(page).tab("Basic training")
-        page.locator("#basic-progress").get_by_text("Stopped", exact=True).wait_for(timeout=SLOW)
-        page.wait_for_function(f"() => ({POINTS})('basic-curve') > 3", timeout=SLOW)
-        reached = walk(page, 40)
-        assert len(reached) > 30 and not [name for name, ring in reached if not ring], "one sees where the keyboard is"
-        wanted = ("k-language", "Basic training", "basic-set-name")
-        places = [next(number for number, (name, _) in enumerate(reached) if part in name) for part in wanted]
-        assert places == sorted(places), "from the top of the page down"
-    finally:
-        context.close()
-
-
-def test_a_tab_is_drawn_even_if_the_event_of_its_opening_is_lost(chromium, address, visit):
+def test_a_second_browser_sees_the_same_even_if_the_event_of_a_tab_s_opening_is_lost(chromium, address, visit):
     context = chromium.new_context(locale="en-US")
     page = context.new_page()
     try:
@@ -194,6 +177,12 @@ def test_a_tab_is_drawn_even_if_the_event_of_its_opening_is_lost(chromium, addre
         page.unroute("**/run/predict*")
         assert lost, "the event of the opening was sent, and did not arrive"
         page.locator("#basic-progress").get_by_text("Stopped", exact=True).wait_for(timeout=SLOW)
+        page.wait_for_function(f"() => ({POINTS})('basic-curve') > 3", timeout=SLOW)
+        reached = walk(page, 40)
+        assert len(reached) > 30 and not [name for name, ring in reached if not ring], "one sees where the keyboard is"
+        wanted = ("k-language", "Basic training", "basic-set-name")
+        places = [next(number for number, (name, _) in enumerate(reached) if part in name) for part in wanted]
+        assert places == sorted(places), "from the top of the page down"
     finally:
         context.close()
 
