@@ -1,6 +1,7 @@
 """From typed words to an exit code: parse, run one command, answer; errors become one line.
 
-In: the arguments. Out: 0, 2 for a user's error, 130 for an abort, 1 for a bug (logged under an id). It knows no command's insides.
+In: the arguments. Out: 0, 2 for a user's error or a job that gave up half-way, 130 for an abort, 1 for a bug (logged under an id). It knows no
+command's insides.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ def _perform(command: Callable[[argparse.Namespace, Output], Answer | None], par
         answer = command(parsed, output)
         if answer is not None:  # a command that goes on for hours has answered on its way
             output.answer(answer)
+            return 0 if answer.complete else 2
     except KairosError as error:
         output.problem(error.message(output.language))
         return 2

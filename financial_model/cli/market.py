@@ -37,7 +37,7 @@ def download(arguments: argparse.Namespace, output: Output) -> Answer:
         return Answer(plan, _plan_lines(plan, output))
     with stopping(output) as stop, ProgressBar(output) as progress:
         result = fetch(workspace, arguments.source, **wishes, progress=progress, stop=stop)
-    return Answer(result, _download_lines(result, workspace, output))
+    return Answer(result, _download_lines(result, workspace, output), complete=result["halted"] is None)
 
 
 def _parts(text: str) -> tuple[str, ...]:

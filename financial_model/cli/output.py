@@ -27,10 +27,11 @@ EVERY = 30.0
 
 @dataclass
 class Answer:
-    """A command's result: ``data`` for a program, ``lines`` for a person."""
+    """A command's result: ``data`` for a program, ``lines`` for a person, ``complete`` unless it had to give up on the way."""
 
     data: dict[str, Any]
     lines: list[str] = field(default_factory=list)
+    complete: bool = True
 
 
 class Output:

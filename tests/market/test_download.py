@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from financial_model.cli.main import run
 from financial_model.errors import ConfigError, DataError, NotFoundError, RateLimitError, SourceError, Stopped, StorageError
 from financial_model.market.adjustment import ExRights
 from financial_model.market.download import IN_A_ROW, download, open_for, plan_download, run_download
+from financial_model.market.sources import base
 from financial_model.market.sources.base import Capabilities, Listing, Query, Reply, open_source, sources
 from financial_model.market.store import Store
 from tests.market.builders import bars
@@ -262,6 +264,21 @@ def test_a_rate_limit_stops_the_job_and_blames_no_symbol(store):
     source.trouble = {}
     report = go(store, source)
     assert len(report.stored) == 25 and report.current == 5
+
+
+def test_a_command_whose_job_gave_up_half_way_says_so_by_its_exit_code(workspace, monkeypatch, capsys):
+    class Limited(FakeSource):
+        limited = True
+
+        def __init__(self, **options):
+            super().__init__([f"{600000 + number}.SH" for number in range(8)])
+            self.trouble = {"600005.SH": RateLimitError("download.no_data")} if self.limited else {}
+
+    monkeypatch.setitem(base._REGISTER, "fake", Limited)
+    command = ["download", "--source", "fake", "--data-dir", str(workspace.data_dir), "--checkpoint-dir", str(workspace.checkpoint_dir)]
+    assert run([*command, "--language", "en"]) == 2 and "600005.SH" in capsys.readouterr().out
+    monkeypatch.setattr(Limited, "limited", False)
+    assert run(command) == 0 and len(Store(workspace.data_dir).symbols("all", status="ok")) == 8
 
 
 def test_a_source_that_answers_nobody_ends_the_job(store):
