@@ -84,10 +84,11 @@ case "${1:-}" in
         if [ $# -gt 0 ]; then exec .venv/bin/python -m pytest "$@"; fi
         .venv/bin/ruff check .
         types="$(mktemp)"
-        .venv/bin/mypy > "$types" 2>&1 &  # beside the tests, which leave a core idle now and then
+        .venv/bin/mypy > "$types" 2>&1 &  # beside the warming up of what numba compiles, and the first tests
         checker=$!
         trap 'kill "$checker" 2>/dev/null || true; rm -f "$types"' EXIT
         tests=0 typing=0
+        .venv/bin/python -m tests.warm || say "What numba compiles was not warmed up (see above); the tests compile it themselves."
         .venv/bin/python -m pytest --numprocesses 2 --dist loadfile || tests=$?
         wait "$checker" || typing=$?
         trap - EXIT

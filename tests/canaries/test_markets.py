@@ -23,7 +23,7 @@ def one_thread():
 @pytest.fixture(scope="module")
 def null_market(tmp_path_factory):
     """No signal, no drift: every edge reported here is a leak."""
-    return market(tmp_path_factory.mktemp("null"), variant="null")
+    return market(tmp_path_factory.mktemp("null"), variant="null", stocks=60)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def alone(monkeypatch):
 
 @pytest.mark.parametrize("backbone", ALL_BACKBONES)
 def test_no_model_finds_anything_where_nothing_is(null_market, alone, backbone):
-    result = evaluation(null_market, backbone=backbone, condition="concat")
+    result = evaluation(null_market, backbone=backbone, condition="concat", windows_per_epoch=6_000)
     assert abs(result["ic"]) < 3 * standard_error(result, "ic"), "an edge on a random walk is a leak"
     assert abs(result["rank_ic"]) < 3 * standard_error(result, "rank_ic")
     low, high = result["direction_interval"]
@@ -62,7 +62,7 @@ def test_no_model_finds_anything_where_nothing_is(null_market, alone, backbone):
     ids=["quantile", "classes", "multi", "another label", "trend_aware with mixup and random context", "zscore", "cross_section"],
 )
 def test_no_head_objective_scaling_or_company_does_either(null_market, alone, settings):
-    result = evaluation(null_market, backbone="gru", **settings)
+    result = evaluation(null_market, backbone="gru", windows_per_epoch=6_000, **settings)
     assert abs(result["ic"]) < 3 * standard_error(result, "ic")
     if result.get("tasks"):
         momentum = result["tasks"]["momentum"]

@@ -76,6 +76,11 @@ def test_a_search_of_settings_is_stopped_and_goes_on(chromium, furnished):
     page.locator("#sweep-like [role=option]", has_text="tiny").click()
     person.press("sweep-start")
     person.see("sweep-card", "sweep-t000")
+    for _ in range(300):  # before its first evaluation there is nothing to go on from
+        trials = [trial for sweep in sweeping.listed(workspace) for trial in sweeping.table_of(sweep)["trials"] if trial["run"]]
+        if trials and "epoch" in {event["kind"] for event in read_events(workspace.checkpoint_dir / trials[0]["run"] / "events.jsonl")[0]}:
+            break
+        page.wait_for_timeout(200)
     person.press("sweep-stop")
     person.see("sweep-status", "已停止")
     person.see("sweep-card", "测试集不会打开")
