@@ -170,7 +170,7 @@ def regime_ribbon(stretch: Stretch, regimes: np.ndarray) -> dict[str, list]:
 
 
 def correlations(stretch: Stretch, weight: np.ndarray) -> dict[str, dict[str, list]]:
-    """Correlation of daily returns over the last two years: industries (equal weight within) and the largest trading stocks."""
+    """Correlation of daily returns over the last two years: industries (equal weight within) and the largest trading stocks, alike ones together."""
     bars, change = stretch.bars, stretch.series.log_return
     dates = stretch.dates[-CORRELATION_DAYS:]
     rows = np.flatnonzero(stretch.steps & (bars.time >= dates[0]))
@@ -189,8 +189,26 @@ def correlations(stretch: Stretch, weight: np.ndarray) -> dict[str, dict[str, li
     chosen = column_of >= 0
     own = np.full((len(dates), len(largest)), np.nan)
     own[day_of[chosen], column_of[chosen]] = change[rows[chosen]]
-    return {"industries": {"names": [INDUSTRIES[i] for i in present], "matrix": plain(correlation_matrix(daily[:, present]), 4)},
-            "stocks": {"names": [bars.symbols[s] for s in largest], "matrix": plain(correlation_matrix(own), 4)}}
+    return {"industries": _together([INDUSTRIES[i] for i in present], correlation_matrix(daily[:, present])),
+            "stocks": _together([bars.symbols[s] for s in largest], correlation_matrix(own))}
+
+
+def _together(names: list[str], matrix: np.ndarray) -> dict[str, list]:
+    order = clustered(matrix)
+    return {"names": [names[place] for place in order], "matrix": plain(matrix[np.ix_(order, order)], 4)}
+
+
+def clustered(matrix: np.ndarray) -> np.ndarray:
+    """The order in which columns of a correlation matrix that move alike stand beside each other: average linkage on one minus the correlation.
+
+    A pair whose correlation is not known counts as unrelated.
+    """
+    if len(matrix) < 3:
+        return np.arange(len(matrix))
+    from scipy.cluster.hierarchy import leaves_list, linkage
+
+    distance = 1.0 - np.nan_to_num(matrix)
+    return leaves_list(linkage(distance[np.triu_indices(len(matrix), 1)], "average", optimal_ordering=True))
 
 
 def correlation_matrix(values: np.ndarray) -> np.ndarray:

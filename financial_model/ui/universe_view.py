@@ -92,14 +92,12 @@ def history(store: Store, symbol: str, bars: int) -> dict[str, list]:
 
 
 def correlation(view: View, summary: Summary, of: str) -> tuple[list[str], list[list[float | None]]]:
-    """Names and matrix of the correlations of ``industries`` or of the largest ``stocks``, those of one industry beside each other."""
+    """Names and matrix of the correlations of ``industries`` or of the largest ``stocks``, those that move alike beside each other."""
     found = summary["correlation"][of]
     if of == "industries":
         return [view.term("industry", name) for name in found["names"]], found["matrix"]
-    stock = {row["symbol"]: row for row in summary["table"]}
-    order = sorted(range(len(found["names"])), key=lambda place: (stock[found["names"][place]]["industry"], place))
-    names = [f"{stock[symbol]['name']} {symbol}".strip() for symbol in found["names"]]
-    return [names[place] for place in order], [[found["matrix"][row][column] for column in order] for row in order]
+    name = {row["symbol"]: row["name"] for row in summary["table"]}
+    return [f"{name[symbol]} {symbol}".strip() for symbol in found["names"]], found["matrix"]
 
 
 def style_shares(summary: Summary) -> dict[str, dict[str, float]]:

@@ -81,13 +81,12 @@ def test_a_plan_names_stocks_size_and_time(view):
 
 
 @pytest.mark.parametrize("view", VIEWS, ids=lambda view: view.language)
-def test_correlated_stocks_of_one_industry_stand_together(view):
-    industry = {"600000.SH": "finance", "600519.SH": "consumer", "000001.SZ": "finance"}
+def test_correlations_are_shown_by_name(view):
     matrix = [[1.0, 0.1, 0.7], [0.1, 1.0, None], [0.7, None, 1.0]]
-    summary = {"table": [{"symbol": symbol, "name": "", "industry": name} for symbol, name in industry.items()],
-               "correlation": {"stocks": {"names": list(industry), "matrix": matrix}, "industries": {"names": ["finance"], "matrix": [[1.0]]}}}
-    assert universe_view.correlation(view, summary, "stocks") == (
-        ["600519.SH", "600000.SH", "000001.SZ"], [[1.0, 0.1, None], [0.1, 1.0, 0.7], [None, 0.7, 1.0]])
+    stocks = {"600000.SH": "", "600519.SH": "贵州茅台", "000001.SZ": ""}
+    summary = {"table": [{"symbol": symbol, "name": name} for symbol, name in stocks.items()],
+               "correlation": {"stocks": {"names": list(stocks), "matrix": matrix}, "industries": {"names": ["finance"], "matrix": [[1.0]]}}}
+    assert universe_view.correlation(view, summary, "stocks") == (["600000.SH", "贵州茅台 600519.SH", "000001.SZ"], matrix)
     assert universe_view.correlation(view, summary, "industries") == ([view.term("industry", "finance")], [[1.0]])
 
 
