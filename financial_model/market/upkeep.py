@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 LEFTOVER_SECONDS = 3600
 """A temporary file this old is nobody's: it is renamed within seconds, or when the next file of an import has been read."""
-_TABLE = ("symbol", "name", "industry", "label", "source", "prices")
+_TABLE = ("symbol", "name", "industry", "label", "source", "prices", "rows", "first", "last", "bytes", "xxh64")
 
 
 def summary(store: Store) -> dict[str, Any]:
@@ -49,7 +49,10 @@ def summary(store: Store) -> dict[str, Any]:
 
 
 def write_metadata(store: Store) -> None:
-    """Both files are for people, and for a rebuild when the database is lost: names and industries are nowhere else."""
+    """Both files are for people, and for a rebuild when the database is lost: names and industries are nowhere else.
+
+    ``symbols.csv`` is the manifest, too: what was stored of each symbol, and the XXH64 of its file, which ``xxhsum`` checks.
+    """
     content = json.dumps({"format": 1, "written": now(), **summary(store)}, ensure_ascii=False, indent=2)
     atomic_write(store.data_dir / "metadata.json", content + "\n")
     stream = io.StringIO()
@@ -57,7 +60,8 @@ def write_metadata(store: Store) -> None:
     writer.writerow(_TABLE)
     with store.connect() as db:
         writer.writerows(db.execute(
-            "SELECT s.symbol, s.name, COALESCE(i.industry, ''), COALESCE(i.label, ''), s.source, s.prices FROM symbols s"
+            "SELECT s.symbol, s.name, COALESCE(i.industry, ''), COALESCE(i.label, ''), s.source, s.prices, s.rows, s.first, s.last, s.bytes, s.hash"
+            " FROM symbols s"
             " LEFT JOIN industry i ON i.symbol = s.symbol WHERE s.status='ok' ORDER BY s.symbol").fetchall())
     atomic_write(store.data_dir / "symbols.csv", stream.getvalue())
 

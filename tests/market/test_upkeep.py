@@ -1,11 +1,14 @@
 """The database can always be made again from the files."""
 
+import csv
 import json
 
 import pytest
 
 from financial_model.errors import DataError
+from financial_model.market.barfile import digest
 from financial_model.market.store import Store
+from financial_model.market.upkeep import bar_files
 from tests.market.builders import bars
 
 
@@ -22,7 +25,12 @@ def store(workspace):
 def test_metadata_beside_the_database(store):
     data = json.loads((store.data_dir / "metadata.json").read_text("utf-8"))
     assert data["stocks"] == 1 and data["rows"] == 30 and data["synthetic"] is False and data["indices"] == ["000300.SH"]
-    assert "600519.SH,贵州茅台,consumer,白酒,files,raw" in (store.data_dir / "symbols.csv").read_text("utf-8")
+    with (store.data_dir / "symbols.csv").open(encoding="utf-8", newline="") as stream:
+        row = next(row for row in csv.DictReader(stream) if row["symbol"] == "600519.SH")
+    content = dict(bar_files(store.data_dir))["600519.SH"].read_bytes()
+    assert row == {"symbol": "600519.SH", "name": "贵州茅台", "industry": "consumer", "label": "白酒", "source": "files", "prices": "raw",
+                   "rows": "30", "first": row["first"], "last": row["last"], "bytes": str(len(content)), "xxh64": digest(content)}
+    assert row["first"] < row["last"]
 
 
 def test_a_lost_database_comes_back_with_names_and_industries(store):
