@@ -11,7 +11,7 @@ import pytest
 
 from financial_model.training.checkpoint import read_header
 from financial_model.ui import borrowed
-from tests.e2e.browser import Watcher, walk
+from tests.e2e.browser import Watcher, downloaded, walk
 
 pytestmark = pytest.mark.browser
 SECOND = 1000
@@ -130,10 +130,9 @@ def test_the_main_job(visit, address, tmp_path):
 
     # the checkpoint in one click, and it is ours
     person.tab("模型")
-    with page.expect_download(timeout=SLOW) as waiting:
-        page.locator("#runs-download:not([disabled])").click(timeout=SLOW)
-    path = tmp_path / waiting.value.suggested_filename
-    waiting.value.save_as(path)
+    file = downloaded(page, "#runs-download:not([disabled])")
+    path = tmp_path / file.suggested_filename
+    file.save_as(path)
     header = read_header(path)
     assert path.name.startswith("basic_") and path.suffix == ".safetensors" and header["config"]["model"]["backbone"] == "lstm"
     assert header["metrics"]["baselines"], "the header carries what the test said"

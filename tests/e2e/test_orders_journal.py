@@ -6,7 +6,7 @@ import pytest
 
 from financial_model.serving import sweep as sweeping
 from financial_model.training.events import read_events
-from tests.e2e.browser import Watcher
+from tests.e2e.browser import Watcher, downloaded
 from tests.e2e.test_main_job import SLOW, Person
 
 pytestmark = pytest.mark.browser
@@ -32,9 +32,7 @@ def test_orders_and_journal(chromium, furnished, tmp_path):
     person.press("orders-ask")
     person.see("orders-card", "买入金额")
     person.see("orders-card", "排名第 1")
-    with page.expect_download(timeout=SLOW) as waiting:
-        page.locator("#orders-csv").click(timeout=SLOW)
-    assert waiting.value.path().read_bytes().startswith(b"\xef\xbb\xbf")
+    assert downloaded(page, "#orders-csv").path().read_bytes().startswith(b"\xef\xbb\xbf")
 
     # publish, see the record, score it
     person.tab("预测日志")

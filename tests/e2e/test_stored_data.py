@@ -24,18 +24,16 @@ def test_stored_data_is_judged_and_looked_at(chromium, furnished):
     page.goto(address)
     page.locator("#integrity-begin").click(timeout=SLOW)
     page.locator("#integrity-head").get_by_text("停牌日").wait_for(timeout=SLOW)
-    with page.expect_download(timeout=SLOW) as event:
-        page.locator("#integrity-csv").click()
-    content = Path(event.value.path()).read_bytes()
+    content = Path(browser.downloaded(page, "#integrity-csv").path()).read_bytes()
     assert content.startswith(b"\xef\xbb\xbfsymbol,") and content.count(b"\n") == 41
 
     page.get_by_role("tab", name="股票池分析", exact=True).click()
     page.locator("#universe-coverage .js-plotly-plot").wait_for(timeout=SLOW)
-    with page.expect_download(timeout=SLOW) as event:
-        page.locator("#universe-csv").click()
-    table = pd.read_csv(event.value.path(), dtype=str)
-    assert Path(event.value.path()).read_bytes().startswith(b"\xef\xbb\xbf") and len(table) == 40
-    assert set(table.iloc[:, 0]) == set(store.symbols()["symbol"]) and event.value.suggested_filename.startswith("universe_")
+    brought = browser.downloaded(page, "#universe-csv")
+    file = brought.path()
+    table = pd.read_csv(file, dtype=str)
+    assert Path(file).read_bytes().startswith(b"\xef\xbb\xbf") and len(table) == 40
+    assert set(table.iloc[:, 0]) == set(store.symbols()["symbol"]) and brought.suggested_filename.startswith("universe_")
     page.locator("#universe-correlated").get_by_text("最大的 30 只").click(timeout=SLOW)
     page.locator("#universe-correlation .ytick text").nth(14).wait_for(timeout=SLOW)  # eleven industries have fewer
     chosen = page.locator("#universe-table [role=gridcell][data-row='3']").first  # the table's only <tbody> measures widths and is never seen
