@@ -115,7 +115,7 @@ def walk(page: Any, steps: int) -> list[tuple[str, bool]]:
 
 
 def downloaded(page: Any, button: str, tries: int = 4) -> Any:
-    """The file a button brings. It is pressed again, as a person would, where it moved away under the pointer while the page was still being drawn."""
+    """The file a button brings. It is pressed again, as a person would, where it moved away under the pointer while the page was drawn."""
     from playwright.sync_api import TimeoutError as Late
 
     for left in reversed(range(tries)):
