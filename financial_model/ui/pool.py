@@ -20,7 +20,7 @@ from financial_model.ui import asking, components, downloads
 from financial_model.ui.choosing import asked, within
 from financial_model.ui.journal import publish_button
 from financial_model.ui.page import Page, Snapshot
-from financial_model.ui.tables import Written, grid, matches, written
+from financial_model.ui.tables import Written, grid, matches, search_box, written
 from financial_model.ui.text import View, money, number, percent
 from financial_model.ui.watching import WatchSwitch
 
@@ -203,13 +203,7 @@ class PoolView:
                 elem_id="pool-styles",
             )
             self.tradable = words(gr.Checkbox, {"label": "ui.pool.tradable", "info": "ui.pool.tradable_info"}, value=False, min_width=150)
-        self.text = words(
-            gr.Textbox,
-            {"label": "ui.table.filter", "placeholder": "ui.table.filter_hint"},
-            max_lines=1,
-            elem_id="pool-filter",
-            elem_classes=["k-narrow"],
-        )
+        self.text = search_box(words, "pool-filter")
         return [self.top, self.gain, self.industry, self.styles, self.tradable, self.text]
 
     def _rank(self, view: View, wanted: str | None, as_of: str) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import gradio as gr
+
 from financial_model.ui.text import known
 
 _NUMBER = "text-align: right; font-variant-numeric: tabular-nums"
@@ -35,6 +37,12 @@ def matches(row: Sequence[Any], text: str | None) -> bool:
     """Whether every word of a search stands somewhere in a row, as the reader sees it."""
     seen = " ".join(map(shown, row)).casefold()
     return all(word in seen for word in (text or "").casefold().split())
+
+
+def search_box(words: Callable[..., Any], elem_id: str) -> Any:
+    """The box for :func:`matches`, above a table; ``words`` as of the page that it stands on."""
+    texts = {"label": "ui.table.filter", "placeholder": "ui.table.filter_hint"}
+    return words(gr.Textbox, texts, max_lines=1, elem_id=elem_id, elem_classes=["k-narrow"])
 
 
 def grid(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import gradio as gr
 from financial_model.config import INDUSTRIES
 from financial_model.ui import charts, components, downloads, universe_view
 from financial_model.ui.page import Page, Snapshot
+from financial_model.ui.tables import search_box
 from financial_model.ui.tabs import frame
 from financial_model.ui.text import View, escape
 
@@ -71,13 +72,7 @@ class UniverseTab:
                     self._title("missing")
                     self.missing = gr.Plot(show_label=False)
             self._title("table")
-            self.filter = words(
-                gr.Textbox,
-                {"label": "ui.table.filter", "placeholder": "ui.table.filter_hint"},
-                max_lines=1,
-                elem_id="universe-filter",
-                elem_classes=["k-narrow"],
-            )
+            self.filter = search_box(words, "universe-filter")
             self.table = gr.Dataframe(
                 value=None,
                 interactive=False,
