@@ -20,7 +20,7 @@ from financial_model.market.store import Store
 from financial_model.serving import bases, watch
 from financial_model.serving.days import parse_date
 from financial_model.serving.experiment import require_data
-from financial_model.serving.intake import Intake
+from financial_model.serving.intake import Intake, file_name
 from financial_model.serving.jobs import DONE, JobService
 from financial_model.serving.market import check_download
 from financial_model.serving.studies import Studies
@@ -296,10 +296,12 @@ def _result(job: Mapping[str, Any]) -> Any:
 
 
 def _plain_result(result: Any) -> Any:
-    """A job's result as JSON data; a table becomes its rows."""
+    """A job's result as JSON data; a table becomes its rows, and a file is called by its own name: where it lies here is nobody's business."""
     if hasattr(result, "to_dict"):
         times = {name: result[name].astype(str) for name, kind in result.dtypes.items() if kind.kind == "M"}
         return plain(result.assign(**times).to_dict("records"))
     if isinstance(result, Mapping):
-        return {str(name): _plain_result(value) for name, value in result.items()}
+        return {str(name): file_name(value) if name == "file" and isinstance(value, str) else _plain_result(value) for name, value in result.items()}
+    if isinstance(result, list | tuple):
+        return [_plain_result(value) for value in result]
     return plain(result)

@@ -51,7 +51,7 @@ class Intake:
         from financial_model.serving.market import plan_import
 
         found = plan_import(self.workspace, [self.received.path(upload)], volume_unit=volume_unit, prices=prices, columns=columns)
-        files = [{**entry, "file": _last(entry["file"]),
+        files = [{**entry, "file": file_name(entry["file"]),
                   "problems": [{"symbol": problem["symbol"], "message": translate(problem["key"], language, **_named(problem["fields"]))}
                                for problem in entry["problems"]]} for entry in found["files"]]
         return plain({"files": files, "more": found["more"]})
@@ -79,10 +79,11 @@ class Intake:
         return self.jobs.submit("custom", run=chosen, path=str(path), symbol=symbol, industry=industry, days=days or None).id
 
 
-def _last(file: str) -> str:
+def file_name(file: str) -> str:
+    """The last part of a path."""
     return file.replace("\\", "/").rsplit("/", 1)[-1]
 
 
 def _named(fields: dict[str, Any]) -> dict[str, Any]:
     """Fields of a sentence, a file by its own name alone."""
-    return {name: _last(value) if name == "file" and isinstance(value, str) else value for name, value in fields.items()}
+    return {name: file_name(value) if name == "file" and isinstance(value, str) else value for name, value in fields.items()}

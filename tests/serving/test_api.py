@@ -264,6 +264,10 @@ def test_a_file_is_sent_looked_at_planned_imported_and_forecast(copied):
     other = client.post("/uploads", params={"name": "x.csv"}, content=b"name,colour\na,red\n").json()["id"]
     problem = client.post(f"/uploads/{other}/plan", json={}, headers={"Accept-Language": "zh"}).json()["files"][0]["problems"][0]
     assert "x.csv" in problem["message"] and "kairos-received" not in problem["message"]
+    job = client.post("/jobs", json={"kind": "import", "upload": other}).json()
+    jobs.wait(job["id"], 60)
+    said = client.get(f"/jobs/{job['id']}", params={"result": True}).text
+    assert "x.csv" in said and "kairos-received" not in said
     jobs.close()
 
 
