@@ -61,7 +61,8 @@ def sentences(table: Mapping[str, Any], language: str) -> list[str]:
 
 def failures(table: Mapping[str, Any], language: str) -> list[str]:
     """One sentence for each member that could not be trained."""
-    return [translate("compare.failed", language, model=model, reason=entry["message"]) for model, entry in table["failed"].items()]
+    return [translate("compare.failed", language, model=model, reason={"key": entry["key"], "fields": entry["fields"]})
+            for model, entry in table["failed"].items()]
 
 
 def row_name(row: Row, language: str) -> str:
