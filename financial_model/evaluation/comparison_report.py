@@ -12,7 +12,7 @@ from typing import Any
 
 from financial_model.datasets.splits import PARTS, iso, seconds
 from financial_model.evaluation.comparison import FIGURES, RANKABLE
-from financial_model.evaluation.report import Words, template
+from financial_model.evaluation.report_words import Words, template
 from financial_model.evaluation.svg import timeline, whiskers
 from financial_model.paths import atomic_write
 from financial_model.text import has, translate

@@ -15,6 +15,8 @@ from financial_model.text import has, translate
 SUSPICIOUS_IC = 0.25
 SUSPICIOUS_DIRECTION = 0.60
 """A hit rate of 60 % would be an IC of 0.31 (1/2 + asin(IC) / pi); daily data of many stocks does not hold that much."""
+RIVALS = 2
+"""Baselines, the best of all by RankIC, that stand beside each part of a test."""
 
 Item = dict[str, Any]
 
