@@ -59,9 +59,14 @@ class MarketDays:
         return bool(self.flags[day, stock] & (OPENS_AT_LIMIT_UP if side == "buy" else OPENS_AT_LIMIT_DOWN))
 
     def equal_weight(self) -> Array:
-        """Mean close-to-close adjusted return over the stocks with two bars: float64 [days], 0 on the first."""
+        """Mean return over the stocks with a bar, each against its last close before: float64 [days], 0 on the first.
+
+        So a stock that comes back from a suspension brings the whole step, as it does to a portfolio that holds it.
+        """
         adjusted = self.close * self.factor
-        change = adjusted[1:] / adjusted[:-1] - 1
+        row = np.where(np.isfinite(adjusted), np.arange(len(adjusted))[:, None], 0)
+        before = np.take_along_axis(adjusted, np.maximum.accumulate(row, axis=0), axis=0)[:-1]
+        change = adjusted[1:] / before - 1
         known = np.isfinite(change)
         mean = np.where(known, change, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
         return np.concatenate([[0.0], mean])
