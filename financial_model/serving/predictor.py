@@ -290,6 +290,7 @@ class Predictor:
         notes = [] if earlier is None or str(earlier) <= day else [{"key": "serving.note_earlier", "fields": {"asked": str(earlier), "as_of": day}}]
         notes += plausibility.age_notes(plausibility.age(model.header, day, panel.symbols[0]))
         notes += _seen(model.header.get("split", {}), day)
+        notes += plausibility.market_notes(model.header, panel)
         if model.wait:
             notes.append({"key": "serving.note_entry", "fields": {"entry": model.config.label.entry}})
         if panel.synthetic:
@@ -309,7 +310,7 @@ def _past_return(panel: Panel, ends: NDArray[np.int64], days: int) -> NDArray[np
 def closes_at_limit(panel: Panel, ends: NDArray[np.int64], symbols: list[str]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Whether each row closed at its upper, at its lower price limit: such a stock can hardly be bought, hardly be sold."""
     from financial_model.datasets.panel import LOG_CLOSE, RAW_CLOSE
-    from financial_model.market.rules import price_limit, round_half_up
+    from financial_model.market.rules import at_limit, price_limit
     from financial_model.market.symbols import board
 
     up, down = np.zeros(len(ends), bool), np.zeros(len(ends), bool)
@@ -319,11 +320,8 @@ def closes_at_limit(panel: Panel, ends: NDArray[np.int64], symbols: list[str]) -
     boards = np.array([board(symbol) for symbol in symbols])
     for name in np.unique(boards):
         rows = np.flatnonzero((boards == name) & (before < ends))
-        for side, flags, sign in (("up", up, 1), ("down", down, -1)):
-            limit = price_limit(name, panel.time[ends[rows]], side=side)
-            price = round_half_up(reference[rows] * (1 + sign * np.where(np.isfinite(limit), limit, 0)))
-            reached = close[rows] >= price - 1e-6 if sign > 0 else close[rows] <= price + 1e-6
-            flags[rows] = np.isfinite(limit) & reached
+        for side, flags in (("up", up), ("down", down)):
+            flags[rows] = at_limit(close[rows], reference[rows], price_limit(name, panel.time[ends[rows]], side=side), side)
     return up, down
 
 
