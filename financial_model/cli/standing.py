@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from financial_model.cli.output import Output, figure, percent
-from financial_model.evaluation.report_words import best_baselines, known
+from financial_model.evaluation.report_words import best_baselines
 
 
 def spanned(value: Any, ends: Sequence[float] | None, *, share: bool = False) -> str:
@@ -35,7 +35,7 @@ def cells(metrics: Mapping[str, Any]) -> list[str]:
 def tested(header: Mapping[str, Any], output: Output) -> str:
     """One sentence about the model of a checkpoint's header: its test dates and :func:`cells`, or that it has not been tested."""
     metrics, split = header.get("metrics") or {}, header.get("split") or {}
-    if not any(known(metrics.get(name)) for name in ("rank_ic", "direction", "mae")) or "test" not in split:
+    if not metrics or "test" not in split:
         return output.word("cli.standing.untested")
     rank_ic, best, direction, base = cells(metrics)
     return output.word("cli.standing.tested", first=split["test"]["first"], last=split["test"]["last"], rank_ic=rank_ic, best=best,

@@ -15,6 +15,7 @@ import numpy as np
 from financial_model.config import INDUSTRIES
 from financial_model.errors import DataError
 from financial_model.features.labels import OPENS_AT_LIMIT_DOWN, OPENS_AT_LIMIT_UP, TRADES
+from financial_model.market.packing import EQUAL_WEIGHT
 from financial_model.market.symbols import board
 
 if TYPE_CHECKING:
@@ -109,7 +110,10 @@ def market_days(bars: PackedBars, *, first: int | None = None, last: int | None 
 
 
 def _index_levels(bars: PackedBars, time: Array) -> Array | None:
-    """Level of the index on each session, its last known one where it has no bar; None when it begins later."""
+    """Level of the index on each session, its last known one where it has no bar; None when it begins later, or when there is none and the mean
+    of the stocks stands for it: they are beside the portfolio anyway."""
+    if bars.market_name == EQUAL_WEIGHT:
+        return None
     position = np.searchsorted(bars.market_time, time, side="right") - 1
     return None if not len(bars.market_time) or position[0] < 0 else bars.market_close[position]
 

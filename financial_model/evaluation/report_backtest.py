@@ -23,7 +23,7 @@ def backtest_section(data: Mapping[str, Any] | None, words: Words) -> dict[str, 
     series, time = data["series"], data["series"]["time"]
     sides = [("net", data["metrics"]), ("gross", data["gross"]), *((name, data[name]) for name in ("equal_weight", "index") if name in data)]
     labels = {name: words(f"side_{name}") for name, _ in sides}
-    if "index" in labels and data["index_name"] not in ("", "equal_weight"):
+    if "index" in labels and data["index_name"]:
         labels["index"] = data["index_name"]
     lines = [Line(labels[name], time, series[name], style) for style, (name, _) in enumerate(sides)]
     return {

@@ -91,7 +91,8 @@ class Predictor:
             "table": _table(found, dates), "fan": _fan(found, dates), "truth": _truth(bars, at, asked, label.entry), "classes": classes,
             "class_horizon": min(label.class_horizon, model.horizon), "class_line": {name: round(100 * share) for name, share in classes.items()},
             "figures": {name: float(values[0]) for name, values in found.figures.items()},
-            "notes": [*self._notes(model, panel, day, as_of), *self._doubts(model, panel, np.array([row]), found, dates), *notes],
+            "notes": [*self._notes(model, panel, day, as_of), *_behind(panel, row, as_of),
+                      *self._doubts(model, panel, np.array([row]), found, dates), *notes],
             "model": _card(model), "age": plausibility.age(model.header, day, code), **_data_facts(panel),
         }
 
@@ -335,6 +336,15 @@ def _seen(split: Mapping[str, Any], day: str) -> list[dict[str, Any]]:
         return []
     part, key = (begun[-1], f"in_{begun[-1]}") if begun else ("train", "before_train")
     return [{"key": f"serving.note_{key}", "fields": {"as_of": day, "first": split[part]["first"], "last": split[part]["last"]}}]
+
+
+def _behind(panel: Panel, row: int, asked: str | None) -> list[dict[str, Any]]:
+    """That a stock has no bar on the newest session: it is suspended, has left the exchange, or was not updated."""
+    newest = int(panel.time.max())
+    if asked or panel.time[row] == newest:
+        return []
+    sessions = len(np.unique(panel.time[panel.time > panel.time[row]]))
+    return [{"key": "serving.note_behind", "fields": {"as_of": _iso(panel.time[row]), "newest": _iso(newest), "sessions": sessions}}]
 
 
 def _session(panel: Panel, as_of: np.datetime64 | None) -> int:
