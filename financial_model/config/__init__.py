@@ -22,7 +22,6 @@ from financial_model.config.flat import (
     from_dict,
     spec,
     to_dict,
-    unfold,
 )
 from financial_model.config.sections import (
     PRESETS,
@@ -139,5 +138,4 @@ __all__ = [
     "resolve",
     "spec",
     "to_dict",
-    "unfold",
 ]

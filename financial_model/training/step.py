@@ -19,6 +19,7 @@ from financial_model.errors import KairosError
 from financial_model.models.forecaster import AUXILIARY
 from financial_model.training.compiled import CompiledFiles, is_compiler_error, reason
 from financial_model.training.mixup import blended, share_of
+from financial_model.training.optimizer import ClippingAdamW, adamw
 
 if TYPE_CHECKING:
     from financial_model.datasets.loader import Batch
@@ -50,8 +51,7 @@ class TrainingStep:
         self._share = torch.ones((), device=device) if config.mixup else None
         self.optimizer = adamw(model, config, device, recordable=recordable)
         self.scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
-        # not dynamic: a random context has a few lengths, and a program for each is faster than one for all
-        self._compiled = torch.compile(self._losses, dynamic=False) if compiled else None
+        self._compiled = self._compile() if compiled else None
         self._files = CompiledFiles() if compiled else None
         self._compiled_rows, self._afresh, self._summed = full or config.batch_size, False, summed
         self._compared = compared
@@ -91,7 +91,7 @@ class TrainingStep:
                 continue
             if not self._afresh and self._files is not None and self._files.are_damaged(failure):
                 self._afresh, fresh = True, self._files.leave()
-                self._compiled = torch.compile(self._losses, dynamic=False)
+                self._compiled = self._compile()
                 self._notice("training.compile_stale", reason=reason(failure), folder=str(self._files.folder), fresh=str(fresh))
             else:
                 self._compiled = None
@@ -127,9 +127,14 @@ class TrainingStep:
         return loss, self._move()
 
     def _move(self) -> torch.Tensor:
+        limit = self._config.clip_norm or float("inf")
+        if isinstance(self.optimizer, ClippingAdamW) and not self.scaler.is_enabled():
+            norm = self.optimizer.clip_and_step(limit, self.lost)
+            self.optimizer.zero_grad(set_to_none=True)
+            return norm
         if self.scaler.is_enabled():
             self.scaler.unscale_(self.optimizer)
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self._config.clip_norm or float("inf"))
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit)
         if not self.scaler.is_enabled():  # which leaves such a step out by itself
             self._hold(norm)
         self.scaler.step(self.optimizer)
@@ -178,6 +183,12 @@ class TrainingStep:
         loss = self.objective({name: output.float() for name, output in outputs.items()}, z, label, date)
         return loss if auxiliary is None else loss + auxiliary, loss
 
+    def _compile(self) -> Callable[..., tuple[torch.Tensor, torch.Tensor]]:
+        """Not dynamic: a random context has a few lengths, and a program for each is faster than one for all."""
+        # on a GPU a small kernel takes as long to begin as to work, so those that do not wait for each other become one
+        options: dict[str, Any] = {"options": {"combo_kernels": True}} if self.device.type == "cuda" else {}
+        return torch.compile(self._losses, dynamic=False, **options)
+
     def _set_aside(self) -> Gradients:
         """The gradient so far, out of the way of a backward pass that may fail half way."""
         earlier = [(parameter, parameter.grad) for parameter in self.model.parameters() if parameter.grad is not None]
@@ -195,20 +206,6 @@ class TrainingStep:
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
         self._notice("training.batch_halved_compared" if self._compared else "training.batch_halved", rows=rows, half=self.rows)
-
-
-def adamw(model: torch.nn.Module, config: TrainConfig, device: torch.device, *, recordable: bool = False) -> torch.optim.AdamW:
-    """AdamW, fused where the device has it; weight decay on matrices only, never on biases, norms and other vectors.
-
-    ``recordable``: with the learning rate in a tensor, for a CUDA graph.
-    """
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [parameter for parameter in trained if parameter.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [parameter for parameter in trained if parameter.ndim <= 1], "weight_decay": 0.0},
-    ]
-    rate = torch.tensor(config.learning_rate, device=device) if recordable else config.learning_rate
-    return torch.optim.AdamW([group for group in groups if group["params"]], lr=rate, fused=device.type in ("cpu", "cuda"), capturable=recordable)
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[Any]:

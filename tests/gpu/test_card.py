@@ -27,6 +27,7 @@ from financial_model.training.step import NotFiniteError, TrainingStep
 from tests.kernels import PLACE
 from tests.training.builders import events_of, make_config, make_panel, run
 
+lstm_gpu = pytest.importorskip("financial_model.kernels.lstm_gpu")
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available() or PLACE.type != "cuda", reason="no NVIDIA GPU with a torch for it")
 CARD = torch.device("cuda", 0)
 ROWS = 64
@@ -103,6 +104,22 @@ def test_a_recorded_training_reaches_what_a_plain_one_reaches(panel, tmp_path, s
     assert losses["on"] == pytest.approx(losses["off"], rel=2e-3)
 
 
+@pytest.mark.parametrize("backbone", ["lstm", "cnn_lstm"])
+def test_layers_of_an_lstm_in_one_launch_learn_what_the_librarys_learn(panel, tmp_path, monkeypatch, backbone):
+    if "bf16" not in runtime.candidates("cuda:0"):
+        pytest.skip("no bf16 on this GPU")
+    launches, launch = [], lstm_gpu._run
+    monkeypatch.setattr(lstm_gpu, "_run", lambda kernel, *given, **more: (launches.append(kernel), launch(kernel, *given, **more)))
+    curves = {}
+    for compile in ("on", "off"):
+        shape = {"backbone": backbone, "hidden": 32, "layers": 2, "dropout": 0.0, "linear_start": False, "skip": False}
+        run(make_config(device="cuda", compile=compile, precision="bf16", batch_size=ROWS, epochs=4, model=shape), panel, tmp_path / compile)
+        curves[compile] = [event["metrics"][kind] for event in events_of(tmp_path / compile, "epoch") for kind in ("loss", "train_loss")]
+        assert bool(launches) == (compile == "on")
+        launches.clear()
+    assert curves["on"] == pytest.approx(curves["off"], rel=0.01)
+
+
 @pytest.mark.parametrize("mixup", [0, 0.2])
 def test_replays_with_dropout_are_the_plain_steps(panel, mixup):
     """A replay draws from the seed that stands before it: the same masks as a plain step with that seed, where nothing else draws."""
@@ -124,7 +141,7 @@ def test_replays_with_dropout_are_the_plain_steps(panel, mixup):
 def test_nothing_waits_between_two_points_of_the_curve(panel, precision):
     if precision == "bf16" and precision not in runtime.candidates("cuda:0"):
         pytest.skip("no bf16 on this GPU")
-    config = make_config(device="cuda", batch_size=ROWS, mixup=0.2, model={"backbone": "cnn_lstm", "condition": "concat"})
+    config = make_config(device="cuda", batch_size=ROWS, mixup=0.2, model={"backbone": "cnn_lstm", "condition": "concat", "hidden": 32})
     loader = device_loader(panel, config, label_scale=np.ones(2, np.float32))
     step, meter = card_step(config, precision=precision), Meter(CARD)
     graphed = GraphedStep(step, loader.source.gather, meter, ROWS, CudaRecorder(CARD), refuse)

@@ -15,7 +15,8 @@ SCRIPT = """
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
-from financial_model.kernels import facts_gpu, norms_gpu, windows_gpu
+import triton.language as tl
+from financial_model.kernels import adamw_gpu, facts_gpu, lstm_gpu, norms_gpu, windows_gpu
 
 F, H = "*fp32", "*bf16"
 
@@ -43,6 +44,19 @@ for kind, size, x in ((0, 512, H), (1, 33, F), (2, 512, H)):
     types = dict(x=x, weight=F, bias=F, alpha=F, out=x, rows="i32", tiles="i32", grad=x, grad_x=x, grad_weight=F, grad_bias=F, grad_alpha=F)
     for kernel in (norms_gpu._forward, norms_gpu._backward):
         compiled(kernel, types, dict(eps=1e-6, SIZE=size, KIND=kind, ROWS=held, BLOCK=block), warps)
+types = {name: "*i64" for name in ("gradients", "parameters", "means", "squares", "counts", "entries", "starts", "sizes")}
+types |= {name: F for name in ("decays", "out", "sums", "rate", "lost", "norm", "norm_out")}
+types |= {name: "fp32" for name in ("limit", "beta1", "beta2", "eps")} | {"blocks": "i32", "tensors": "i32"}
+compiled(adamw_gpu._squares, types, dict(BLOCK=2048), 4)
+compiled(adamw_gpu._move, types, dict(BLOCK=2048, SUMS=1024), 4)
+compiled(adamw_gpu._count, types, dict(TENSORS=32), 4)
+for kind, bits, paired, hidden in ((H, "*i16", True, 384), (F, "*i32", False, 48)):
+    types = dict(weight=kind, grad=kind, hidden=bits, carried=F, first="i32", last="i32", batch="i32", bars="i32")
+    types |= {name: "*i32" for name in ("projected", "states", "factors", "slopes")}
+    constants = dict(H=hidden, KIND=tl.bfloat16 if paired else tl.float32, PRECISION="ieee", PAIRED=paired, ROWS=16, UNITS=16,
+                     WIDE=512 if paired else 64)
+    compiled(lstm_gpu._forward, types | dict(weight="*i32"), constants, 4)
+    compiled(lstm_gpu._backward, types, constants, 8)
 print("all")
 """
 

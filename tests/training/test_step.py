@@ -16,7 +16,7 @@ from financial_model.models.forecaster import build_forecaster
 from financial_model.objectives import objective
 from financial_model.text import has
 from financial_model.training import step as step_module
-from financial_model.training.step import NotFiniteError, TrainingStep, adamw, choose_compile, is_out_of_memory, seed_batch
+from financial_model.training.step import NotFiniteError, TrainingStep, choose_compile, is_out_of_memory, seed_batch
 from tests.training.builders import make_config
 
 CPU = torch.device("cpu")
@@ -92,12 +92,6 @@ def test_the_gradient_is_clipped_to_its_norm_and_the_norm_before_is_told(limit, 
     step.optimizer.register_step_pre_hook(lambda *_: seen.append(float(gradient(step).norm())))
     assert float(step.update(1e-3)) == pytest.approx(before) and before > 0.05
     assert seen == [pytest.approx(expected or before, rel=1e-3)]
-
-
-def test_weight_decay_is_for_matrices():
-    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.LayerNorm(4))
-    groups = adamw(model, TrainConfig(weight_decay=0.1), CPU).param_groups
-    assert [(group["weight_decay"], len(group["params"])) for group in groups] == [(0.1, 1), (0.0, 3)]
 
 
 def test_frozen_weights_stay():

@@ -1,7 +1,7 @@
 """Recurrent backbones: lstm, gru, the tutorial's LSTM, and a convolution stem before an LSTM.
 
 In: windows [B, T, features]. Out: one vector per window, the state after its last bar. No loop over time stands here: torch's own
-kernels run it. They know no condition, head or objective.
+kernels run it, and in a compiled training on a GPU ``kernels/lstm_gpu.py``. They know no condition, head or objective.
 """
 
 from __future__ import annotations
@@ -14,7 +14,49 @@ from financial_model.config import ModelConfig
 from financial_model.models.registry import Backbone, backbone
 
 
-class _Recurrent(Backbone):
+class _EndsAtLastBar(Backbone):
+    """A backbone whose recurrent layers are asked for the last layer's last state alone."""
+
+    layers: nn.LSTM | nn.GRU
+    _weights: tuple[nn.Parameter, ...] = ()
+
+    def read_by(self, layers: nn.LSTM | nn.GRU) -> None:
+        """Let these be the layers. An LSTM's weights are held here, too: a compiler looks into no recurrent module of torch."""
+        self.layers = layers
+        self._weights, self._between = tuple(layers.parameters()) if isinstance(layers, nn.LSTM) else (), layers.dropout
+
+    def last(self, x: Tensor) -> Tensor:
+        """[B, hidden] from x [B, T, inputs]."""
+        if self.training and _fusible(x, self._weights):
+            return _last_state(x.transpose(0, 1), self._weights, self._between)
+        states, _ = self.layers(x)
+        return states[:, -1]
+
+
+def _fusible(x: Tensor, weights: tuple[nn.Parameter, ...]) -> bool:
+    """Where the fused layers pay and fit: inside a compiled bfloat16 step on a GPU, whose launches a CUDA graph replays. Weights that are frozen may
+    have an adapter, which is torch's to apply."""
+    if not (x.is_cuda and weights and torch.compiler.is_compiling() and torch.is_autocast_enabled("cuda")):
+        return False
+    if torch.get_autocast_dtype("cuda") != torch.bfloat16 or not all(weight.requires_grad for weight in weights):
+        return False
+    from financial_model.kernels import lstm_gpu
+
+    return lstm_gpu.fits(len(x), weights[1].shape[1], x.device)
+
+
+def _last_state(x: Tensor, weights: tuple[nn.Parameter, ...], dropout: float) -> Tensor:
+    """What ``nn.LSTM`` with these ``weights`` (in its order) and this dropout between its layers says last of x [T, B, inputs]."""
+    from financial_model.kernels import lstm_gpu
+
+    for first in range(0, len(weights), 4):
+        of_inputs, of_states, one, other = weights[first:first + 4]
+        projected = F.linear(x if first == 0 else F.dropout(x, dropout), lstm_gpu.arranged(of_inputs), lstm_gpu.arranged(one + other))
+        x = lstm_gpu.layer(projected, lstm_gpu.arranged(of_states).to(projected.dtype))
+    return x[-1]
+
+
+class _Recurrent(_EndsAtLastBar):
     """``layers`` recurrent layers of width ``hidden``; dropout between them and after the last."""
 
     cell: type[nn.LSTM] | type[nn.GRU]
@@ -22,12 +64,11 @@ class _Recurrent(Backbone):
     def __init__(self, inputs: int, context_length: int, shape: dict[str, int], config: ModelConfig) -> None:
         super().__init__(inputs, context_length, shape, config)
         self.output_size, layers = shape["hidden"], shape["layers"]
-        self.layers = self.cell(inputs, self.output_size, layers, batch_first=True, dropout=config.dropout if layers > 1 else 0.0)
+        self.read_by(self.cell(inputs, self.output_size, layers, batch_first=True, dropout=config.dropout if layers > 1 else 0.0))
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        states, _ = self.layers(x)
-        return self.dropout(states[:, -1])
+        return self.dropout(self.last(x))
 
 
 @backbone("lstm")
@@ -88,13 +129,24 @@ class StridedConvolution(nn.Conv1d):
     """
 
     def forward(self, input: Tensor) -> Tensor:
+        padded = self.padded(input)
+        return self.as_product(padded) if input.is_cuda and torch.compiler.is_compiling() else super().forward(padded)
+
+    def padded(self, x: Tensor) -> Tensor:
         kernel, stride = self.kernel_size[0], self.stride[0]
-        left = kernel - 1 - (input.shape[-1] - 1) % stride
-        return super().forward(F.pad(input, (left, 0)))
+        return F.pad(x, (kernel - 1 - (x.shape[-1] - 1) % stride, 0))
+
+    def as_product(self, padded: Tensor) -> Tensor:
+        """The same as one matrix product. For so few channels a card's convolutions cost more in changes of layout than in arithmetic, and a
+        compiler joins what stands before and behind a product with it."""
+        kernel, stride = self.kernel_size[0], self.stride[0]
+        last = padded.shape[-1] - kernel + 1
+        bars = torch.cat([padded[:, :, tap:last + tap:stride].transpose(1, 2) for tap in range(kernel)], 2)
+        return F.linear(bars, self.weight.transpose(1, 2).flatten(1), self.bias).transpose(1, 2)
 
 
 @backbone("cnn_lstm")
-class ConvolutionLSTM(Backbone):
+class ConvolutionLSTM(_EndsAtLastBar):
     """Two strided convolutions fold four bars into one step, then an LSTM reads a quarter of the steps.
 
     The stem finds patterns of a few bars; the LSTM keeps the long story at a quarter of its usual cost.
@@ -107,9 +159,8 @@ class ConvolutionLSTM(Backbone):
         self.stem = nn.Sequential(
             StridedConvolution(inputs, channels, 5, stride=2), nn.GELU(),
             StridedConvolution(channels, channels, 3, stride=2), nn.GELU())
-        self.layers = nn.LSTM(channels, self.output_size, layers, batch_first=True, dropout=config.dropout if layers > 1 else 0.0)
+        self.read_by(nn.LSTM(channels, self.output_size, layers, batch_first=True, dropout=config.dropout if layers > 1 else 0.0))
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        states, _ = self.layers(self.stem(x.transpose(1, 2)).transpose(1, 2))
-        return self.dropout(states[:, -1])
+        return self.dropout(self.last(self.stem(x.transpose(1, 2)).transpose(1, 2)))

@@ -47,6 +47,7 @@ def test_the_stem_always_ends_at_the_last_bar_and_sees_no_later_one(length, kern
     x = torch.randn(1, 2, length, requires_grad=True)
     out = layer(x)
     assert out.shape[-1] == -(-length // stride)
+    torch.testing.assert_close(layer.as_product(layer.padded(x)), out)
     for step in range(out.shape[-1]):
         bar = length - 1 - stride * (out.shape[-1] - 1 - step)  # the last step reads up to the last bar, the one before it `stride` less
         (gradient,) = torch.autograd.grad(out[0, :, step].sum(), x, retain_graph=True)
