@@ -31,6 +31,10 @@ SMALLEST_SIZE = 1e-3
 """Least share of its signal a rule forecasts: its sign is the rule's, whatever the training years say, and its ranking stays visible."""
 
 
+LEAST_DATES = 60
+"""With fewer training dates on which a rule says something, a quarter, its size is not fitted: a few windows make it absurd, and easy to beat."""
+
+
 def thin(ends: Ends, most: int = SAMPLE) -> Ends:
     """At most ``most`` of ``ends``, evenly spaced."""
     return ends[::-(-len(ends) // most)] if len(ends) > most else ends
@@ -116,6 +120,9 @@ class Rule(Baseline):
     def learn(self, panel: Panel, ends: Ends) -> None:
         sample = thin(ends)
         signal = self.signal(panel, sample)
+        if not tells_size(panel, sample, signal):
+            self.size = np.full(self.config.label.horizon, SMALLEST_SIZE)
+            return
         fitted = signal @ label_returns(panel, sample, self.config.label).astype(np.float64) / max(float(signal @ signal), 1e-12)
         self.size = np.maximum(fitted, SMALLEST_SIZE)
 
@@ -161,6 +168,11 @@ class MovingAverage(Rule):
             close = panel.prices[np.maximum(rows[:, None] - np.arange(self.long), 0), LOG_CLOSE]
             result[start:start + (1 << 16)] = close[:, :self.short].mean(1) - close.mean(1)
         return np.where(known, result, 0.0)
+
+
+def tells_size(panel: Panel, ends: Ends, signal: NDArray) -> bool:
+    """Whether a ``signal`` [n] of training windows is there (not 0) on dates enough to fit its size."""
+    return len(np.unique(panel.time[ends[signal != 0]])) >= LEAST_DATES
 
 
 def has_history(panel: Panel, ends: Ends, days: int) -> NDArray[np.bool_]:

@@ -15,6 +15,7 @@ from financial_model.config import CLASSES, RunConfig
 from financial_model.datasets.panel import Panel
 from financial_model.datasets.targets import label_unit
 from financial_model.models.baselines import Baseline, baseline_class
+from financial_model.models.rules import tells_size
 from financial_model.objectives import objective
 from financial_model.training.constants import Outputs, constant_forecasts, mean_loss, repeated
 from financial_model.training.preparation import Preparation, compared_dates, prepare, targets
@@ -35,7 +36,7 @@ def rules_of_thumb(panel: Panel, config: RunConfig, train: NDArray[np.int64], kn
         rule.config, rule.label_scale = config, label_scale
         rule.learn(panel, train)
         said = [rule.expect(panel, ends) / unit for ends, unit in zip((train, asked), units, strict=True)]
-        size = np.maximum(best_size(said[0], known[0][:, :config.label.horizon]), 0.0)
+        size = np.maximum(best_size(said[0], known[0][:, :config.label.horizon]), 0.0) if tells_size(panel, train, said[0][:, -1]) else 0.0
         found[name] = outputs(config, said[0] * size, said[1] * size, *known)
     return found
 

@@ -4,7 +4,7 @@ import pytest
 from financial_model.config import LabelConfig, RunConfig
 from financial_model.datasets.targets import label_returns
 from financial_model.errors import ConfigError
-from financial_model.models.rules import Momentum, MovingAverage, Persistence, Reversal, TrainMean, Zero, past_return, thin
+from financial_model.models.rules import SMALLEST_SIZE, Momentum, MovingAverage, Persistence, Reversal, TrainMean, Zero, past_return, thin
 from tests.models.builders import ends_between, planted_panel
 
 CONFIG = RunConfig(label=LabelConfig(horizon=3))
@@ -88,6 +88,14 @@ def test_the_size_of_a_rule_is_fitted_and_its_sign_is_not():
     assert (reversal.size == 1e-3).all()
     assert np.allclose(trend.size, np.arange(1, 4) / 7.5, rtol=1e-4)
     assert (reversal.predict(panel, np.array([100])).expected < 0).all()
+
+
+def test_a_rule_that_spoke_on_a_few_dates_alone_gets_no_size_from_them(market):
+    """A year-long signal in a training of a year and a week: its size would be that of five windows, and the rule a rival of straw."""
+    panel, _, test = market
+    short, long = (Momentum().fit(panel, ends_between(panel, 0, last), CONFIG) for last in (257, 390))
+    assert (short.size == SMALLEST_SIZE).all() and short.predict(panel, test).expected.any(), "its order is still there"
+    assert long.size.shape == (3,)
 
 
 def test_the_interval_is_as_wide_as_the_stock_is_restless(market):
