@@ -102,8 +102,11 @@ def vars_or_slots(panel):
 # ---------------------------------------------------------------- how often it was tried
 def test_every_run_on_the_same_market_is_a_trial_of_the_next(copied):
     run_training(copied, tiny("second", epochs=1))
-    second = judging.stored(RunStore(copied.checkpoint_dir).get("second"))
+    runs = RunStore(copied.checkpoint_dir)
+    second = judging.stored(runs.get("second"))
     assert second["result"]["trials"] == 2 and any(item["key"].endswith("trials") for item in second["result"]["verdict"])
+    runs.delete("finished")
+    assert trials.count(runs, runs.get("second")) == 2, "what was deleted was tried all the same"
 
 
 def test_the_probability_of_overfitting_is_stated_from_ten_portfolios_on():
