@@ -193,7 +193,7 @@ def _comparison(result: Mapping[str, Any], words: Words) -> dict[str, Any]:
         charts.append({"title": words(f"difference_{metric}"), "svg": whiskers(whisker, label=words(f"difference_{metric}"), value_format=_signed)})
     oracle = None
     if result.get("oracle_ic") is not None:
-        oracle = words("oracle", value=result["oracle_ic"], recovery=result["recovery"] or 0.0)
+        oracle = words("oracle", value=result["oracle_ic"], recovery=words.figure("recovery", result["recovery"]))
     details = [{"name": words.term("metric", name), "value": words.figure(name, result[name]),
                 "interval": words.interval(name, result.get(f"{name}_interval"))} for name in DETAILS if result.get(name) is not None]
     return {"columns": [words.term("metric", name) for name in names], "rows": table, "charts": [entry for entry in charts if entry["svg"]],
@@ -340,9 +340,8 @@ def _null(null: Mapping[str, Any] | None, words: Words) -> str:
     """What the same configuration reports where nothing can be known."""
     if null is None:
         return words("null_absent")
-    interval = null["rank_ic_interval"]
-    ends = {"low": interval[0], "high": interval[1]} if interval else {"low": math.nan, "high": math.nan}
-    return words("null_found", value=null["rank_ic"] or 0.0, direction=null["direction"] or 0.0, base=null["direction_base_rate"] or 0.0, **ends)
+    return words("null_found", interval=words.interval("rank_ic", null["rank_ic_interval"]) or "–", **{
+        field: words.figure(name, null[name]) for field, name in (("value", "rank_ic"), ("direction", "direction"), ("base", "direction_base_rate"))})
 
 
 def _data(result: Mapping[str, Any], split: Mapping[str, Any] | None, data: Mapping[str, Any] | None, words: Words) -> dict[str, Any]:

@@ -60,4 +60,4 @@ def importance_section(found: Mapping[str, Any] | None, words: Any) -> dict[str,
     rows = [(words.term("groups", row["name"]), row["drop"], row["interval"], 2 if row["drop"] > row["chance"] else 5)
             for row in found["rows"] if row["drop"] is not None]
     return {"svg": whiskers(rows, label=words("importance"), value_format="{:+.3f}".format),
-            "help": words("importance_help", value=found["rank_ic"] or 0.0, dates=found["dates"])}
+            "help": words("importance_help", value=words.figure("rank_ic", found["rank_ic"]), dates=found["dates"])}

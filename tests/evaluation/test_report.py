@@ -108,6 +108,13 @@ def test_synthetic_data_carry_a_banner_and_real_data_the_survivors_sentence(resu
     assert 'class="banner"' in render_report(synthetic, name="run")
 
 
+def test_what_the_null_market_left_undefined_is_a_dash_and_never_zero(result):
+    text = render_report(result, name="r", null={**result, "rank_ic": None, "rank_ic_interval": None, "direction": None})
+    assert "RankIC – [–] and direction – against a base rate" in text
+    importance = {"rank_ic": None, "dates": 80, "rows": []}
+    assert "RankIC – with everything" in render_report(result, name="r", importance=importance)
+
+
 def test_a_bare_result_makes_a_report_too():
     panel = make_panel(names=3, days=60)
     ends = all_ends(panel)
