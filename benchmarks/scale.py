@@ -37,7 +37,7 @@ CONSTANTS = {
     "request_rate": Constant(75, "requests/s and connection", "measured: benchmark download, with the default pause of 12 ms"),
     "request_bars": Constant(800, "bars a request", "the server's own limit"),
     "cpu_windows": Constant(465, "windows/s and core", "measured: benchmark input share of a step, cnn_lstm, 256 windows in 550 ms"),
-    "gpu_windows": Constant(75_500, "windows/s and GPU", "measured: benchmark step, cnn_lstm with concat, 1,179 steps/s of 64 windows, one H200"),
+    "gpu_windows": Constant(123_800, "windows/s and GPU", "measured: benchmark step, cnn_lstm with concat, 1,934 steps/s of 64 windows, one H200"),
     "forward_share": Constant(3, "times a training step's windows", "assumed: a forward pass is a third of forward and backward"),
     "gpu_memory": Constant(80e9, "bytes", "assumed: one 80 GB card"),
     "gpu_share": Constant(0.4, "of its memory for the panel", "the loader's own limit"),
