@@ -1,17 +1,19 @@
 # Kairos in a container. How to use it: docs/guide.md. There was no Docker where it was written: the image was not built.
 #   docker build -t kairos .      for the CPU; for an NVIDIA GPU add --build-arg TORCH_INDEX=https://pypi.org/simple
-#   docker run -p 7860:7860 -v kairos:/data -e KAIROS_USER=anna -e KAIROS_PASSWORD=... kairos
+#   docker run -p 127.0.0.1:7860:7860 -v kairos:/data -e KAIROS_USER=anna -e KAIROS_PASSWORD=... kairos
 FROM python:3.11-slim
 
-# LightGBM needs the OpenMP runtime, which the slim image lacks.
-RUN apt-get update && apt-get install -y --no-install-recommends libgomp1 && rm -rf /var/lib/apt/lists/*
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+
+# The slim image lacks the OpenMP runtime, which LightGBM needs, and a compiler, with which Triton and torch.compile build for a GPU.
+RUN case "$TORCH_INDEX" in */cpu) compiler= ;; *) compiler=g++ ;; esac \
+    && apt-get update && apt-get install -y --no-install-recommends libgomp1 $compiler && rm -rf /var/lib/apt/lists/*
 
 # GOMP_SPINCOUNT before torch loads: two threads stall each other otherwise.
 ENV PYTHONUNBUFFERED=1 PYTHONUTF8=1 PIP_NO_CACHE_DIR=1 GRADIO_ANALYTICS_ENABLED=False GOMP_SPINCOUNT=1000
 
 WORKDIR /app
 COPY requirements.txt ./
-ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 RUN pip install --index-url "$TORCH_INDEX" "$(grep -E '^torch==' requirements.txt)" && pip install -r requirements.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY financial_model ./financial_model

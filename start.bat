@@ -1,8 +1,9 @@
 @echo off
 rem Kairos in one step: environment, install, app.   start.bat [test|demo|run COMMAND] [options]
-setlocal EnableExtensions EnableDelayedExpansion
+setlocal EnableExtensions DisableDelayedExpansion
 chcp 65001 >nul
 cd /d "%~dp0"
+setlocal EnableDelayedExpansion
 if not defined GOMP_SPINCOUNT set "GOMP_SPINCOUNT=1000"
 set "GRADIO_ANALYTICS_ENABLED=False"
 set "PYTHONUTF8=1"
@@ -45,17 +46,16 @@ if not "!OLD!"=="!STAMP!" (
     >".venv\stamp-%REQUIREMENTS%" echo !STAMP!
 )
 
+rem What a user typed is passed on without delayed expansion, which would take every "!" out of a password.
+setlocal DisableDelayedExpansion
 if /i "%~1"=="test" (
     .venv\Scripts\python -m pytest
-    exit /b !errorlevel!
+    exit /b
 )
-if /i "%~1"=="demo" (
-    .venv\Scripts\python -m financial_model %*
-    exit /b !errorlevel!
-)
-if /i "%~1"=="run" (
-    for /f "tokens=1,*" %%A in ("%*") do .venv\Scripts\python -m financial_model %%B
-    exit /b !errorlevel!
-)
+if /i "%~1"=="demo" .venv\Scripts\python -m financial_model %*
+if /i "%~1"=="demo" exit /b
+set ARGUMENTS=%*
+if /i "%~1"=="run" .venv\Scripts\python -m financial_model %ARGUMENTS:~4%
+if /i "%~1"=="run" exit /b
 .venv\Scripts\python app.py %*
 if errorlevel 1 pause

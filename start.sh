@@ -20,7 +20,7 @@ find_python() {
     local candidate
     for candidate in "${PYTHON:-}" python3.11 python3.12 python3.13 python3; do
         [ -n "$candidate" ] && command -v "$candidate" >/dev/null 2>&1 || continue
-        if "$candidate" -c 'import sys, venv; raise SystemExit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then
+        if "$candidate" -c 'import ensurepip, sys, venv; raise SystemExit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then
             printf '%s' "$candidate"
             return
         fi
@@ -43,15 +43,19 @@ install_cpu_torch() {
     .venv/bin/python -m pip install -q --index-url https://download.pytorch.org/whl/cpu "$pin" >/dev/null 2>&1 || true
 }
 
+create_environment() {
+    local python
+    python="$(find_python)"
+    say "Creating .venv / 正在创建环境 ..."
+    "$python" -m venv .venv
+}
+
 install() {  # $1: requirements file. A stamp of its content makes the next start fast and lets it work offline.
-    local stamp file="$1" links python
-    if [ ! -x .venv/bin/python ]; then
-        python="$(find_python)"
-        say "Creating .venv / 正在创建环境 ..."
-        "$python" -m venv .venv
-    fi
+    local stamp file="$1" links
+    [ -x .venv/bin/python ] || create_environment
     stamp="$(cat requirements.txt "$file" | cksum | tr ' ' '-')-$(.venv/bin/python -c 'import sys; print(sys.version_info[:2])' | tr -d '(), ')"
     [ "$(cat ".venv/.stamp-$(basename "$file")" 2>/dev/null)" = "$stamp" ] && return 0
+    .venv/bin/python -c 'import pip' 2>/dev/null || create_environment  # a first start that was interrupted
     say "Installing $file (once; a few minutes on a slow line) / 正在安装依赖（仅首次）..."
     install_cpu_torch
     links="$(.venv/bin/python -m pip config get global.find-links 2>/dev/null | tr ' ' ',' || true)"

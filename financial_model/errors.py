@@ -5,6 +5,11 @@ Every interface translates these by key; ``str(error)`` is the English sentence.
 
 from __future__ import annotations
 
+import errno
+import socket
+from collections.abc import Mapping
+from typing import Any
+
 from financial_model.text import translate
 
 
@@ -16,14 +21,10 @@ class Phrase:
         self.fields = fields
 
     def message(self, language: str = "en") -> str:
-        return translate(self.key, language, **_spoken(self.fields, language))
+        return translate(self.key, language, **self.fields)
 
     def __str__(self) -> str:
         return self.message("en")
-
-
-def _spoken(fields: dict[str, object], language: str) -> dict[str, object]:
-    return {name: value.message(language) if isinstance(value, Phrase | KairosError) else value for name, value in fields.items()}
 
 
 class KairosError(Exception):
@@ -38,7 +39,7 @@ class KairosError(Exception):
         self.fields = fields
 
     def message(self, language: str = "en") -> str:
-        return translate(self.key, language, **_spoken(self.fields, language))
+        return translate(self.key, language, **self.fields)
 
     def __str__(self) -> str:
         return self.message("en")
@@ -49,6 +50,17 @@ class KairosError(Exception):
 
 def _rebuild(kind: type[KairosError], key: str, fields: dict[str, object]) -> KairosError:
     return kind(key, **fields)
+
+
+def packed(value: object) -> Any:
+    """Fields of a sentence as JSON data: a piece of a sentence keeps its key, so that it is still said in the reader's language."""
+    if isinstance(value, Phrase | KairosError):
+        return {"key": value.key, "fields": packed(value.fields)}
+    if isinstance(value, Mapping):
+        return {str(name): packed(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [packed(part) for part in value]
+    return value if isinstance(value, str | int | float | bool) or value is None else str(value)
 
 
 class ConfigError(KairosError):
@@ -85,6 +97,29 @@ class JobError(KairosError):
 
 class BusyError(KairosError):
     """More was asked for at once than this machine takes on; the field ``seconds`` says when to come back."""
+
+
+_SYSTEM = {
+    "refused": (errno.ECONNREFUSED,), "broken_off": (errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE),
+    "no_way": (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN), "no_address": (errno.EADDRNOTAVAIL,),
+    "late": (errno.ETIMEDOUT,), "forbidden": (errno.EACCES, errno.EPERM), "read_only": (errno.EROFS,), "missing": (errno.ENOENT,),
+    "busy": (errno.EBUSY, errno.ETXTBSY), "folder": (errno.EISDIR,), "no_folder": (errno.ENOTDIR,), "too_many": (errno.EMFILE, errno.ENFILE),
+    "long_name": (errno.ENAMETOOLONG,), "input_output": (errno.EIO,),
+}
+
+
+def system_reason(error: BaseException) -> Phrase:
+    """Why the operating system did not do something, in the catalogue's words; its own are quoted where there are none."""
+    if isinstance(error, TimeoutError):
+        return Phrase("system.late")
+    if isinstance(error, socket.gaierror):
+        return Phrase("system.unknown_name")
+    number = error.errno if isinstance(error, OSError) else None
+    for name, numbers in _SYSTEM.items():
+        if number in numbers:
+            return Phrase(f"system.{name}")
+    words = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+    return Phrase("system.other", words=words.splitlines()[0][:120])
 
 
 class Stopped(Exception):

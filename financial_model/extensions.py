@@ -7,12 +7,15 @@ The variable and not a flag, because the child processes that compute features m
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from financial_model.errors import ConfigError
+from financial_model.errors import ConfigError, DataError, KairosError
 
 VARIABLE = "KAIROS_EXTENSIONS"
 PREFIX = "kairos_extension_"
@@ -37,6 +40,9 @@ def files() -> list[Path]:
 def _load(path: Path) -> str:
     name = PREFIX + "".join(letter if letter.isalnum() else "_" for letter in path.stem)
     if name in sys.modules:
+        first = str(sys.modules[name].__file__)
+        if first != str(path.resolve()):
+            raise ConfigError("extensions.same_name", path=str(path), first=first)
         return name
     spec = importlib.util.spec_from_file_location(name, path.resolve())
     if spec is None or spec.loader is None:
@@ -45,7 +51,26 @@ def _load(path: Path) -> str:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
+    except KairosError as error:
+        del sys.modules[name]
+        raise ConfigError("extensions.refused", path=str(path), reason=error) from error
     except Exception as error:  # a user's own file can fail in any way; the sentence says which and how
         del sys.modules[name]
         raise ConfigError("extensions.broken", path=str(path), reason=f"{type(error).__name__}: {error}"[:200]) from error
     return name
+
+
+def telling(name: str, function: Callable, *, but: tuple[type[Exception], ...] = ()) -> Callable:
+    """``function`` of a user's own, called ``name``: what goes wrong in it becomes a ``DataError`` that says where, errors of the
+    kinds ``but`` excepted."""
+
+    @functools.wraps(function)
+    def told(*values: Any, **named: Any) -> Any:
+        try:
+            return function(*values, **named)
+        except (KairosError, *but):
+            raise
+        except Exception as error:
+            raise DataError("extensions.fails", name=name, reason=f"{type(error).__name__}: {error}"[:200]) from error
+
+    return told

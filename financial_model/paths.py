@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from financial_model.errors import ConfigError, NotFoundError, StorageError
+from financial_model.errors import ConfigError, NotFoundError, StorageError, system_reason
 
 _SAFE = re.compile(r"[^\W_](?:[\w.-]{0,78}\w)?", re.UNICODE)
 _RESERVED = {"con", "prn", "aux", "nul", *(f"com{i}" for i in range(10)), *(f"lpt{i}" for i in range(10))}
@@ -173,4 +173,4 @@ def _sync_file_range() -> Any:
 def storage_error(error: OSError, path: Path) -> StorageError:
     """The sentence for an ``OSError`` met while writing ``path``."""
     key = "paths.disk_full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "paths.not_writable"
-    return StorageError(key, path=path.name, folder=str(path.parent), reason=error.strerror or str(error))
+    return StorageError(key, path=path.name, folder=str(path.parent), reason=system_reason(error))

@@ -12,6 +12,7 @@ import os
 import platform
 import shutil
 import sys
+import sysconfig
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -182,10 +183,16 @@ def _compiler() -> str | None:
 
 @cache
 def has_triton() -> bool:
-    """Whether Triton kernels can run on a device here; the package alone is not enough."""
+    """Whether Triton kernels can run on a device here; the package alone is not enough: on Linux it builds its way to the GPU with a C compiler
+    and Python's headers, and a small server or a slim container may have neither."""
     from torch.utils._triton import has_triton as usable
 
-    return usable()
+    return usable() and (sys.platform != "linux" or _triton_builds())
+
+
+def _triton_builds() -> bool:
+    compiler = os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")
+    return bool(compiler) and Path(sysconfig.get_path("include", "posix_prefix"), "Python.h").is_file()
 
 
 def flash_attention(architecture: int = 0) -> str:

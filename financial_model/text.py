@@ -9,6 +9,7 @@ from __future__ import annotations
 import tomllib
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 LANGUAGES = ("en", "zh")
 _FOLDER = Path(__file__).with_name("catalogue")
@@ -35,9 +36,23 @@ def _flatten(table: dict, prefix: str = ""):
 
 
 def translate(key: str, language: str = "en", /, **fields: object) -> str:
-    """The text of ``key`` in ``language`` with ``{fields}`` filled in. An unknown key raises ``KeyError``."""
+    """The text of ``key`` in ``language`` with ``{fields}`` filled in. An unknown key raises ``KeyError``.
+
+    A field may be a piece of a sentence itself (``errors.Phrase``, an error, or either as ``errors.packed`` wrote it), or a list of them.
+    """
     template = catalogue()[key][language]
-    return template.format(**fields) if fields else template
+    return template.format(**{name: _said(value, language) for name, value in fields.items()}) if fields else template
+
+
+def _said(value: Any, language: str) -> Any:
+    if hasattr(value, "message"):
+        return value.message(language)
+    if isinstance(value, dict) and set(value) == {"key", "fields"}:
+        return translate(value["key"], language, **value["fields"])
+    if isinstance(value, list | tuple):
+        parts = [_said(part, language) for part in value]
+        return ("；" if language == "zh" else "; ").join(parts) if all(isinstance(part, str) for part in parts) else value
+    return value
 
 
 def has(key: str) -> bool:

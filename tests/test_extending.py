@@ -8,10 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from financial_model import extensions
-from financial_model.errors import ConfigError
+from financial_model.errors import ConfigError, DataError
 from tests.serving.builders import bars, trading_days
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,6 +37,30 @@ said.append(compute_label("worst_close", Future(log_close=close, log_open=close,
 print(json.dumps(said))
 """
 """The commands one after the other in one process that knows the file by the variable alone, and then the label by its name."""
+
+ASKED = """
+import json
+from pathlib import Path
+from fastapi.testclient import TestClient
+from financial_model.paths import Workspace
+import financial_model.serving.api.failures
+from financial_model import extensions
+from financial_model.serving import api
+from financial_model.serving.abilities import Abilities
+from financial_model.serving.jobs import JobService
+
+extensions.load()
+jobs = JobService(Workspace())
+jobs._tasks = {name: lambda context, **_: {} for name in jobs._tasks}
+asked = TestClient(api.build(Abilities(Workspace(), jobs)))
+codes = [asked.post("/jobs", json=body).status_code for body in (
+    {"kind": "train", "settings": {"name": "rest", "backbone": "window_mean", "target": "worst_close", "groups": ["trend"]}},
+    {"kind": "download", "source": "my_folder"})]
+runs = [run["config"]["model"] for run in asked.get("/runs").json()["runs"] if run["name"] in ("mine", "worst")]
+print(json.dumps([codes, runs, "" if extensions.files() else asked.post("/rank", json={"run": "mine"}).json()["error"]]))
+jobs.close()
+"""
+"""REST, imported before the file is read: two jobs that need it, the list of runs, and, without it, a ranking by a run that was trained with it."""
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +131,72 @@ def test_a_file_that_is_missing_or_broken_is_named(tmp_path, monkeypatch):
     with pytest.raises(ConfigError, match="ZeroDivisionError"):
         extensions.load()
     assert "kairos_extension_broken_one" not in sys.modules
+
+
+WRONG = {
+    "taken": ("from financial_model.models.registry import Backbone, backbone\n@backbone('gru')\nclass A(Backbone): pass\n", "“gru” is taken"),
+    "no_source": ("from financial_model.market.sources.base import source\n@source('mine')\nclass A: pass\n", "lacks capabilities, bar_seconds"),
+    "known_source": ("from financial_model.market.sources.base import source\n@source('tdx')\nclass A: pass\n", "“tdx” is taken"),
+    "no_group": ("from financial_model.features.registry import feature\n@feature('a', 'mine', help_en='a', help_zh='a')\ndef a(bars): pass\n",
+                 "not a feature group"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_cannot_be_registered_is_one_sentence(name, tmp_path, monkeypatch):
+    (tmp_path / f"wrong_{name}.py").write_text(WRONG[name][0])
+    monkeypatch.setenv(extensions.VARIABLE, str(tmp_path))
+    with pytest.raises(ConfigError, match=WRONG[name][1]) as caught:
+        extensions.load()
+    assert f"wrong_{name}.py" in str(caught.value)
+
+
+def test_two_files_of_one_name_are_not_mistaken_for_each_other(tmp_path, monkeypatch):
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "same_name.py").touch()
+    monkeypatch.setenv(extensions.VARIABLE, os.pathsep.join(str(tmp_path / folder) for folder in ("one", "two")))
+    with pytest.raises(ConfigError, match="one name"):
+        extensions.load()
+    del sys.modules["kairos_extension_same_name"]
+
+
+def test_what_a_users_function_does_wrong_is_told_by_its_name(own_choices):
+    from financial_model.features.labels import _LABELS, Future, compute_label, label
+
+    label("slips", help_en="slips", help_zh="出错")(lambda future: future.retruns())
+    try:
+        with pytest.raises(DataError, match="“slips”.*retruns"):
+            compute_label("slips", Future(log_close=np.zeros(3), log_open=np.zeros(3), ends=np.array([0]), horizon=2))
+    finally:
+        del _LABELS["slips"]
+
+
+@pytest.mark.parametrize(("forward", "said"), [(lambda self, x: x.mean(1), "here .2, 4., and returned .2, 3."), (lambda self, x: self.typo, "typo")])
+def test_a_backbone_of_ones_own_is_tried_when_it_is_built(forward, said, monkeypatch, own_choices):
+    from financial_model import config
+    from financial_model.models import registry
+
+    def init(self, inputs, context_length, shape, config):
+        registry.Backbone.__init__(self, inputs, context_length, shape, config)
+        self.output_size = 4
+
+    monkeypatch.setattr(registry, "BACKBONES", dict(registry.BACKBONES))
+    registry.backbone("tried")(type("Tried", (registry.Backbone,), {"__init__": init, "forward": forward}))
+    with pytest.raises(ConfigError, match=said):
+        registry.build_backbone("tried", 3, 5, config.build({"backbone": "tried"}).model)
+
+
+def test_programs_may_ask_for_what_a_file_brought_and_its_runs_stay_in_the_list(project, said):
+    """As the page is started, which reads the files after its own modules; and once more without the file."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    for variable, answers in (("my_extension.py", [[202, 202]]), ("", [[422, 422]])):
+        line = [sys.executable, "-c", ASKED]
+        done = subprocess.run(line, cwd=project, env={**environment, "KAIROS_EXTENSIONS": variable}, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        codes, models, refusal = json.loads(done.stdout.splitlines()[-1])
+        assert [codes] == answers and models == ["window_mean", "window_mean"]
+        assert refusal == ("" if variable else "extensions.not_read")
 
 
 def test_a_folder_stands_for_its_files_and_each_is_read_once(tmp_path, monkeypatch):

@@ -156,6 +156,19 @@ class TestDescribe:
         monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
         assert "runtime.note_cpu_build" in [note["key"] for note in runtime.describe()["notes"]]
 
+    def test_triton_without_a_compiler_or_pythons_headers_is_not_usable(self, monkeypatch, tmp_path):
+        monkeypatch.setattr("torch.utils._triton.has_triton", lambda: True)
+        monkeypatch.setattr(sys, "platform", "linux")
+        monkeypatch.delenv("CC", raising=False)
+        monkeypatch.setenv("PATH", str(tmp_path))
+        monkeypatch.setattr(runtime.sysconfig, "get_path", lambda *names: str(tmp_path))
+        (tmp_path / "Python.h").touch()
+        assert not runtime.has_triton.__wrapped__()
+        (tmp_path / "gcc").touch(mode=0o755)
+        assert runtime.has_triton.__wrapped__()
+        (tmp_path / "Python.h").unlink()
+        assert not runtime.has_triton.__wrapped__()
+
     def test_disk_of_a_folder_that_does_not_exist_yet(self, tmp_path):
         assert runtime.disk_free(tmp_path / "not" / "yet") == runtime.disk_free(tmp_path)
 

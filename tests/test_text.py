@@ -1,6 +1,10 @@
 """One catalogue, two languages, no holes."""
 
 import ast
+import errno
+import json
+import os
+import socket
 import string
 from pathlib import Path
 
@@ -50,6 +54,28 @@ def test_an_error_reads_as_a_sentence_in_both_languages():
     error = errors.ConfigError("config.heads_divide", heads=7, hidden=256, good="1, 2, 4")
     assert "7 attention heads" in str(error)
     assert "256" in error.message("zh") and error.message("zh") != str(error)
+
+
+def test_a_piece_of_a_sentence_keeps_its_language_through_json_and_in_lists():
+    why = errors.Phrase("tdx.tried", host="a:1", reason=errors.system_reason(ConnectionRefusedError(errno.ECONNREFUSED, "x")))
+    error = errors.SourceError("tdx.no_host", details=[why, "b:2"])
+    assert "a:1: the connection was refused; b:2" in str(error) and "a:1：连接被拒绝；b:2" in error.message("zh")
+    sent = json.loads(json.dumps(errors.packed(error.fields)))
+    assert translate(error.key, "zh", **sent) == error.message("zh")
+
+
+@pytest.mark.parametrize("number", ["ECONNREFUSED", "ECONNRESET", "EPIPE", "ENETUNREACH", "EHOSTUNREACH", "EADDRNOTAVAIL", "ETIMEDOUT", "EACCES",
+                                    "EPERM", "EROFS", "ENOENT", "EISDIR", "ENOTDIR", "EMFILE", "ENAMETOOLONG"])
+def test_what_the_system_says_has_words_in_both_languages(number):
+    code = getattr(errno, number)
+    said = errors.system_reason(OSError(code, os.strerror(code))).message("zh")
+    assert said.isprintable() and not said.isascii() and os.strerror(code) not in said
+
+
+def test_words_of_the_system_that_we_do_not_know_are_quoted():
+    assert "no cake" in errors.system_reason(OSError(9999, "no cake\nleft")).message("zh")
+    assert errors.system_reason(socket.gaierror(-2, "Name or service not known")).key == "system.unknown_name"
+    assert errors.system_reason(TimeoutError("timed out")).key == "system.late"
 
 
 def test_an_unknown_key_is_a_bug_not_a_blank():

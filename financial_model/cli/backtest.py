@@ -18,8 +18,8 @@ from financial_model.paths import atomic_write
 
 SIDES = ("net", "gross", "equal_weight", "index")
 ROWS = ("total_return", "annual_return", "annual_volatility", "sharpe", "max_drawdown", "calmar")
-FACTS = ("turnover", "cost_per_year", "break_even_cost_equal_weight", "information_ratio_equal_weight", "invested", "trades", "blocked",
-         "deflated_sharpe")
+FACTS = ("sharpe", "excess_equal_weight", "excess_index", "turnover", "cost_per_year", "break_even_cost_equal_weight",
+         "information_ratio_equal_weight", "invested", "trades", "blocked", "deflated_sharpe")
 RATIOS = frozenset({"sharpe", "calmar", "information_ratio_equal_weight", "trades", "blocked"})
 
 
@@ -54,9 +54,15 @@ def backtest_lines(found: Mapping[str, Any], output: Output) -> list[str]:
     held = found["settings"]
     title = output.word("cli.backtest.title", run=found["run"], first=found["test"]["first"], last=found["test"]["last"], top=held["top"],
                         drop=held["drop"], days=found["metrics"]["days"])
-    facts = [f"{output.word(f'evaluation.report.figure_{name}')}: {_shown(name, found['metrics'].get(name))}" for name in FACTS]
+    facts = [f"{output.word(f'evaluation.report.figure_{name}')}: {_stated(name, found['metrics'])}" for name in FACTS if name in found["metrics"]]
     return [title, "", *table(["", *(output.word(f"evaluation.report.side_{name}") for name in sides)], rows), "", *facts, "",
             *(output.word(item["key"], **item["fields"]) for item in found["verdict"])]
+
+
+def _stated(name: str, metrics: Mapping[str, Any]) -> str:
+    """A figure with its interval, where it has one."""
+    ends = metrics.get(f"{name}_interval")
+    return _shown(name, metrics.get(name)) + (f" [{', '.join(_shown(name, end).removesuffix(' %') for end in ends)}]" if ends else "")
 
 
 def _shown(name: str, value: Any) -> str:

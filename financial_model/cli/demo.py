@@ -22,6 +22,7 @@ SETTINGS = {"name": "demo", "backbone": "cnn_lstm", "condition": "concat"}
 
 def demo(arguments: argparse.Namespace, output: Output) -> Answer:
     """Everything once, on synthetic data that says so."""
+    from financial_model.evaluation.verdict import sentences
     from financial_model.serving.experiment import evaluate_run, run_training
     from financial_model.serving.judging import REPORT
     from financial_model.serving.predictor import Predictor
@@ -37,8 +38,10 @@ def demo(arguments: argparse.Namespace, output: Output) -> Answer:
         pool = predictor.rank(run.id, 5, progress=progress, stop=stop)
         best = predictor.forecast(run.id, str(pool["symbol"].iloc[0]))
     report = run.path / REPORT
-    data = {"run": run.id, "state": run.state, **found["metrics"], "report": str(report), "stocks": pool,
-            "forecast": {name: best[name] for name in ("symbol", "as_of", "price", "table", "classes")}, "synthetic": True}
-    lines = [output.word("cli.demo.title"), "", *metric_table(found["metrics"], output), "", *pool_table(pool, output), "",
+    data = {"run": run.id, "state": run.state, **found["metrics"], "verdict": sentences(found["result"]["verdict"], "en"),
+            "report": str(report), "stocks": pool, "forecast": {name: best[name] for name in ("symbol", "as_of", "price", "table", "classes")},
+            "synthetic": True}
+    lines = [output.word("cli.demo.title"), "", *metric_table(found["metrics"], output), "",
+             *sentences(found["result"]["verdict"], output.language), "", *pool_table(pool, output), "",
              *forecast_lines(best, output), "", output.word("cli.demo.report", path=str(report)), output.word("cli.demo.next")]
     return Answer(data, lines)

@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from financial_model.cli import standing
 from financial_model.cli.arguments import workspace_of
 from financial_model.cli.output import Answer, Output, ProgressBar, figure, percent, table
 from financial_model.cli.training import stopping
@@ -27,7 +28,8 @@ def predict(arguments: argparse.Namespace, output: Output) -> Answer:
     found = predictor.forecast(arguments.run, arguments.symbol, arguments.as_of or None, arguments.days)
     data = {name: value for name, value in found.items() if name not in ("history", "model", "class_line")}
     data["notes"] = [output.word(note["key"], **note["fields"]) for note in found["notes"]]
-    lines = forecast_lines(found, output)
+    data["tested"] = standing.facts(found["model"])
+    lines = [*forecast_lines(found, output), standing.tested(found["model"], output)]
     if arguments.publish:
         from financial_model.serving.journal_publish import publish_forecast
 
@@ -113,12 +115,13 @@ def _ranked(arguments: argparse.Namespace, output: Output, stop: threading.Event
     file = predictor.to_csv(found, Path(arguments.csv)) if arguments.csv else None
     notes = [output.word(note["key"], **note["fields"]) for note in found.attrs["notes"]]
     aged = [output.word(note["key"], **note["fields"]) for note in age_line(found.attrs["age"])]
+    header = predictor.forecaster(arguments.run).header
     data = {"run": predictor.runs.get(arguments.run).id, "as_of": found.attrs["as_of"], "days": found.attrs["days"],
             "considered": found.attrs["considered"], "stocks": found, "notes": notes,
-            "age": found.attrs["age"], **({"csv": str(file)} if file else {}),
+            "tested": standing.facts(header), "age": found.attrs["age"], **({"csv": str(file)} if file else {}),
             **({"published": entry} if entry else {})}
     title = output.word("cli.rank.title", as_of=found.attrs["as_of"], days=found.attrs["days"], shown=len(found), count=found.attrs["considered"])
-    return Answer(data, [title, "", *pool_table(found, output), "", *aged, *notes, *([str(file)] if file else []),
+    return Answer(data, [title, "", *pool_table(found, output), "", standing.tested(header, output), *aged, *notes, *([str(file)] if file else []),
                          *([published_line(entry, output)] if entry else [])])
 
 

@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from financial_model.cli import standing
 from financial_model.cli.arguments import settings_of, workspace_of
 from financial_model.cli.output import Answer, Output, ProgressBar, figure, percent, table
 from financial_model.errors import ConfigError
-from financial_model.paths import Workspace
 from financial_model.serving.runs import RunInfo, RunStore
 from financial_model.training.processes import ALONE, Processes
 
@@ -80,16 +80,22 @@ def _lead(arguments: argparse.Namespace, output: Output, given: dict[str, Any], 
 
 def describe(run: RunInfo, output: Output) -> Answer:
     """A run that has just ended."""
-    from financial_model.evaluation.memory import sentences
+    from financial_model.evaluation import memory, verdict
     from financial_model.serving.deciding import context_of
+    from financial_model.serving.judging import stored
 
     lines = [output.word(f"cli.train.{run.state}", run=run.id)]
     if run.metrics:
         lines += ["", *metric_table(run.metrics, output)]
+    said = stored(run)
+    if said:
+        lines += ["", *verdict.sentences(said["result"]["verdict"], output.language)]
     context = context_of(run)
-    lines += ["", *(sentences(context, output.language) if context else ()), *(str(run.path / f"{kind}.safetensors") for kind in run.checkpoints[:1])]
-    return Answer({"run": run.id, "state": run.state, "folder": str(run.path), "checkpoints": list(run.checkpoints), "metrics": run.metrics,
-                   **({"context": context} if context else {})}, lines)
+    lines += ["", *(memory.sentences(context, output.language) if context else ()),
+              *(str(run.path / f"{kind}.safetensors") for kind in run.checkpoints[:1])]
+    data = {"run": run.id, "state": run.state, "folder": str(run.path), "checkpoints": list(run.checkpoints), "metrics": run.metrics,
+            **({"verdict": verdict.sentences(said["result"]["verdict"], "en")} if said else {}), **({"context": context} if context else {})}
+    return Answer(data, lines)
 
 
 def evaluate(arguments: argparse.Namespace, output: Output) -> Answer:
@@ -116,10 +122,8 @@ def evaluate(arguments: argparse.Namespace, output: Output) -> Answer:
             **({"members": found["members"]} if "members" in found else {}), **({"importance": importance} if importance else {}),
             **({"html": str(html)} if html else {}), **({"context": context} if (context := context_of(run)) else {})}
     folds = [output.word("cli.evaluate.fold", number=number, first=fold["split"]["test"]["first"], last=fold["split"]["test"]["last"],
-                         trained=fold["split"]["train"]["last"], rank_ic=figure(fold["metrics"].get("rank_ic")), low=figure(ends[0]),
-                         high=figure(ends[1]))
-             for number, fold in enumerate(found.get("folds", ()), start=1)
-             for ends in [fold["metrics"].get("rank_ic_interval") or (None, None)]]
+                         trained=fold["split"]["train"]["last"], rank_ic=rank_ic, best=best)
+             for number, fold in enumerate(found.get("folds", ()), start=1) for rank_ic, best, *_ in [standing.cells(_fold_figures(fold))]]
     lines = [output.word("cli.evaluate.title", run=run.id, first=split["test"]["first"], last=split["test"]["last"], rows=found["metrics"]["rows"],
                          dates=found["metrics"]["dates"]), "", *metric_table(found["metrics"], output), "", *_tasks(tasks, output), *folds,
              *_members(found.get("members"), output), *sentences(found["result"]["verdict"], output.language), *notes,
@@ -127,10 +131,15 @@ def evaluate(arguments: argparse.Namespace, output: Output) -> Answer:
     return Answer(data, [*lines, *([str(html)] if html else [])])
 
 
+def _fold_figures(fold: Mapping[str, Any]) -> dict[str, Any]:
+    """Figures of a fold, its baselines as they stand in a header."""
+    return {**fold["metrics"], "baselines": {name: {"rank_ic": value} for name, value in fold["metrics"].get("baselines", {}).items()}}
+
+
 def _tasks(found: Mapping[str, Any] | None, output: Output) -> list[str]:
     """What the head multi says besides, beside naive forecasts."""
-    from financial_model.evaluation.report import Words
     from financial_model.evaluation.report_tasks import task_tables
+    from financial_model.evaluation.report_words import Words
 
     lines = []
     for entry in task_tables(found, Words(output.language)):
@@ -187,10 +196,9 @@ def runs(arguments: argparse.Namespace, output: Output) -> Answer:
     if not found:
         return Answer({"runs": []}, [output.word("cli.runs.none")])
     rows = [[run.id, output.word(f"cli.state.{run.state}"), entry["config"]["model"], entry["config"]["condition"], entry["config"]["objective"],
-             figure(run.metrics.get("ic")), percent(run.metrics.get("direction")), ", ".join(run.checkpoints)]
-            for run, entry in zip(found, data, strict=True)]
-    head = [output.word(f"cli.runs.{name}") for name in ("run", "state", "model", "condition", "objective", "ic", "direction", "checkpoints")]
-    return Answer({"runs": data}, table(head, rows))
+             *standing.cells(run.metrics), ", ".join(run.checkpoints)] for run, entry in zip(found, data, strict=True)]
+    columns = ("run", "state", "model", "condition", "objective", "rank_ic", "best", "direction", "base_rate", "checkpoints")
+    return Answer({"runs": data}, table([output.word(f"cli.runs.{name}") for name in columns], rows))
 
 
 def export(arguments: argparse.Namespace, output: Output) -> Answer:
@@ -226,7 +234,3 @@ def stopping(output: Output | None) -> Iterator[threading.Event]:
         yield stop
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def workspace_folders(workspace: Workspace) -> dict[str, str]:
-    return {"data_dir": str(workspace.data_dir), "checkpoint_dir": str(workspace.checkpoint_dir)}

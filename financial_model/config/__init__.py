@@ -22,6 +22,7 @@ from financial_model.config.flat import (
     from_dict,
     spec,
     to_dict,
+    unfold,
 )
 from financial_model.config.sections import (
     PRESETS,
@@ -138,4 +139,5 @@ __all__ = [
     "resolve",
     "spec",
     "to_dict",
+    "unfold",
 ]

@@ -15,6 +15,7 @@ from typing import Any
 from financial_model.config.sections import PRESETS, RunConfig
 from financial_model.config.vocabulary import BACKBONE_SHAPES, LABELS
 from financial_model.errors import ConfigError
+from financial_model.extensions import VARIABLE
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -152,7 +153,16 @@ def to_dict(config: RunConfig) -> dict[str, Any]:
 
 def from_dict(data: Mapping[str, Any]) -> RunConfig:
     """A configuration from :func:`to_dict` data, each value checked. Unknown settings raise ``ConfigError``; absent ones keep their default."""
+    flat = unfold(data)
+    for name, known in (("backbone", BACKBONE_SHAPES), ("target", LABELS)):
+        if flat.get(name, next(iter(known))) not in known:
+            raise ConfigError("extensions.not_read", name=str(flat[name])[:60], variable=VARIABLE)
+    return build(flat, base=RunConfig())
+
+
+def unfold(data: Mapping[str, Any]) -> dict[str, Any]:
+    """:func:`to_dict` data without its sections, as it was written."""
     flat: dict[str, Any] = {}
     for name, value in data.items():
         flat.update(value if isinstance(value, Mapping) else {name: value})
-    return build(flat, base=RunConfig())
+    return flat

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from typing import IO, Any, Protocol
 
 from financial_model import errors
-from financial_model.errors import DataError, KairosError, Phrase, Stopped
+from financial_model.errors import DataError, KairosError, Stopped, packed
 
 Progress = Callable[[str, float, float], object]
 """``progress(stage, done, total)``"""
@@ -123,20 +123,7 @@ def _read(pipe: IO[str] | None, lines: queue.Queue[str | None]) -> None:
 
 def _error(message: Mapping[str, Any]) -> KairosError:
     kind = getattr(errors, message["type"], DataError)
-    return kind(message["key"], **{name: _unpacked(value) for name, value in message["fields"].items()})
-
-
-def _packed(value: Any) -> Any:
-    """A field of a sentence as JSON data: a piece of a sentence keeps its key, so that it is still said in the reader's language."""
-    if isinstance(value, Phrase | KairosError):
-        return {"key": value.key, "fields": {name: _packed(part) for name, part in value.fields.items()}}
-    return value
-
-
-def _unpacked(value: Any) -> Any:
-    if isinstance(value, dict) and set(value) == {"key", "fields"}:
-        return Phrase(value["key"], **{name: _unpacked(part) for name, part in value["fields"].items()})
-    return value
+    return kind(message["key"], **message["fields"])
 
 
 def serve(work: Callable[..., Any], *, patient: bool = False) -> int:
@@ -148,7 +135,7 @@ def serve(work: Callable[..., Any], *, patient: bool = False) -> int:
     os.dup2(2, 1)  # whatever a library prints must not fall between our lines
 
     def send(kind: str, **content: Any) -> None:
-        channel.write(json.dumps({"kind": kind, **content}, default=str) + "\n")
+        channel.write(json.dumps({"kind": kind, **content}, default=packed) + "\n")
         channel.flush()
 
     job, stop = json.loads(sys.stdin.readline()), threading.Event()
@@ -160,7 +147,7 @@ def serve(work: Callable[..., Any], *, patient: bool = False) -> int:
         send("stopped")
         return 3
     except KairosError as error:
-        send("error", type=type(error).__name__, key=error.key, fields={name: _packed(value) for name, value in error.fields.items()})
+        send("error", type=type(error).__name__, key=error.key, fields=packed(error.fields))
         return 2
     except Exception as error:  # not swallowed: the parent raises it again
         send("bug", traceback=traceback.format_exc(), marks={name: vars(error)[name] for name in ("error_id",) if name in vars(error)})

@@ -18,7 +18,7 @@ from financial_model.datasets.splits import iso
 from financial_model.errors import DataError
 from financial_model.features.labels import OPENS_AT_LIMIT_DOWN, OPENS_AT_LIMIT_UP, TRADES
 from financial_model.market.bars import interval
-from financial_model.market.rules import price_limit, round_half_up
+from financial_model.market.rules import LIMITS, at_limit, price_limit
 from financial_model.market.symbols import board
 
 if TYPE_CHECKING:
@@ -116,18 +116,13 @@ def tradable_flags(bars: PackedBars) -> NDArray[np.uint8]:
 
 
 def _limit_flags(symbol: str, time: NDArray, opened: NDArray, close: NDArray, factor: NDArray, special: NDArray) -> NDArray[np.uint8]:
-    flags = np.zeros(len(time), np.uint8)
-    if len(time) < 2:
+    flags, kind = np.zeros(len(time), np.uint8), board(symbol)
+    if len(time) < 2 or kind not in LIMITS:
         return flags
-    reference = round_half_up(close[:-1] * factor[:-1] / factor[1:])  # on an ex-day the ex-reference price
-    kind, age = board(symbol), np.arange(2, len(time) + 1)
-    up = price_limit(kind, time[1:], st=special[1:], listed_days=age, side="up")
-    if not np.isfinite(up).any():
-        return flags
-    down = price_limit(kind, time[1:], st=special[1:], listed_days=age, side="down")
-    with np.errstate(invalid="ignore"):
-        flags[1:][np.isfinite(up) & (opened[1:] >= round_half_up(reference * (1 + up)) - 1e-6)] |= OPENS_AT_LIMIT_UP
-        flags[1:][np.isfinite(down) & (opened[1:] <= round_half_up(reference * (1 - down)) + 1e-6)] |= OPENS_AT_LIMIT_DOWN
+    reference = close[:-1] * factor[:-1] / factor[1:]  # on an ex-day the ex-reference price
+    age = np.arange(2, len(time) + 1)
+    for side, bit in (("up", OPENS_AT_LIMIT_UP), ("down", OPENS_AT_LIMIT_DOWN)):
+        flags[1:][at_limit(opened[1:], reference, price_limit(kind, time[1:], st=special[1:], listed_days=age, side=side), side)] |= bit
     return flags
 
 

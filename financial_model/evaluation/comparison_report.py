@@ -12,7 +12,7 @@ from typing import Any
 
 from financial_model.datasets.splits import PARTS, iso, seconds
 from financial_model.evaluation.comparison import FIGURES, RANKABLE
-from financial_model.evaluation.report import Words, template
+from financial_model.evaluation.report_words import Words, template
 from financial_model.evaluation.svg import timeline, whiskers
 from financial_model.paths import atomic_write
 from financial_model.text import has, translate
@@ -61,7 +61,8 @@ def sentences(table: Mapping[str, Any], language: str) -> list[str]:
 
 def failures(table: Mapping[str, Any], language: str) -> list[str]:
     """One sentence for each member that could not be trained."""
-    return [translate("compare.failed", language, model=model, reason=entry["message"]) for model, entry in table["failed"].items()]
+    return [translate("compare.failed", language, model=model, reason={"key": entry["key"], "fields": entry["fields"]})
+            for model, entry in table["failed"].items()]
 
 
 def row_name(row: Row, language: str) -> str:

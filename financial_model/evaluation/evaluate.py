@@ -38,8 +38,6 @@ PAIRED = ("ic", "rank_ic", "icir", "time_ic", "time_rank_ic", "direction", "bala
 QUICK = ("ic", "rank_ic", "icir", "direction", "direction_base_rate", "mae_percent")
 HORIZONS = (1, 2, 3, 5, 10, 20, 30)
 SCATTER_POINTS = 800
-GROUP_RIVALS = 2
-"""Baselines that stand beside each group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +68,7 @@ def evaluate(prediction: Prediction, panel: Panel, config: RunConfig, baselines:
     sample = build_sample(prediction.end, panel, config.label, horizon)
     judged = judge(prediction, sample, config.label, "model")
     rivals = {name: judge(other, sample, config.label, name) for name, other in (baselines or {}).items()}
+    hardest = _hardest(rivals)
     overlap = significance.signal_overlap(sample.symbol, sample.day, judged.expected[:, -1], config.features.context_length)
     block = significance.block_length(horizon, overlap, sample.days)
     bootstrap = significance.DateBootstrap.plan(sample.days, block, draws=draws, seed=seed)
@@ -80,8 +79,8 @@ def evaluate(prediction: Prediction, panel: Panel, config: RunConfig, baselines:
         "baselines": {name: _compare(judged, other, bootstrap) for name, other in rivals.items()},
         "constant_classes": {name: _constant_class(sample, number) for number, name in enumerate(CLASSES)},
         "confusion": classification.confusion(judged.statistics["balanced_accuracy"]).tolist(),
-        "horizons": {h: _at_horizon(prediction, sample, h, bootstrap) for h in sorted({h for h in HORIZONS if h < horizon} | {horizon})},
-        "groups": by_group(judged, sample, bootstrap, _hardest(rivals)), "calibration": _calibration(judged, sample, bootstrap),
+        "horizons": {h: _at_horizon(prediction, sample, h, bootstrap, hardest) for h in sorted({h for h in HORIZONS if h < horizon} | {horizon})},
+        "groups": by_group(judged, sample, bootstrap, hardest), "calibration": _calibration(judged, sample, bootstrap),
         "tear_sheet": tear_sheet(judged.expected[:, -1], sample, panel.ranks[sample.end], bootstrap),
         "buyable": _buyable_only(judged, sample, bootstrap), "series": _series(judged, sample),
         "scatter": _scatter(judged, sample), "tasks": judge_tasks(prediction, sample, panel, config.label, bootstrap),
@@ -196,8 +195,9 @@ def _compare(model: Judged, baseline: Judged, bootstrap: significance.DateBootst
     return {**figures(baseline.statistics, bootstrap), "difference": difference}
 
 
-def _at_horizon(prediction: Prediction, sample: Sample, horizon: int, bootstrap: significance.DateBootstrap | None) -> dict[str, Any]:
-    """The figures of one shorter horizon that depend on it."""
+def _at_horizon(prediction: Prediction, sample: Sample, horizon: int, bootstrap: significance.DateBootstrap | None,
+                rivals: Mapping[str, Judged]) -> dict[str, Any]:
+    """The figures of one shorter horizon that depend on it; ``baselines``: the RankIC of each rival at that horizon."""
     rows = aligned(prediction, sample, "model")
     expected, actual = prediction.expected[rows, horizon - 1].astype(np.float64), sample.actual[:, horizon - 1]
     found, _ = metrics.correlation_statistics(sample.day, sample.days, expected, actual)
@@ -206,14 +206,20 @@ def _at_horizon(prediction: Prediction, sample: Sample, horizon: int, bootstrap:
     if prediction.quantiles is not None:
         quantiles = prediction.quantiles[rows, horizon - 1].astype(np.float64)
         found |= metrics.quantile_statistics(sample.day, sample.days, prediction.levels, quantiles, actual)
-    return figures(found, bootstrap)
+    return {**figures(found, bootstrap), "baselines": _rank_ics(rivals, sample, np.ones(len(actual), bool), horizon)}
+
+
+def _rank_ics(rivals: Mapping[str, Judged], sample: Sample, rows: Array, horizon: int) -> dict[str, float]:
+    """RankIC of each rival at ``horizon`` on some rows [rows] of the sample."""
+    return {name: metrics.series_mean(metrics.daily_rank_ic(sample.day[rows], sample.days, other.expected[rows, horizon - 1],
+                                                            sample.actual[rows, horizon - 1])).value() for name, other in rivals.items()}
 
 
 def _hardest(rivals: Mapping[str, Judged]) -> dict[str, Judged]:
-    """The ``GROUP_RIVALS`` baselines of highest RankIC; one without any is none of them."""
+    """The ``verdict.RIVALS`` baselines of highest RankIC; one without any is none of them."""
     known = {name: other.statistics["rank_ic"].value() for name, other in rivals.items()}
     best = sorted((name for name, value in known.items() if math.isfinite(value)), key=lambda name: known[name], reverse=True)
-    return {name: rivals[name] for name in best[:GROUP_RIVALS]}
+    return {name: rivals[name] for name in best[:verdict.RIVALS]}
 
 
 # ---------------------------------------------------------------- parts of the sample
@@ -242,8 +248,7 @@ def _subset(judged: Judged, sample: Sample, rows: Array, bootstrap: significance
     for name in ("rank_ic", "coverage_80"):
         values[f"{name}_interval"] = None if bootstrap is None or name not in found else bootstrap.interval(found[name])
     if rivals:
-        values["baselines"] = {name: metrics.series_mean(metrics.daily_rank_ic(day, days, other.expected[rows, -1], actual)).value()
-                               for name, other in rivals.items()}
+        values["baselines"] = _rank_ics(rivals, sample, rows, sample.horizon)
     return {"rows": int(rows.sum()), "dates": len(np.unique(day)), "names": len(np.unique(sample.symbol[rows])),
             "dates_with_ic": int(np.isfinite(series["rank_ic"]).sum()), **values}
 

@@ -15,6 +15,7 @@ import numpy as np
 from financial_model.config import INDUSTRIES
 from financial_model.errors import DataError
 from financial_model.features.labels import OPENS_AT_LIMIT_DOWN, OPENS_AT_LIMIT_UP, TRADES
+from financial_model.market.packing import EQUAL_WEIGHT
 from financial_model.market.symbols import board
 
 if TYPE_CHECKING:
@@ -59,9 +60,14 @@ class MarketDays:
         return bool(self.flags[day, stock] & (OPENS_AT_LIMIT_UP if side == "buy" else OPENS_AT_LIMIT_DOWN))
 
     def equal_weight(self) -> Array:
-        """Mean close-to-close adjusted return over the stocks with two bars: float64 [days], 0 on the first."""
+        """Mean return over the stocks with a bar, each against its last close before: float64 [days], 0 on the first.
+
+        So a stock that comes back from a suspension brings the whole step, as it does to a portfolio that holds it.
+        """
         adjusted = self.close * self.factor
-        change = adjusted[1:] / adjusted[:-1] - 1
+        row = np.where(np.isfinite(adjusted), np.arange(len(adjusted))[:, None], 0)
+        before = np.take_along_axis(adjusted, np.maximum.accumulate(row, axis=0), axis=0)[:-1]
+        change = adjusted[1:] / before - 1
         known = np.isfinite(change)
         mean = np.where(known, change, 0.0).sum(axis=1) / np.maximum(known.sum(axis=1), 1)
         return np.concatenate([[0.0], mean])
@@ -104,7 +110,10 @@ def market_days(bars: PackedBars, *, first: int | None = None, last: int | None 
 
 
 def _index_levels(bars: PackedBars, time: Array) -> Array | None:
-    """Level of the index on each session, its last known one where it has no bar; None when it begins later."""
+    """Level of the index on each session, its last known one where it has no bar; None when it begins later, or when there is none and the mean
+    of the stocks stands for it: they are beside the portfolio anyway."""
+    if bars.market_name == EQUAL_WEIGHT:
+        return None
     position = np.searchsorted(bars.market_time, time, side="right") - 1
     return None if not len(bars.market_time) or position[0] < 0 else bars.market_close[position]
 

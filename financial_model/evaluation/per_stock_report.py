@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from financial_model.evaluation.per_stock import ALL
-from financial_model.evaluation.report import Words, template
+from financial_model.evaluation.report_words import Words, template
 from financial_model.evaluation.svg import Level, Line, chart, date, whiskers
 from financial_model.evaluation.verdict import sentences
 from financial_model.text import translate

@@ -22,7 +22,6 @@ from financial_model.evaluation.backtest import Backtest
 from financial_model.evaluation.costs import BUY, CHINESE, SELL
 from financial_model.evaluation.market_days import MarketDays
 from financial_model.evaluation.metrics import DateStatistic, series_ratio
-from financial_model.market.packing import EQUAL_WEIGHT
 from financial_model.training.plain import plain
 
 Array = np.ndarray
@@ -166,6 +165,6 @@ def _verdict(data: dict[str, Any], market: MarketDays) -> list[dict[str, Any]]:
     if not market.st_known and set(market.boards()) & set(CHINESE):
         found.append(("st_unknown", "note", {}))
     found.append(("dividends", "note", {}))
-    if "index" in data and market.index_name not in ("", EQUAL_WEIGHT):
+    if "index" in data and market.index_name:
         found.append(("price_index", "note", {"name": market.index_name}))
     return [{"key": f"evaluation.backtest.{name}", "level": level, "fields": fields} for name, level, fields in found]

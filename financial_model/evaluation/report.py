@@ -7,27 +7,24 @@ It computes no figure; the words stand in the catalogue, the layout in ``report.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from financial_model.config import CLASSES, FieldSpec, RunConfig, fields, flatten
 from financial_model.datasets.splits import PARTS, iso, seconds
-from financial_model.evaluation.evaluate import GROUP_RIVALS, HEADLINE
+from financial_model.evaluation.evaluate import HEADLINE
 from financial_model.evaluation.memory import memory_section
+from financial_model.evaluation.report_backtest import backtest_section
 from financial_model.evaluation.report_factor import importance_section, tear_section
 from financial_model.evaluation.report_tasks import task_tables
+from financial_model.evaluation.report_words import Words, best_baselines, template
 from financial_model.evaluation.svg import Level, Line, chart, date, percent, timeline, whiskers
-from financial_model.evaluation.verdict import sentences
 from financial_model.paths import atomic_write
 from financial_model.text import has, translate
 
 IN_ITS_UNIT = ("mae", "rmse")
 """Figures of a forecast that is no return, in the unit of its label."""
-SHARES = ("direction", "direction_base_rate", "direction_demeaned", "balanced_accuracy", "macro_f1", "coverage_50", "coverage_80", "coverage_95",
-          "up_recall", "false_rise_rate", "class_accuracy", "best_capture", "recovery")
-"""Figures shown in percent."""
 DETAILS = ("rank_icir", "ic_t", "rank_ic_t", "time_ic", "time_rank_ic", "direction_demeaned", "best_capture", "macro_f1", "up_recall",
            "false_rise_rate", "mark_score", "brier", "brier_skill", "log_loss", "coverage_50", "coverage_95", "width_80_percent")
 CLASS_COLUMNS = ("class_accuracy", "balanced_accuracy", "macro_f1", "up_recall", "false_rise_rate", "mark_score")
@@ -35,22 +32,11 @@ GROUP_COLUMNS = ("rank_ic", "direction", "direction_base_rate", "mae_percent", "
 MEMBER_COLUMNS = ("loss", "ic", "rank_ic", "icir", "time_ic", "mae_percent")
 """Figures a training measures on the validation part."""
 FOLD_COLUMNS = ("rank_ic", "ic", "icir", "direction", "direction_base_rate", "mae_percent")
-BACKTEST_ROWS = ("total_return", "annual_return", "annual_volatility", "sharpe", "max_drawdown", "calmar", "win_rate")
-BACKTEST_FACTS = ("excess_equal_weight", "excess_index", "information_ratio_index", "information_ratio_equal_weight", "turnover", "cost_per_year",
-                  "break_even_cost_equal_weight", "invested", "trades", "blocked", "deflated_sharpe")
 
 
-def write_report(path: Path, result: Mapping[str, Any], *, name: str, language: str = "en", config: RunConfig | None = None,
-                 split: Mapping[str, Any] | None = None, curves: Mapping[str, Any] | None = None, data: Mapping[str, Any] | None = None,
-                 backtest: Mapping[str, Any] | None = None, null: Mapping[str, Any] | None = None, recalibration: Mapping[str, Any] | None = None,
-                 folds: Sequence[Mapping[str, Any]] = (), members: Mapping[str, Any] | None = None,
-                 importance: Mapping[str, Any] | None = None, context: Mapping[str, Any] | None = None,
-                 notes: Iterable[Mapping[str, Any]] = (), created: str = "") -> Path:
+def write_report(path: Path, result: Mapping[str, Any], *, name: str, **parts: Any) -> Path:
     """Write :func:`render_report` to ``path``, atomically. ``StorageError`` when the disk is full."""
-    text = render_report(result, name=name, language=language, config=config, split=split, curves=curves, data=data, backtest=backtest, null=null,
-                         recalibration=recalibration, folds=folds, members=members, importance=importance, context=context, notes=notes,
-                         created=created)
-    atomic_write(path, text)
+    atomic_write(path, render_report(result, name=name, **parts))
     return path
 
 
@@ -88,56 +74,7 @@ def _about_returns(result: Mapping[str, Any], backtest: Mapping[str, Any] | None
     return {
         "tasks": task_tables(result.get("tasks"), words), "series": _series(result, words), "horizons": _horizons(result, words),
         "groups": _groups(result, words), "calibration": _calibration(result, recalibration, words), "classes": _classes(result, words),
-        "backtest": _backtest(backtest, words), "tear": tear_section(result.get("tear_sheet"), words), "null": _null(null, words)}
-
-
-def template(name: str) -> Any:
-    """One of the pages of this folder; all share one style."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    folder = FileSystemLoader(Path(__file__).parent)
-    return Environment(loader=folder, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True).get_template(name)
-
-
-Item = Mapping[str, Any]
-
-
-class Words:
-    """Texts and figures in the reader's language."""
-
-    def __init__(self, language: str) -> None:
-        self.language = language
-
-    def __call__(self, key: str, **fields: Any) -> str:
-        return translate(f"evaluation.report.{key}", self.language, **fields)
-
-    def term(self, kind: str, name: str) -> str:
-        """The reader's word for a name of the field; the name itself where there is none."""
-        for key in (f"evaluation.report.{kind}.{name}", f"ui.term.{kind}.{name}"):
-            if has(key):
-                return translate(key, self.language)
-        return name
-
-    @staticmethod
-    def figure(name: str, value: Any) -> str:
-        """A figure as text: shares in percent, correlations with three digits, an unknown one as a dash."""
-        if value is None or isinstance(value, float) and not math.isfinite(value):
-            return "–"
-        if name in SHARES:
-            return f"{100 * value:.1f} %"
-        return f"{value:.3f}" if isinstance(value, float) else str(value)
-
-    def interval(self, name: str, ends: Sequence[float] | None) -> str:
-        return "" if ends is None else f"{self.figure(name, ends[0]).removesuffix(' %')} … {self.figure(name, ends[1])}"
-
-    def cells(self, names: Iterable[str], entry: Mapping[str, Any]) -> list[dict[str, str]]:
-        """Value and interval of each name, for one row of a table."""
-        return [{"value": self.figure(name, entry.get(name)), "interval": self.interval(name, entry.get(f"{name}_interval"))} for name in names]
-
-    def sentences(self, items: Iterable[Item]) -> list[dict[str, str]]:
-        """Level and text of verdicts and notes."""
-        items = list(items)
-        return [{"level": item.get("level", "warning"), "text": text} for item, text in zip(items, sentences(items, self.language), strict=True)]
+        "backtest": backtest_section(backtest, words), "tear": tear_section(result.get("tear_sheet"), words), "null": _null(null, words)}
 
 
 # ---------------------------------------------------------------- sections: plain data and SVG for the template
@@ -156,13 +93,10 @@ def fold_table(folds: Sequence[Mapping[str, Any]], words: Words, rivals: Sequenc
     whole = (min(part[1] for parts in spans for part in parts), max(part[2] for parts in spans for part in parts)) if spans else None
     names = [name for name in FOLD_COLUMNS if any(fold["metrics"].get(name) is not None for fold in folds)]
     rows = [{"name": number, "dates": [f"{fold['split'][part]['first']} … {fold['split'][part]['last']}" for part in PARTS],
-             "cells": [*words.cells(names[:1], fold["metrics"]),
-                       *({"value": words.figure("rank_ic", fold["metrics"].get("baselines", {}).get(rival)), "interval": ""} for rival in rivals),
-                       *words.cells(names[1:], fold["metrics"])]}
+             "cells": [*words.cells(names[:1], fold["metrics"]), *words.beside(rivals, fold["metrics"]), *words.cells(names[1:], fold["metrics"])]}
             for number, fold in enumerate(folds, start=1)]
     columns = [words.term("metric", name) for name in names]
-    beside = [words("rival", name=words.term("baseline", rival)) for rival in rivals]
-    return {"columns": [*(words(f"part_{name}") for name in PARTS), *columns[:1], *beside, *columns[1:]], "rows": rows,
+    return {"columns": [*(words(f"part_{name}") for name in PARTS), *columns[:1], *words.rivals(rivals), *columns[1:]], "rows": rows,
             "timelines": [timeline(parts, words("timeline"), whole) for parts in spans]}
 
 
@@ -194,8 +128,9 @@ def _comparison(result: Mapping[str, Any], words: Words) -> dict[str, Any]:
     oracle = None
     if result.get("oracle_ic") is not None:
         oracle = words("oracle", value=result["oracle_ic"], recovery=words.figure("recovery", result["recovery"]))
-    details = [{"name": words.term("metric", name), "value": words.figure(name, result[name]),
-                "interval": words.interval(name, result.get(f"{name}_interval"))} for name in DETAILS if result.get(name) is not None]
+    sides = [(words("model"), result), *((words.term("baseline", name), result["baselines"][name]) for name in best_baselines(result))]
+    details = {"columns": [name for name, _ in sides], "rows": [{"name": words.term("metric", name), "cells": [
+        cell for _, entry in sides for cell in words.cells([name], entry)]} for name in DETAILS if result.get(name) is not None]}
     return {"columns": [words.term("metric", name) for name in names], "rows": table, "charts": [entry for entry in charts if entry["svg"]],
             "oracle": oracle, "details": details}
 
@@ -228,8 +163,9 @@ def _series(result: Mapping[str, Any], words: Words) -> dict[str, str]:
 
 def _horizons(result: Mapping[str, Any], words: Words) -> dict[str, Any]:
     names = [name for name in (*GROUP_COLUMNS, "ic", "icir", "pinball") if any(entry.get(name) is not None for entry in result["horizons"].values())]
-    rows = [{"name": horizon, "cells": words.cells(names, entry)} for horizon, entry in result["horizons"].items()]
-    return {"columns": [words.term("metric", name) for name in names], "rows": rows if len(rows) > 1 else []}
+    rivals = best_baselines(result)
+    rows = [{"name": horizon, "cells": [*words.cells(names, entry), *words.beside(rivals, entry)]} for horizon, entry in result["horizons"].items()]
+    return {"columns": [*(words.term("metric", name) for name in names), *words.rivals(rivals)], "rows": rows if len(rows) > 1 else []}
 
 
 def _groups(result: Mapping[str, Any], words: Words) -> list[dict[str, Any]]:
@@ -238,19 +174,10 @@ def _groups(result: Mapping[str, Any], words: Words) -> list[dict[str, Any]]:
         if len(entries) < 2:
             continue
         rows = [{"name": words.term(condition, name), "counts": [entry["rows"], entry["dates"], entry["names"]],
-                 "cells": [*words.cells(GROUP_COLUMNS, entry),
-                           *({"value": words.figure("rank_ic", entry.get("baselines", {}).get(rival)), "interval": ""} for rival in rivals)]}
-                for name, entry in entries.items()]
+                 "cells": [*words.cells(GROUP_COLUMNS, entry), *words.beside(rivals, entry)]} for name, entry in entries.items()]
         tables.append({"title": words.term("dimension", condition), "rows": rows})
-    columns = [words("rows"), words("dates"), words("names"), *(words.term("metric", name) for name in GROUP_COLUMNS),
-               *(words("rival", name=words.term("baseline", rival)) for rival in rivals)]
+    columns = [words("rows"), words("dates"), words("names"), *(words.term("metric", name) for name in GROUP_COLUMNS), *words.rivals(rivals)]
     return [{**table, "columns": columns} for table in tables]
-
-
-def best_baselines(result: Mapping[str, Any], most: int = GROUP_RIVALS) -> list[str]:
-    """Names of the baselines whose RankIC over all rows is highest, best first."""
-    ranked = sorted(((entry["rank_ic"], name) for name, entry in result["baselines"].items() if entry.get("rank_ic") is not None), reverse=True)
-    return [name for _, name in ranked[:most]]
 
 
 def _calibration(result: Mapping[str, Any], recalibration: Mapping[str, Any] | None, words: Words) -> dict[str, Any]:
@@ -276,54 +203,11 @@ def _calibration(result: Mapping[str, Any], recalibration: Mapping[str, Any] | N
 
 def _classes(result: Mapping[str, Any], words: Words) -> dict[str, Any]:
     names = [words.term("class", name) for name in CLASSES]
-    others = ((words("always", name=words.term("class", name)), entry) for name, entry in result["constant_classes"].items())
-    rows = [{"name": name, "cells": [words.figure(column, entry.get(column)) for column in CLASS_COLUMNS]}
-            for name, entry in ((words("model"), result), *others)]
+    others = [*((words.term("baseline", name), result["baselines"][name]) for name in best_baselines(result)),
+              *((words("always", name=words.term("class", name)), entry) for name, entry in result["constant_classes"].items())]
+    rows = [{"name": name, "cells": words.cells(CLASS_COLUMNS, entry)} for name, entry in ((words("model"), result), *others)]
     return {"names": names, "confusion": [{"name": name, "cells": row} for name, row in zip(names, result["confusion"], strict=True)],
             "columns": [words.term("metric", name) for name in CLASS_COLUMNS], "rows": rows, "days": result["class_horizon"]}
-
-
-def _backtest(data: Mapping[str, Any] | None, words: Words) -> dict[str, Any] | None:
-    if not data:
-        return None
-    series, time = data["series"], data["series"]["time"]
-    sides = [("net", data["metrics"]), ("gross", data["gross"]), *((name, data[name]) for name in ("equal_weight", "index") if name in data)]
-    labels = {name: words(f"side_{name}") for name, _ in sides}
-    if "index" in labels and data["index_name"] not in ("", "equal_weight"):
-        labels["index"] = data["index_name"]
-    lines = [Line(labels[name], time, series[name], style) for style, (name, _) in enumerate(sides)]
-    return {
-        "verdict": words.sentences(data["verdict"]),
-        "equity": chart(lines, x_format=date, label=words("equity")),
-        "drawdown": chart([Line("", time, series["drawdown"], 3)], height=150, x_format=date, y_format=percent, label=words("drawdown")),
-        "columns": list(labels.values()),
-        "rows": [{"name": words(f"figure_{name}"), "cells": [_money(name, entry, words) for _, entry in sides]} for name in BACKTEST_ROWS],
-        "facts": [{"name": words(f"figure_{name}"), **_money(name, data["metrics"], words)} for name in BACKTEST_FACTS
-                  if name in data["metrics"]],
-        "months": [{"year": year, "cells": [_month(months.get(str(month))) for month in range(1, 13)],
-                    "total": f"{100 * (math.prod(1 + value for value in months.values()) - 1):+.1f} %"} for year, months in data["monthly"].items()],
-        "blocked": [{"side": words(side), "reason": words(f"blocked_{reason}"), "count": count}
-                    for side, reasons in data["blocked"].items() for reason, count in reasons.items()],
-    }
-
-
-def _money(name: str, entry: Mapping[str, Any], words: Words) -> dict[str, str]:
-    """A figure of the backtest and its interval: ratios and counts as they are, everything else in percent."""
-    plain = name in ("sharpe", "calmar", "trades", "blocked") or name.startswith("information_ratio")
-
-    def shown(value: Any) -> str:
-        return words.figure(name, value) if plain or value is None else f"{100 * value:.2f} %"
-
-    ends = entry.get(f"{name}_interval")
-    return {"value": shown(entry.get(name)), "interval": "" if ends is None else f"{shown(ends[0]).removesuffix(' %')} … {shown(ends[1])}"}
-
-
-def _month(value: float | None) -> dict[str, Any]:
-    """Text and colour class of a month; depth by size, full at 8 %."""
-    if value is None:
-        return {"text": "", "tone": ""}
-    depth = min(4, 1 + int(abs(value) / 0.02))
-    return {"text": f"{100 * value:+.1f}", "tone": f"{'rise' if value >= 0 else 'fall'}{depth}"}
 
 
 def _curves(curves: Mapping[str, Any] | None, words: Words) -> str:

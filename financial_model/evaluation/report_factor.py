@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from financial_model.evaluation.report_words import Words
 from financial_model.evaluation.svg import Line, chart, date, percent, whiskers
 from financial_model.evaluation.verdict import sentences
 
@@ -15,7 +16,7 @@ STYLES = (3, 5, 4, 0, 2)
 """Colours of the five groups, worst to best."""
 
 
-def tear_section(sheet: Mapping[str, Any] | None, words: Any) -> dict[str, Any]:
+def tear_section(sheet: Mapping[str, Any] | None, words: Words) -> dict[str, Any]:
     """Curves, tables and facts; ``why`` alone where the forecast could not be cut into groups."""
     if not sheet or "why" in sheet:
         return {"why": sentences([sheet["why"]], words.language)[0] if sheet else ""}
@@ -31,14 +32,14 @@ def tear_section(sheet: Mapping[str, Any] | None, words: Any) -> dict[str, Any]:
     }
 
 
-def _decay(rows: Sequence[Mapping[str, Any]], words: Any) -> str:
+def _decay(rows: Sequence[Mapping[str, Any]], words: Words) -> str:
     days = [row["day"] for row in rows]
     lines = [Line(words("tear_alone"), days, [row["value"] for row in rows], 0),
              Line(words("tear_upto"), days, [row["cumulative"]["value"] for row in rows], 1)]
     return chart(lines, height=180, x_format="{:.0f}".format, label=words("tear_decay"))
 
 
-def _facts(sheet: Mapping[str, Any], words: Any) -> list[dict[str, str]]:
+def _facts(sheet: Mapping[str, Any], words: Words) -> list[dict[str, str]]:
     shares = {"tear_right_days": sheet["right_days"], **{f"tear_turnover_{side}": value for side, value in sheet["turnover"].items()}}
     return [{"name": words("tear_monotonicity"), "value": words.figure("monotonicity", sheet["monotonicity"])},
             *({"name": words(name), "value": words.figure("direction", value)} for name, value in shares.items()),
@@ -53,7 +54,7 @@ def _earned(entry: Mapping[str, Any]) -> dict[str, str]:
             "interval": "" if interval is None else f"{100 * interval[0]:+.2f} … {100 * interval[1]:+.2f} %"}
 
 
-def importance_section(found: Mapping[str, Any] | None, words: Any) -> dict[str, Any] | None:
+def importance_section(found: Mapping[str, Any] | None, words: Words) -> dict[str, Any] | None:
     """What each group of inputs is worth; in colour where it is more than chance takes."""
     if not found:
         return None

@@ -6,12 +6,10 @@ In: ``tasks`` of an evaluation's result. Out: titles, columns and rows as text. 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from financial_model.evaluation.report_words import Words
 from financial_model.evaluation.tasks import FIGURES
-
-if TYPE_CHECKING:
-    from financial_model.evaluation.report import Words
 
 
 def task_tables(tasks: Mapping[str, Any] | None, words: Words) -> list[dict[str, Any]]:

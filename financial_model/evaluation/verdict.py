@@ -15,6 +15,8 @@ from financial_model.text import has, translate
 SUSPICIOUS_IC = 0.25
 SUSPICIOUS_DIRECTION = 0.60
 """A hit rate of 60 % would be an IC of 0.31 (1/2 + asin(IC) / pi); daily data of many stocks does not hold that much."""
+RIVALS = 2
+"""Baselines, the best of all by RankIC, that stand beside each part of a test."""
 
 Item = dict[str, Any]
 
@@ -59,7 +61,8 @@ def _skill(result: Mapping[str, Any]) -> list[Item]:
         return [_item("undefined", "warning", names=sample["names_per_date"])]
     value, interval = result[name], result[f"{name}_interval"]
     if interval is None:
-        return [_item("few_dates", "warning", value=value, dates=sample["dates"], needed=sample["dates_needed"])]
+        key = "few_dates" if name == "rank_ic" else "few_dates_time"
+        return [_item(key, "warning", value=value, dates=sample["dates"], needed=sample["dates_needed"])]
     level = {"above": "good", "below": "bad", "around": "none"}[_side(interval)]
     return [_item(f"{name}_{_side(interval)}", level, value=value, low=interval[0], high=interval[1], dates=sample["dates"])]
 
@@ -98,18 +101,33 @@ def _coverage(result: Mapping[str, Any]) -> list[Item]:
 
 def _warnings(result: Mapping[str, Any]) -> list[Item]:
     found, sample = [], result["sample"]
-    rank_ic, oracle, demeaned = result["rank_ic"], result.get("oracle_ic"), result.get("direction_demeaned")
+    oracle = result.get("oracle_ic")
     if _known(oracle) and _known(result["ic"]) and (result.get("recovery_interval") or [0])[0] > 1.0 and result["ic"] > oracle:
         found.append(_item("above_oracle", "warning", value=result["ic"], oracle=oracle))
-    elif not _known(oracle) and ((_known(rank_ic) and rank_ic > SUSPICIOUS_IC) or (_known(demeaned) and demeaned > SUSPICIOUS_DIRECTION)):
-        found.append(_item("too_good", "warning", value=rank_ic or 0.0, direction=demeaned or 0.0))
+    elif not _known(oracle):
+        found += _too_good(result)
     if sample["dates_with_ic"] < sample["dates"] and sample["dates_with_ic"] and sample["names_per_date"] >= 5:
         found.append(_item("dates_skipped", "warning", skipped=sample["dates"] - sample["dates_with_ic"], dates=sample["dates"]))
     if result["trials"] > 1:
         found.append(_item("trials", "warning", trials=result["trials"]))
     if result["buyable"]["share"] < 0.97:
-        found.append(_item("not_buyable", "warning", share=1 - result["buyable"]["share"], value=result["buyable"].get("rank_ic") or 0.0))
+        share, value = 1 - result["buyable"]["share"], result["buyable"].get("rank_ic")
+        found.append(_item("not_buyable", "warning", share=share, value=value) if _known(value) else _item("never_buyable", "warning", share=share))
     return found
+
+
+def _too_good(result: Mapping[str, Any]) -> list[Item]:
+    """A figure that neither an honest model nor luck brings: three deviations of chance, as labels overlap over ``horizon`` dates."""
+    sample, across = result["sample"], _known(result["rank_ic"])
+    value = result["rank_ic"] if across else result.get("time_rank_ic")
+    direction = result.get("direction_demeaned") if across else result["direction"]
+    if not (_known(value) and _known(direction)):
+        return []
+    names = sample["names_per_date"] - 1 if across else sample["names_per_date"]
+    far = 3 / math.sqrt(max(names * sample["dates"] / result["horizon"], 1.0))
+    if value > max(SUSPICIOUS_IC, far) or across and direction > max(SUSPICIOUS_DIRECTION, 0.5 + far / 2):
+        return [_item("too_good", "warning", value=value, direction=direction)]
+    return []
 
 
 def _notes(result: Mapping[str, Any]) -> list[Item]:

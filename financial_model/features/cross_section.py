@@ -1,4 +1,4 @@
-"""Comparisons among the names of one date: ranks, demeaning, winsorising, standardising.
+"""Comparisons among the names of one date: their ranks.
 
 In: values ``[rows]`` or ``[rows, columns]`` of a packed panel and their times; names of different markets can be kept apart.
 Out: float32 of the same shape. A value depends on its own date alone, so nothing here can look ahead. It knows no feature.
@@ -67,38 +67,6 @@ def rank(values: np.ndarray, table: np.ndarray, columns: np.ndarray, groups: Gro
     """
     last = len(groups) if last is None else last
     _rank(values.view(np.uint32), table, np.asarray(columns, dtype=np.int64), groups.order, groups.starts, first, last, minimum, np.float32(thin))
-
-
-def demean_by_date(values: np.ndarray, time: np.ndarray, market: np.ndarray | None = None) -> np.ndarray:
-    """Values less the mean of their date. ``values`` [rows]; NaN stays NaN and is not counted."""
-    values = np.asarray(values, dtype=np.float64)
-    mean, _, code = _date_moments(values, time, market)
-    return (values - mean[code]).astype(np.float32)
-
-
-def standardise_by_date(values: np.ndarray, time: np.ndarray, market: np.ndarray | None = None) -> np.ndarray:
-    """Values less the mean of their date, in units of its standard deviation; 0 on a date where all are equal."""
-    values = np.asarray(values, dtype=np.float64)
-    mean, std, code = _date_moments(values, time, market)
-    centred, unit = values - mean[code], std[code]
-    flat = unit <= 1e-12 * np.abs(mean[code])
-    return np.where(flat & ~np.isnan(values), 0.0, centred / np.where(flat, 1.0, unit)).astype(np.float32)
-
-
-def winsorise_by_date(values: np.ndarray, time: np.ndarray, share: float = 0.01, market: np.ndarray | None = None) -> np.ndarray:
-    """Values limited to the quantiles ``share`` and ``1 - share`` of their date."""
-    groups = group_by_date(time, market)
-    return _winsorise(np.ascontiguousarray(values, dtype=np.float64), groups.order, groups.starts, share).astype(np.float32)
-
-
-def _date_moments(values: np.ndarray, time: np.ndarray, market: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    groups = group_by_date(time, market)
-    known = np.isfinite(values)
-    code = groups.code[known]
-    count = np.maximum(np.bincount(code, minlength=len(groups)), 1)
-    mean = np.bincount(code, values[known], len(groups)) / count
-    std = np.sqrt(np.bincount(code, (values[known] - mean[code]) ** 2, len(groups)) / count)
-    return mean, std, groups.code
 
 
 @njit(cache=True, nogil=True)
@@ -193,35 +161,3 @@ def _rank(bits, table, columns, order, starts, first, last, minimum, thin):
                 for k in range(i, j):
                     table[items[k], column] = place
                 i = j
-
-
-@njit(cache=True, nogil=True)
-def _winsorise(values, order, starts, share):
-    out = values.copy()
-    for g in range(starts.size - 1):
-        known = np.empty(starts[g + 1] - starts[g])
-        n = 0
-        for i in range(starts[g], starts[g + 1]):
-            v = values[order[i]]
-            if v == v:
-                known[n] = v
-                n += 1
-        if n == 0:
-            continue
-        ordered = np.sort(known[:n])
-        low, high = _quantile(ordered, share), _quantile(ordered, 1.0 - share)
-        for i in range(starts[g], starts[g + 1]):
-            row = order[i]
-            if values[row] < low:
-                out[row] = low
-            elif values[row] > high:
-                out[row] = high
-    return out
-
-
-@njit(cache=True, nogil=True)
-def _quantile(ordered, share):
-    place = share * (ordered.size - 1)
-    below = int(place)
-    above = min(below + 1, ordered.size - 1)
-    return ordered[below] + (ordered[above] - ordered[below]) * (place - below)

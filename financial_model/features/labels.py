@@ -17,6 +17,7 @@ import numpy as np
 
 from financial_model.config import CLASSES, add_label
 from financial_model.errors import ConfigError
+from financial_model.extensions import telling
 
 ENTRIES: dict[str, int] = {"close": 0, "next_open": 1, "next_close": 1}
 """Bars between a window's last bar and the one whose price the return starts from."""
@@ -123,7 +124,7 @@ def label(name: str, *, help_en: str, help_zh: str) -> Callable:
         if name in features() or (present is not None and present.function.__module__ != function.__module__):
             raise ConfigError("features.duplicate", name=name)
         add_label(name)
-        _LABELS[name] = Label(name=name, help_en=help_en, help_zh=help_zh, function=function)
+        _LABELS[name] = Label(name=name, help_en=help_en, help_zh=help_zh, function=telling(name, function, but=(IndexError,)))
         return function
     return register
 
@@ -148,7 +149,10 @@ def reads_beyond(name: str, future: Future, starts: np.ndarray) -> bool:
 
     Each window of ``future`` is asked again with nothing but the bars of its stock (from row ``starts`` [n] on) up to its last label bar.
     """
-    whole = compute_label(name, future)
+    try:
+        whole = compute_label(name, future)
+    except IndexError:
+        return True
     for place, (first, end) in enumerate(zip(starts, future.ends, strict=True)):
         rows = slice(int(first), int(end) + last_bar(future.horizon, future.entry) + 1)
         cut = replace(future, log_close=future.log_close[rows], log_open=future.log_open[rows], ends=np.array([end - first]))

@@ -18,6 +18,7 @@ import numpy as np
 
 from financial_model.config import FEATURE_GROUPS
 from financial_model.errors import ConfigError
+from financial_model.extensions import telling
 
 if TYPE_CHECKING:
     from financial_model.features.blocks import Finished
@@ -73,6 +74,7 @@ def feature(name: str, group: str, *, help_en: str, help_zh: str, cross_section:
     def decorate(function: Callable) -> Callable:
         if not function.__module__.startswith("financial_model."):
             features()  # the built-in ones stand first, whenever a file of one's own is read
+            function = telling(name, function)
         for n in over or (None,):
             register(Feature(
                 name=name if n is None else name.format(n=n), group=group, cross_section=cross_section, optional=optional,

@@ -1,7 +1,7 @@
 """Exchange rules that change with the date: price limits and trading fees, as tables.
 
-In: boards, dates, previous closes. Out: limit fractions, limit prices, fees. Sources: the exchanges' trading rules as collected in the
-project's domain notes, section 4; the ST change of July 2026 is reported by two public threads and not checked further.
+In: boards, dates, previous closes. Out: limit fractions, limit prices, fees. Sources: the trading rules of the exchanges, circulars of the
+Ministry of Finance; the ST change of July 2026 is reported by two public threads and not checked further.
 It knows no bars and no portfolio.
 """
 
@@ -35,10 +35,17 @@ FIRST_DAYS: dict[str, tuple[tuple[str, int, float, float], ...]] = {
 
 STAMP_DUTY: tuple[tuple[str, float, float], ...] = (
     # first day, rate paid by the buyer, by the seller
-    ("2008-04-24", 0.001, 0.001), ("2008-09-19", 0.0, 0.001), ("2023-08-28", 0.0, 0.0005),
+    ("1997-05-12", 0.005, 0.005), ("1998-06-12", 0.004, 0.004), ("2001-11-16", 0.002, 0.002), ("2005-01-24", 0.001, 0.001),
+    ("2007-05-30", 0.003, 0.003), ("2008-04-24", 0.001, 0.001), ("2008-09-19", 0.0, 0.001), ("2023-08-28", 0.0, 0.0005),
 )
 TRANSFER_FEE: tuple[tuple[str, float], ...] = (("2015-08-01", 0.00002), ("2022-04-29", 0.00001))
-"""Both sides, of the amount."""
+"""Both sides, of the amount. The earlier one, of Shanghai alone, was a sum per share and is left out."""
+
+
+ADJUSTED_SLACK = 0.0015
+"""Half a cent of 3.33 yuan: what rounding moves the limit of a stock that trades above that."""
+_NO_CENT = 0.02
+"""Further than this (in cents) from a whole cent, a price is none that was traded."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,6 +96,19 @@ def price_limit(board: str, dates: ArrayLike, *, st: ArrayLike = False, listed_d
 def round_half_up(price: ArrayLike) -> NDArray[np.float64]:
     """To 0.01 as the exchanges do; binary neighbours of a half (11.055 held as 11.0549999) count as the half."""
     return np.floor(np.asarray(price, np.float64) * 100 + 0.5 + 1e-6) / 100
+
+
+def at_limit(price: ArrayLike, reference: ArrayLike, limit: ArrayLike, side: str = "up") -> NDArray[np.bool_]:
+    """[n] whether ``price`` is ``limit`` (a fraction, ``inf`` for none) or more away from ``reference``, the close before or ex-reference price.
+
+    A price in cents is compared with the limit price, which is rounded to one; a tenth of a cent is forgiven, it may have been a 32-bit float.
+    An adjusted price has lost its cents, and the limit its rounding: there :data:`ADJUSTED_SLACK` is forgiven, or every other limit would be missed.
+    """
+    prices, references, sign = np.asarray(price, np.float64), np.asarray(reference, np.float64), 1 if side == "up" else -1
+    share = 1 + sign * np.asarray(limit, np.float64)
+    in_cents = np.abs(100 * prices - np.round(100 * prices)) < _NO_CENT
+    level = np.where(in_cents, round_half_up(round_half_up(references) * share) - sign * 1e-3, references * share * (1 - sign * ADJUSTED_SLACK))
+    return np.isfinite(limit) & (sign * prices >= sign * level)
 
 
 def limit_prices(symbol: str | Symbol, date: ArrayLike, previous_close: float, st: bool = False,

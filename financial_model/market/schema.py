@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Any
 
+from financial_model.errors import packed
 from financial_model.market.symbols import board, kind
 
 VERSION = 1
@@ -85,7 +86,7 @@ def put_entries(db: sqlite3.Connection, entries: Iterable[tuple[Entry, str]]) ->
 
 def put_outcome(db: sqlite3.Connection, symbol: str, status: str, key: str, reason: Mapping[str, Any], source: str) -> None:
     """Note that a symbol gave nothing. One that has bars keeps them and stays ``ok``."""
-    text = json.dumps({"key": key, **reason}, ensure_ascii=False, default=str)
+    text = json.dumps({"key": key, **packed(reason)}, ensure_ascii=False)
     db.execute(
         "INSERT INTO symbols (symbol, kind, board, source, status, reason, updated) VALUES (?,?,?,?,?,?,?) ON CONFLICT (symbol) DO UPDATE"
         " SET reason=excluded.reason, updated=excluded.updated, status=CASE WHEN symbols.rows > 0 THEN symbols.status ELSE excluded.status END",

@@ -18,7 +18,7 @@ from financial_model.models.cross_section import CrossSection
 from financial_model.models.heads import build_head, return_readout
 from financial_model.models.linear_start import LinearStart
 from financial_model.models.prediction import Prediction, predict
-from financial_model.models.registry import backbone, backbone_class
+from financial_model.models.registry import backbone, backbone_class, build_backbone
 
 __all__ = ["AUXILIARY", "Forecaster", "Prediction", "backbone", "build_forecaster", "parameters", "predict"]
 
@@ -44,7 +44,7 @@ class Forecaster(nn.Module):
         self.horizon, self.head_name, self.levels = horizon, head, config.quantile_levels
         self.balance = config.balance
         self.skip = config.skip and not kind.exact
-        self.backbone = kind(inputs, context_length, config.shape(), config)
+        self.backbone = build_backbone(config.backbone, inputs, context_length, config)
         size = self.backbone.output_size
         self.last_row: LastRow | None = None
         self.crossed: Crossed | None = None

@@ -3,8 +3,9 @@
 In: a panel, end rows of windows and a configuration. Out: :class:`Prediction` in log return. A rule sees prices up to the end row, and labels
 of the windows it is fitted on; it knows no feature and no network.
 
-Every baseline gives quantiles too: its expectation plus the quantiles of its residuals on training windows, in spreads (so the
-interval of a quiet stock is narrower). Beating the plain one of ``zero`` is the least a fan has to do.
+Every baseline gives quantiles too: its expectation plus the quantiles of its residuals, in spreads (so the interval of a quiet stock is narrower).
+They are those of training windows until :meth:`Baseline.measure` is given others: beside a model whose fan was measured on validation windows,
+a baseline's has to be as well. Beating the plain one of ``zero`` is the least a fan has to do.
 """
 
 from __future__ import annotations
@@ -50,7 +51,11 @@ class Baseline:
         self.config, self.stop = config, stop
         self.label_scale = fit_label_scale(panel, thin(ends), config)
         self.learn(panel, ends)
-        sample = thin(ends)
+        return self.measure(panel, ends)
+
+    def measure(self, panel: Panel, ends: Ends) -> Self:
+        """Take the fan's residuals from these labelled windows, n >= 1."""
+        config, sample = self.config, thin(ends)
         residual = (label_returns(panel, sample, config.label) - self.expect(panel, sample)) / label_spread(panel, sample, config.label.horizon)
         self.residual_quantiles = np.quantile(residual, config.model.quantile_levels, axis=0).T.astype(np.float32)  # [H, Q]
         return self
@@ -102,7 +107,6 @@ class Persistence(Baseline):
         if self.config.label.own:
             return self._last_known(panel, np.asarray(ends, np.int64))
         return np.stack([past_return(panel, ends, days) for days in range(1, self.config.label.horizon + 1)], axis=1)
-
 
     def _last_known(self, panel: Panel, ends: Ends) -> NDArray[np.float64]:
         """[n, H] the label of the window whose last label bar is this one's end; the training mean where a stock is too young."""

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from financial_model import config as settings
 from financial_model.config import RunConfig
-from financial_model.errors import ConfigError, DataError, KairosError, Stopped
+from financial_model.errors import ConfigError, DataError, KairosError, Stopped, packed
 from financial_model.evaluation.comparison import RANKABLE, compare
 from financial_model.paths import Workspace, safe_name
 from financial_model.serving import members, trials
@@ -28,7 +28,6 @@ from financial_model.serving.returns import returns_of
 from financial_model.serving.returns_only import require_returns
 from financial_model.serving.runs import RunInfo, RunStore
 from financial_model.training.events import read_events
-from financial_model.training.plain import plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -145,7 +144,7 @@ def work(workspace: Workspace, name: str, *, rank_by: str = "", progress: Progre
             comparison = _train(workspace, store, comparison, model, watch, stop)
         except KairosError as error:
             logger.warning("%s: %s", model, error)
-            failed[model] = {"key": error.key, "fields": plain({name: str(value) for name, value in error.fields.items()}), "message": str(error)}
+            failed[model] = {**packed(error), "message": str(error)}
     return _publish(workspace, store, comparison, rank_by or comparison.rank_by, failed, progress, stop)
 
 
@@ -200,7 +199,7 @@ def _publish(workspace: Workspace, store: RunStore, comparison: Comparison, rank
     runs += [(run.name, run) for run in map(store.get, comparison.runs)]
     if not runs:
         first = next(iter(failed.values()))
-        raise ConfigError("compare.all_failed", reason=first["message"])
+        raise ConfigError("compare.all_failed", reason={"key": first["key"], "fields": first["fields"]})
     entries = [_entry(run) for _, run in runs]
     _same_basis(entries)
     progress("compare")

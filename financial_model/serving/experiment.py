@@ -224,8 +224,8 @@ def evaluate_run(workspace: Workspace, run_id: str, *, progress: ProgressCallbac
                  stop: threading.Event | None = None) -> dict[str, Any]:
     """The test result of a run: the stored one as long as the data is what it was, else a new one on the data of today.
 
-    Keys: ``metrics`` (names of product.md 12), ``result`` (every figure), ``split``, ``fingerprint``, ``test_opened`` (times the test was looked
-    at), ``notes`` (``[{"key", "fields"}]``). A new evaluation keeps the training dates and lets the test run on to the newest day.
+    Keys: ``metrics`` (``evaluate.HEADLINE`` and the baselines), ``result`` (every figure), ``split``, ``fingerprint``, ``test_opened`` (times the
+    test was looked at), ``notes`` (``[{"key", "fields"}]``). A new evaluation keeps the training dates and lets the test run on to the newest day.
     """
     from financial_model.market.store import Store
     from financial_model.serving import trials

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from financial_model.errors import DataError
 from financial_model.paths import atomic_write
-from financial_model.serving import backtesting, pieces
+from financial_model.serving import backtesting, pieces, plausibility
 from financial_model.serving.runs import METRICS, RunInfo, RunStore
 from financial_model.serving.trials import read_backtest
 from financial_model.training.plain import plain
@@ -57,7 +57,8 @@ def judge(checkpoint: Path, panel: Panel, *, store: Store | None = None, trials:
     model, rivals = pieces.joined(parts), pieces.rivals(found, panel, own_label.BASELINES if own else BASELINES, progress=progress, stop=stop,
                                                           seen=seen)
     result = evaluate(model, panel, config, rivals, trials=trials)
-    result["verdict"] = [*result["verdict"][:1], *_changed_universe(found, panel), *result["verdict"][1:]]
+    changed = [*_changed_universe(found, panel), *plausibility.market_notes(found[-1].model.header, panel)]
+    result["verdict"] = [*result["verdict"][:1], *changed, *result["verdict"][1:]]
     save_forecasts(checkpoint.parent / FORECASTS, model, [len(part) for part in parts], panel)
     missing: list[dict[str, Any]] = [*found[-1].model.header.get("notes", ())]
     answer = {

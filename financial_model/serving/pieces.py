@@ -90,15 +90,18 @@ def predict(found: Sequence[Piece], panel: Panel, part: str, *, stage: str, prog
 
 def rivals(found: Sequence[Piece], panel: Panel, names: Sequence[str], *, progress: Progress, stop: threading.Event | None,
            seen: Callable[[str, Baseline], object] | None = None) -> dict[str, Prediction]:
-    """The baselines on the same rows, each fitted on the training rows of the piece it forecasts; ``seen`` gets each one."""
-    parts = [fitted(panel, piece.config, piece.train, piece.test, names, stop=stop, progress=_within(progress, "baselines", place, len(found)),
-                    seen=seen) for place, piece in enumerate(found)]
+    """The baselines on the same rows, each fitted on the training rows of the piece it forecasts and its fan measured on the validation rows, as the
+    model's is; ``seen`` gets each one."""
+    parts = [fitted(panel, piece.config, piece.train, piece.test, names, validation=piece.validation, stop=stop,
+                    progress=_within(progress, "baselines", place, len(found)), seen=seen) for place, piece in enumerate(found)]
     return {name: joined([part[name] for part in parts]) for name in names}
 
 
-def fitted(panel: Panel, config: RunConfig, train: np.ndarray, test: np.ndarray, names: Sequence[str], *, progress: Callable[[float, float], None],
-           stop: threading.Event | None, seen: Callable[[str, Baseline], object] | None = None) -> dict[str, Prediction]:
-    """Baselines by name, fitted on the windows ``train`` and asked for the windows ``test``. ``Stopped`` on ``stop``."""
+def fitted(panel: Panel, config: RunConfig, train: np.ndarray, test: np.ndarray, names: Sequence[str], *, validation: np.ndarray,
+           progress: Callable[[float, float], None], stop: threading.Event | None,
+           seen: Callable[[str, Baseline], object] | None = None) -> dict[str, Prediction]:
+    """Baselines by name, fitted on the windows ``train``, their fans measured on ``validation`` where there are any, asked for the windows
+    ``test``. ``Stopped`` on ``stop``."""
     from financial_model.models.baselines import baseline_class
 
     found = {}
@@ -107,6 +110,8 @@ def fitted(panel: Panel, config: RunConfig, train: np.ndarray, test: np.ndarray,
             raise Stopped
         progress(place, len(names))
         baseline = baseline_class(name)().fit(panel, train, config, stop=stop)
+        if len(validation):
+            baseline.measure(panel, validation)
         found[name] = baseline.predict(panel, test)
         if seen is not None:
             seen(name, baseline)

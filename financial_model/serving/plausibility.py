@@ -138,6 +138,18 @@ def input_notes(found: Unlike | None) -> list[dict[str, Any]]:
                                                       "features": ", ".join(names[:NAMED]) or "–"}}]
 
 
+def market_notes(header: Mapping[str, Any], panel: Panel) -> list[dict[str, Any]]:
+    """A sentence when the series that stands for the market is another one than the training's: the index is gone or ends before the stocks do,
+    or has come since. Regimes, styles and market features of all dates are then others than those the model learned from."""
+    from financial_model.market.packing import EQUAL_WEIGHT
+
+    before = (header.get("data") or {}).get("market")
+    if not before or before == panel.market:
+        return []
+    key, name = ("market_lost", before) if panel.market == EQUAL_WEIGHT else ("market_other", panel.market)
+    return [{"key": f"plausibility.{key}", "level": "warning", "fields": {"name": name}}]
+
+
 # ---------------------------------------------------------------- paths
 def is_st(name: str) -> bool:
     """Special treatment, as today's name says: its price limits are narrower."""

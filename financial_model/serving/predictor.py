@@ -91,7 +91,8 @@ class Predictor:
             "table": _table(found, dates), "fan": _fan(found, dates), "truth": _truth(bars, at, asked, label.entry), "classes": classes,
             "class_horizon": min(label.class_horizon, model.horizon), "class_line": {name: round(100 * share) for name, share in classes.items()},
             "figures": {name: float(values[0]) for name, values in found.figures.items()},
-            "notes": [*self._notes(model, panel, day, as_of), *self._doubts(model, panel, np.array([row]), found, dates), *notes],
+            "notes": [*self._notes(model, panel, day, as_of), *_behind(panel, row, as_of),
+                      *self._doubts(model, panel, np.array([row]), found, dates), *notes],
             "model": _card(model), "age": plausibility.age(model.header, day, code), **_data_facts(panel),
         }
 
@@ -290,6 +291,7 @@ class Predictor:
         notes = [] if earlier is None or str(earlier) <= day else [{"key": "serving.note_earlier", "fields": {"asked": str(earlier), "as_of": day}}]
         notes += plausibility.age_notes(plausibility.age(model.header, day, panel.symbols[0]))
         notes += _seen(model.header.get("split", {}), day)
+        notes += plausibility.market_notes(model.header, panel)
         if model.wait:
             notes.append({"key": "serving.note_entry", "fields": {"entry": model.config.label.entry}})
         if panel.synthetic:
@@ -309,7 +311,7 @@ def _past_return(panel: Panel, ends: NDArray[np.int64], days: int) -> NDArray[np
 def closes_at_limit(panel: Panel, ends: NDArray[np.int64], symbols: list[str]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Whether each row closed at its upper, at its lower price limit: such a stock can hardly be bought, hardly be sold."""
     from financial_model.datasets.panel import LOG_CLOSE, RAW_CLOSE
-    from financial_model.market.rules import price_limit, round_half_up
+    from financial_model.market.rules import at_limit, price_limit
     from financial_model.market.symbols import board
 
     up, down = np.zeros(len(ends), bool), np.zeros(len(ends), bool)
@@ -319,11 +321,8 @@ def closes_at_limit(panel: Panel, ends: NDArray[np.int64], symbols: list[str]) -
     boards = np.array([board(symbol) for symbol in symbols])
     for name in np.unique(boards):
         rows = np.flatnonzero((boards == name) & (before < ends))
-        for side, flags, sign in (("up", up, 1), ("down", down, -1)):
-            limit = price_limit(name, panel.time[ends[rows]], side=side)
-            price = round_half_up(reference[rows] * (1 + sign * np.where(np.isfinite(limit), limit, 0)))
-            reached = close[rows] >= price - 1e-6 if sign > 0 else close[rows] <= price + 1e-6
-            flags[rows] = np.isfinite(limit) & reached
+        for side, flags in (("up", up), ("down", down)):
+            flags[rows] = at_limit(close[rows], reference[rows], price_limit(name, panel.time[ends[rows]], side=side), side)
     return up, down
 
 
@@ -337,6 +336,15 @@ def _seen(split: Mapping[str, Any], day: str) -> list[dict[str, Any]]:
         return []
     part, key = (begun[-1], f"in_{begun[-1]}") if begun else ("train", "before_train")
     return [{"key": f"serving.note_{key}", "fields": {"as_of": day, "first": split[part]["first"], "last": split[part]["last"]}}]
+
+
+def _behind(panel: Panel, row: int, asked: str | None) -> list[dict[str, Any]]:
+    """That a stock has no bar on the newest session: it is suspended, has left the exchange, or was not updated."""
+    newest = int(panel.time.max())
+    if asked or panel.time[row] == newest:
+        return []
+    sessions = len(np.unique(panel.time[panel.time > panel.time[row]]))
+    return [{"key": "serving.note_behind", "fields": {"as_of": _iso(panel.time[row]), "newest": _iso(newest), "sessions": sessions}}]
 
 
 def _session(panel: Panel, as_of: np.datetime64 | None) -> int:

@@ -108,7 +108,7 @@ def trained(config: RunConfig, variant: str, size: Size, seed: int, folder: Path
             stop: threading.Event) -> tuple[Panel, RunConfig, dict[str, Prediction]]:
     """(panel, settings once ``auto`` was decided, forecasts of the test part by model and rivals), the model first. ``Stopped`` on ``stop``."""
     from financial_model.datasets.panel import build_panel, open_panel
-    from financial_model.datasets.splits import date_split
+    from financial_model.datasets.splits import PARTS, date_split
     from financial_model.datasets.windows import window_ends
     from financial_model.market.sources.demo import write_demo
     from financial_model.market.store import Store
@@ -128,9 +128,10 @@ def trained(config: RunConfig, variant: str, size: Size, seed: int, folder: Path
         raise Stopped
     label, context = config.label, config.features.context_length
     split = date_split(panel.time, config.split, label.horizon, label.entry)
-    known, asked = (window_ends(panel, *split.part(part), context, label.horizon, entry=label.entry) for part in ("train", "test"))
+    known, chosen, asked = (window_ends(panel, *split.part(part), context, label.horizon, entry=label.entry) for part in PARTS)
     model = load(result.checkpoint).predict_panel(panel, asked, stop=stop, progress=lambda done, total: progress("evaluate", done, total))
-    rivals = fitted(panel, config, known, asked, RIVALS, progress=lambda done, total: progress("baselines", done, total), stop=stop)
+    rivals = fitted(panel, config, known, asked, RIVALS, validation=chosen, progress=lambda done, total: progress("baselines", done, total),
+                    stop=stop)
     return panel, config, {"model": model, **rivals}
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from financial_model import config as settings
 from financial_model.config import RunConfig
-from financial_model.errors import CheckpointError, ConfigError, JobError, KairosError, NotFoundError
+from financial_model.errors import CheckpointError, ConfigError, JobError, KairosError, NotFoundError, Phrase, packed, system_reason
 from financial_model.paths import atomic_write, resolve_inside, safe_name, storage_error
 from financial_model.serving.curves import Curves
 from financial_model.serving.process import alive, exclusive, identity, is_mine
@@ -84,8 +84,13 @@ class RunInfo:
         return settings.from_dict(self.config)
 
     def summary(self) -> dict[str, Any]:
-        """What a list shows of its settings."""
-        config = self.run_config()
+        """What a list shows of its settings; as they were written where they mean nothing here (an extension that was not read, another version)."""
+        try:
+            config = self.run_config()
+        except ConfigError:
+            flat = settings.unfold(self.config)
+            return {name: flat.get("backbone" if name == "model" else name, "") for name in (
+                "model", "condition", "head", "objective", "horizon", "context_length", "epochs", "groups", "symbols", "seed")}
         return {
             "model": config.model.backbone, "condition": config.model.condition, "head": config.head(), "objective": config.objective(),
             "horizon": config.label.horizon, "context_length": config.features.context_length, "epochs": config.training.epochs,
@@ -216,7 +221,7 @@ class RunStore:
             before = _read_json(folder / "state.json")
             entry: dict[str, Any] = {"created": before.get("created", ""), "state": state, **_owner()}
             if message_key:
-                entry |= {"message_key": message_key, "message_fields": {name: _plain(value) for name, value in (message_fields or {}).items()}}
+                entry |= {"message_key": message_key, "message_fields": packed(message_fields or {})}
             self._write_state(folder, entry)
 
     def release(self, run_id: str) -> None:
@@ -353,16 +358,12 @@ def _owner_of(state: Mapping[str, Any]) -> dict[str, Any]:
     return {name: state.get(name) for name in ("pid", "started")}
 
 
-def _plain(value: Any) -> Any:
-    return value if isinstance(value, str | int | float | bool) or value is None else str(value)
-
-
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        raise CheckpointError("runs.unreadable", run=path.parent.name, file=path.name, reason=reason[:120]) from error
+        reason = system_reason(error) if isinstance(error, OSError) else Phrase("runs.no_object")
+        raise CheckpointError("runs.unreadable", run=path.parent.name, file=path.name, reason=reason) from error
     if not isinstance(data, dict):
-        raise CheckpointError("runs.unreadable", run=path.parent.name, file=path.name, reason="not a JSON object")
+        raise CheckpointError("runs.unreadable", run=path.parent.name, file=path.name, reason=Phrase("runs.no_object"))
     return data

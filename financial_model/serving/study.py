@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from financial_model.errors import packed
 from financial_model.serving.process import alive, identity
 from financial_model.serving.search import Axis
 
@@ -148,7 +149,7 @@ class Study:
     def fail(self, trial: optuna.Trial, key: str, fields: Mapping[str, Any]) -> None:
         import optuna
 
-        trial.set_user_attr("reason", {"key": key, "fields": {name: str(value) for name, value in fields.items()}})
+        trial.set_user_attr("reason", {"key": key, "fields": packed(fields)})
         self._study.tell(trial, state=optuna.trial.TrialState.FAIL, skip_if_finished=True)
 
     def trials(self) -> list[dict[str, Any]]:

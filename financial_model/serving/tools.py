@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError, validate_call
 
 from financial_model import __version__
 from financial_model.errors import KairosError
+from financial_model.serving import faults
 from financial_model.serving.abilities import Abilities
 from financial_model.serving.failures import error_id
 from financial_model.text import translate
@@ -113,8 +114,7 @@ def telling(function: Callable[..., Answer], language: str, failure: Callable[[s
         try:
             return checked(*values, **named)
         except ValidationError as error:
-            details = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-            raise failure(translate("api.invalid", language, details=details[:300])) from error
+            raise failure(translate("api.invalid", language, details=faults.told(error.errors(), language))) from error
         except KairosError as error:
             raise failure(error.message(language)) from error
         except Exception as error:

@@ -125,7 +125,10 @@ def _build(header: dict[str, Any], path: Path) -> Forecaster | Ensemble:
                  for _ in range(members)]
         return built[0] if members == 1 else Ensemble(built)
     except (ConfigError, TypeError, ValueError, KeyError, AttributeError) as error:
-        raise CheckpointError("checkpoint.bad_description", path=path.name, reason=str(error)) from error
+        if isinstance(error, ConfigError) and error.key.startswith("extensions."):
+            raise  # nothing is wrong with the file
+        reason = error if isinstance(error, ConfigError) else str(error)
+        raise CheckpointError("checkpoint.bad_description", path=path.name, reason=reason) from error
 
 
 def _check_fit(expected: dict[str, torch.Tensor], found: dict[str, torch.Tensor], path: Path) -> None:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from financial_model.errors import CheckpointError, NotFoundError
+from financial_model.errors import CheckpointError, NotFoundError, system_reason
 from financial_model.paths import atomic_write
 from financial_model.training.plain import plain
 
@@ -91,7 +91,7 @@ def _layout(path: Path) -> _Layout:
     except FileNotFoundError:
         raise NotFoundError("checkpoint.not_found", path=path.name) from None
     except OSError as error:
-        raise CheckpointError("checkpoint.unreadable", path=path.name, reason=error.strerror or str(error)) from error
+        raise CheckpointError("checkpoint.unreadable", path=path.name, reason=system_reason(error)) from error
     try:
         entries = json.loads(text)
         ends = [entry["data_offsets"][1] for name, entry in entries.items() if name != "__metadata__"]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from financial_model.errors import ConfigError, KairosError, Stopped
+from financial_model.errors import ConfigError, KairosError, Stopped, packed
 from financial_model.training.processes import Processes, lost
 from financial_model.training.resume import ResumePoint
 
@@ -141,7 +141,7 @@ def _form(tensor: Tensor) -> dict[str, Any]:
 def _sealed(error: KairosError | Stopped) -> dict[str, Any]:
     if isinstance(error, Stopped):
         return {"stopped": True}
-    return {"failed": error.key, "fields": {name: str(value) for name, value in error.fields.items()}}
+    return {"failed": error.key, "fields": packed(error.fields)}
 
 
 def _opened(told: dict[str, Any]) -> Any:

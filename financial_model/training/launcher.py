@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from financial_model.errors import KairosError
+from financial_model.errors import KairosError, packed
 
 if TYPE_CHECKING:
     import torch.distributed as dist
@@ -75,7 +75,7 @@ class Launch:
 
     def speaks(self, error: KairosError) -> bool:
         """Note ``error``; whether it is the first of this attempt, which a person should read."""
-        told = json.dumps({"by": self.rank, "key": error.key, "fields": {name: str(value) for name, value in error.fields.items()}})
+        told = json.dumps({"by": self.rank, "key": error.key, "fields": packed(error.fields)})
         try:
             return self._store.compare_set(self._failure_name(), "", told).decode() == told
         except RuntimeError:

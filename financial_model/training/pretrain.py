@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from financial_model.errors import Stopped
 from financial_model.models.masked import ERROR, MaskedPatches
-from financial_model.models.registry import Backbone, backbone_class
+from financial_model.models.registry import Backbone, build_backbone
 from financial_model.training.base import ENCODER
 from financial_model.training.session import Session
 from financial_model.training.step import autocast
@@ -40,7 +40,7 @@ class PretrainSession(Session):
 
     def _encoder(self) -> Backbone:
         model = self.config.model
-        return backbone_class(model.backbone)(len(self.panel.feature_names), self.config.features.context_length, model.shape(), model)
+        return build_backbone(model.backbone, len(self.panel.feature_names), self.config.features.context_length, model)
 
     def _start(self) -> tuple[None, None]:
         """An encoder has no line."""

@@ -19,7 +19,7 @@ import gradio as gr  # noqa: E402
 from starlette.middleware import Middleware  # noqa: E402
 
 from financial_model import extensions
-from financial_model.errors import ConfigError  # noqa: E402
+from financial_model.errors import ConfigError, system_reason  # noqa: E402
 from financial_model.paths import Workspace  # noqa: E402
 from financial_model.serving import apart, doors  # noqa: E402
 from financial_model.serving.access import open_to  # noqa: E402
@@ -206,5 +206,5 @@ def _free(host: str, port: int) -> bool:
         except OSError as error:
             if error.errno in (errno.EADDRINUSE, errno.EACCES):
                 return False
-            raise ConfigError("ui.launch.bad_host", host=escape(host), reason=error.strerror or str(error)) from error
+            raise ConfigError("ui.launch.bad_host", host=escape(host), reason=system_reason(error)) from error
     return True

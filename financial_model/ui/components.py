@@ -28,7 +28,6 @@ TONES = {
 }
 METRICS = ("ic", "rank_ic", "icir", "direction", "balanced_accuracy", "mae_percent", "mae", "rmse", "coverage_80", "pinball")
 PERCENTAGES = frozenset({"direction", "direction_base_rate", "balanced_accuracy", "coverage_80", "recovery"})
-LOW_IS_GOOD = frozenset({"mae_percent", "rmse_percent", "mae", "rmse", "pinball"})
 STEPS = ("queued", "panel", "train", "test", "done")
 COUNTED_JOBS = ("download", "import")
 """Whose figures are symbols and files: shown with their rate."""

@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 
 from financial_model.config import CLASSES, CONDITIONS, RETURN
-from financial_model.evaluation.report import best_baselines
+from financial_model.evaluation.report_words import best_baselines
 from financial_model.serving.outcomes import judged_symbols, outcomes
 from financial_model.ui import asking, charts, components, results
 from financial_model.ui.choosing import asked, pick, setting, usable

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from financial_model.evaluation.report import Words, best_baselines, fold_table, walked
+from financial_model.evaluation.report import fold_table, walked
 from financial_model.evaluation.report_tasks import task_tables
+from financial_model.evaluation.report_words import Words, best_baselines
 from financial_model.serving.judging import EVALUATION, stored
 from financial_model.serving.runs import RunInfo
 from financial_model.ui import components

@@ -21,7 +21,8 @@ from financial_model.serving.forecaster import load
 from financial_model.serving.pieces import pieces
 from financial_model.serving.predictor import Predictor
 from financial_model.text import has
-from tests.serving.builders import fill_store, tiny
+from financial_model.training.checkpoint import load_checkpoint
+from tests.serving.builders import fill_store, tiny, workspace_in
 
 EARLIER = {"days": 300, "last": "2024-06-28"}
 
@@ -62,6 +63,10 @@ def a_day_later(trained, tmp_path_factory):
         store.write_bars(symbol, type(frame)(data={name: np.concatenate([frame[name].to_numpy(), fresh[name].to_numpy()]) for name in frame}),
                          source="files")
     return workspace, open_panel(build_panel(workspace, piece.config))
+
+
+def checkpoint_of(workspace):
+    return next(workspace.checkpoint_dir.glob("fixed_*")) / "final.safetensors"
 
 
 def rows_in(later, panel):
@@ -121,9 +126,33 @@ def test_one_more_day_changes_no_earlier_forecast(trained, a_day_later):
 
 def test_one_more_day_changes_nothing_about_training_and_validation_of_a_finished_run(trained, a_day_later):
     piece = trained[2]
-    later = pieces(trained[0].checkpoint_dir / next(trained[0].checkpoint_dir.glob("fixed_*")).name / "final.safetensors", a_day_later[1])[0]
+    later = pieces(checkpoint_of(trained[0]), a_day_later[1])[0]
     assert {name: later.split[name] for name in ("train", "validation")} == {name: piece.split[name] for name in ("train", "validation")}
     assert later.split["test"]["first"] == piece.split["test"]["first"] and later.split["test"]["last"] == "2024-07-01"
+
+
+# ---------------------------------------------------------------- the test part has no say in the model
+def test_a_test_part_of_noise_changes_no_bit_of_what_was_learned(trained, tmp_path):
+    """Weights, scaler, residuals, ranks' reference, the inputs' usual range, validation figures, recalibration: all from before the test."""
+    workspace, _, piece = trained
+    here, last = workspace_in(tmp_path), np.datetime64(piece.split["validation"]["last"])
+    shutil.copytree(workspace.data_dir, here.data_dir)
+    store, random = Store(here.data_dir), np.random.default_rng(7)
+    for symbol in store.symbols("stock")["symbol"]:
+        frame = store.read_bars(symbol)
+        late = frame["date"].to_numpy() > last
+        noise = random.uniform(0.5, 200, late.sum())
+        for column, share in (("open", 0.9), ("high", 1.3), ("low", 0.5), ("close", 1.0)):
+            frame.loc[late, column] = share * noise
+        frame.loc[late, "volume"], frame.loc[late, "factor"] = random.integers(0, 9_000_000, late.sum()), 3.0
+        store.write_bars(symbol, frame, source="files")
+    run_training(here, piece.config)
+    (before, known), (after, found) = (load_checkpoint(checkpoint_of(folder)) for folder in (workspace, here))
+    for name, weights in before.state_dict().items():
+        assert torch.equal(weights, after.state_dict()[name]), name
+    for name in ("table", "label_scale", "extras", "validation", "training", "recalibration", "split"):
+        assert known[name] == found[name], name
+    assert known["metrics"] != found["metrics"]
 
 
 # ---------------------------------------------------------------- alone as in company
@@ -153,7 +182,7 @@ def test_a_saved_model_loaded_elsewhere_gives_the_same_numbers(backbone, tmp_pat
     """Every condition and head of every backbone; up to the rounding that depends on where a tensor lies in memory (the weights are bit-equal)."""
     from financial_model import config as settings
     from financial_model.models.forecaster import build_forecaster
-    from financial_model.training.checkpoint import load_checkpoint, save_checkpoint
+    from financial_model.training.checkpoint import save_checkpoint
 
     torch.manual_seed(0)
     x, condition, ranks = torch.randn(3, 24, 5), torch.zeros(3, 6, dtype=torch.int64), torch.rand(3, 4) - 0.5

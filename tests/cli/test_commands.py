@@ -75,6 +75,7 @@ def test_train_answers_with_the_run_and_its_metrics(demo):
     assert said.code == 0 and said.data["state"] == "finished" and said.data["run"].startswith("first_")
     assert METRICS <= set(said.data["metrics"]) and {"oracle_ic", "recovery"} <= set(said.data["metrics"])
     assert "Training ..." in said.err and "validation loss" in said.err
+    assert any("RankIC" in sentence for sentence in said.data["verdict"])
 
 
 def test_evaluate_stands_beside_the_baselines_and_writes_the_report(demo, tmp_path):
@@ -95,7 +96,10 @@ def test_evaluate_tells_on_request_which_inputs_the_forecast_lives_on(copy):
 def test_runs_lists_the_newest_first(demo):
     runs = demo("runs", "--json").data["runs"]
     assert runs[0]["name"] == "first" and runs[0]["state"] == "finished" and runs[0]["config"]["model"] == "gru"
-    assert "first_" in demo("runs").out
+    text = demo("runs").out
+    assert "first_" in text and "base rate" in text
+    best = max((entry["rank_ic"], name) for name, entry in runs[0]["metrics"]["baselines"].items() if entry["rank_ic"] is not None)
+    assert f"{best[1]} {best[0]:.3f}" in text
 
 
 def test_export_gives_a_file_that_forecasts_on_its_own(demo, tmp_path):
@@ -122,7 +126,8 @@ def test_predict_gives_the_days_ahead(demo):
     assert [day["day"] for day in found["table"]] == [1, 2] and found["as_of"] == "2025-12-31" and "synthetic" in " ".join(found["notes"]).lower()
     assert sum(found["classes"].values()) == pytest.approx(1)
     text = demo("predict", "first", "--symbol", symbol, "--language", "zh").out
-    assert "上涨概率" in text and "涨 " in text
+    assert "上涨概率" in text and "涨 " in text and "最强基线" in text
+    assert found["tested"]["metrics"]["baselines"] and found["tested"]["test"]["first"]
 
 
 def test_rank_gives_the_pool_and_a_file(demo, tmp_path):
@@ -133,7 +138,8 @@ def test_rank_gives_the_pool_and_a_file(demo, tmp_path):
     assert (tmp_path / "pool.csv").read_bytes().startswith(b"\xef\xbb\xbf")
     industries = {entry["industry"] for entry in demo("rank", "first", "--industry", "finance", "--top", "0", "--json").data["stocks"]}
     assert industries == {"finance"}
-    assert "模拟" in demo("rank", "first").out
+    text = demo("rank", "first").out
+    assert "模拟" in text and "The model's test from" in text
 
 
 def test_backtest_shows_the_portfolio_and_writes_its_trades(copy, tmp_path):

@@ -212,10 +212,23 @@ def test_packed_bars_become_a_grid_with_dated_limits():
     assert not days.trades(3, 0) and not days.trades(0, 1)
     np.testing.assert_allclose(days.index_returns(), [0, 0.01, 102 / 101 - 1, 103 / 102 - 1])
     np.testing.assert_allclose(days.equal_weight(), [0, 0.1, 0, 0], atol=1e-12)
+    class NoIndex(Bars):
+        market_name = "equal_weight"
+
+    assert market_days(NoIndex()).index_returns() is None, "the mean of the stocks is no index"
     part = market_days(Bars(), first=int(Bars.time[1]), last=int(Bars.time[2]))
     assert len(part.time) == 2 and part.opens_at_limit(0, 0, "buy")  # the limit is known from the day before the cut
     with pytest.raises(DataError, match="No session"):
         market_days(Bars(), first=int(Bars.time[3]) + DAY)
+
+
+def test_a_stock_back_from_a_suspension_brings_its_whole_step_to_the_equal_weight_universe():
+    """As it does to a portfolio that held it: left out, the benchmark would miss every such fall."""
+    missing = np.nan
+    days = market([[10, 10], [10, missing], [10, missing], [10, 6], [10, 6]], factor=[[1, 1], [1, missing], [1, missing], [1, 1], [1, 1.5]])
+    np.testing.assert_allclose(days.equal_weight(), [0, 0, 0, -0.2, 0.25])
+    later = market([[10, missing], [10, missing], [10, 4], [10, 5]])
+    np.testing.assert_allclose(later.equal_weight(), [0, 0, 0, 0.125])  # a first bar has nothing to be compared with
 
 
 def test_scores_stand_on_the_day_their_window_ends():

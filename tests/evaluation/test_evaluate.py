@@ -154,6 +154,23 @@ def test_trials_and_unbuyable_rows_are_mentioned():
     assert result["buyable"]["rows"] < result["sample"]["rows"]
 
 
+def test_nothing_is_said_about_rows_nobody_could_have_bought():
+    panel = make_panel(names=10, days=100)
+    panel.tradable[:] = 0
+    found = evaluate(noise_prediction(panel, all_ends(panel)), panel, config(), {}, draws=50)
+    assert "never_buyable" in keys(found) and "not_buyable" not in keys(found) and found["buyable"] == {"share": 0.0}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_luck_on_a_handful_of_dates_is_no_alarm_and_a_leak_there_is_one(seed):
+    panel = make_panel(names=8, days=35, seed=seed, synthetic=False)
+    ends = all_ends(panel)
+    lucky = noise_prediction(panel, ends, seed=seed)
+    assert "too_good" not in keys(evaluate(lucky, panel, config(), {}, draws=50))
+    future = panel.prices[ends + 5, 0] - panel.prices[ends, 0]
+    assert "too_good" in keys(evaluate(predict_from(future, ends), panel, config(), {}, draws=50))
+
+
 def test_class_probabilities_are_taken_as_given():
     panel = make_panel(names=10, days=150)
     ends = all_ends(panel)

@@ -139,7 +139,12 @@ def test_groups_stand_beside_the_best_baselines_and_the_backtest_shows_its_inter
     assert "RankIC: Ridge regression" in text and "RankIC: Zero return" not in text, "a constant has no correlation to stand beside"
     entry = next(iter(result["groups"]["industry"].values()))
     assert entry["baselines"]["ridge"] is not None and "zero" not in entry["baselines"]
+    by_horizon = render_report(result, name="r").split("By days ahead", 1)[-1].split("</table>", 1)[0]
+    assert "Ridge regression" in by_horizon and all(0 < abs(entry["baselines"]["ridge"]) < 1 for entry in result["horizons"].values())
+    assert result["horizons"]["5"]["baselines"]["ridge"] == pytest.approx(result["baselines"]["ridge"]["rank_ic"])
     assert "Over equal weight a year" in text and "Over the index a year" in text
+    details = render_report(result, name="r").split("All figures", 1)[-1].split("</table>", 1)[0]
+    assert "Best 5 % found" in details and "<th>Ridge regression</th>" in details
     sharpe = re.search(r"<td>Sharpe ratio</td><td>[-\d.]+<small>[-\d.]+ … [-\d.]+</small></td>", page)
     assert sharpe, "the Sharpe ratio has its interval"
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from financial_model.evaluation.evaluate import evaluate
-from financial_model.evaluation.report import Words, render_report
+from financial_model.evaluation.report import render_report
 from financial_model.evaluation.report_tasks import task_tables
+from financial_model.evaluation.report_words import Words
 from financial_model.evaluation.tasks import weighted_volatility
 from financial_model.features.labels import future_momentum, future_volatility
 from financial_model.ui import results

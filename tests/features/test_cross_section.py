@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import rankdata
 
-from financial_model.features.cross_section import demean_by_date, group_by_date, rank_by_date, standardise_by_date, winsorise_by_date
+from financial_model.features.cross_section import group_by_date, rank_by_date
 
 
 @pytest.fixture
@@ -71,24 +71,3 @@ def test_groups_cover_every_row_once(table):
     for g in range(len(groups)):
         rows = groups.order[groups.starts[g]:groups.starts[g + 1]]
         assert len(set(time[rows])) == 1 and (np.diff(rows) > 0).all()
-
-
-def test_demeaning_leaves_no_mean_and_standardising_no_scale(table):
-    values, time = table
-    centred, scaled = demean_by_date(values, time), standardise_by_date(5 * values + 3, time)
-    for day in np.unique(time):
-        rows = time == day
-        assert np.nanmean(centred[rows]) == pytest.approx(0, abs=1e-6)
-        assert np.nanmean(scaled[rows]) == pytest.approx(0, abs=1e-6)
-        assert np.nanstd(scaled[rows]) == pytest.approx(1, abs=1e-5)
-    assert standardise_by_date(np.full(6, 0.1), np.zeros(6)).tolist() == [0] * 6
-
-
-def test_winsorising_limits_to_the_quantiles_of_the_date(table):
-    values, time = table
-    limited = winsorise_by_date(values, time, 0.1)
-    for day in np.unique(time):
-        rows = (time == day) & ~np.isnan(values)
-        low, high = np.quantile(values[rows], [0.1, 0.9])
-        np.testing.assert_allclose(limited[rows], np.clip(values[rows], low, high), atol=1e-6)
-    assert np.isnan(limited[np.isnan(values)]).all()

@@ -10,8 +10,9 @@ import pytest
 from financial_model.errors import DataError
 from financial_model.market.barfile import encode
 from financial_model.market.bars import validate
-from financial_model.market.sources.files import _bars, _columns, plan_import
+from financial_model.market.sources.files import plan_import
 from financial_model.market.sources.repair import Options, Repaired
+from financial_model.market.sources.table_bars import bars_of, columns_of
 from financial_model.market.sources.tables import read_table
 from tests.market.builders import bars
 
@@ -87,7 +88,7 @@ def outcomes_of(path):
     """What each symbol of a file comes to: its bars, or the key of the sentence. The bytes to be stored do not depend on how they were read."""
     try:
         table = read_table(path)
-        found = dict(_bars(table, _columns(table, None), Options()))
+        found = dict(bars_of(table, columns_of(table, None), Options()))
     except DataError as error:
         return error.key
     for outcome in found.values():

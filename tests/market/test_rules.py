@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from financial_model.market.rules import fees, limit_prices, price_limit, round_half_up
+from financial_model.market.rules import at_limit, fees, limit_prices, price_limit, round_half_up
 
 
 @pytest.mark.parametrize(
@@ -74,9 +74,37 @@ def test_halves_go_up_however_binary_holds_them():
     assert round_half_up([11.055, 2.675, 0.005, 1.0]).tolist() == [11.06, 2.68, 0.01, 1.0]
 
 
+def test_a_price_in_cents_is_at_its_limit_to_the_cent():
+    assert at_limit([11.06, 11.05, 11.07], 10.05, 0.1).tolist() == [True, False, True]
+    assert at_limit([9.05, 9.06], 10.05, 0.1, "down").tolist() == [True, False]
+    assert at_limit(11.0, [10.0, 10.0], [0.1, np.inf]).tolist() == [True, False]
+
+
+def test_a_price_that_was_a_32_bit_float_is_at_its_limit():
+    """41.37 as such a float is 41.369999: on 2024-10-08 many stocks opened at such limits."""
+    assert at_limit(np.float64(np.float32(41.37)), np.float64(np.float32(37.61)), 0.1)
+    assert at_limit(np.float64(np.float32(284.34)), np.float64(np.float32(258.49)), 0.1)
+    assert not at_limit(np.float64(np.float32(284.33)), np.float64(np.float32(258.49)), 0.1)
+
+
+@pytest.mark.parametrize("share", [0.9137246, 0.30771, 5.81234])
+def test_an_adjusted_price_is_at_the_limit_its_raw_price_was_at(share):
+    """The limit was rounded to a cent before the adjustment took the cents away; the price one per cent below it is not at the limit."""
+    raw = np.round(np.random.default_rng(0).uniform(4, 60, 500), 2)
+    upper, lower = round_half_up(raw * 1.1), round_half_up(raw * 0.9)
+    assert at_limit(upper * share, raw * share, 0.1).mean() > 0.95 and at_limit(lower * share, raw * share, 0.1, "down").mean() > 0.95
+    assert at_limit(upper * share * 0.99, raw * share, 0.1).mean() < 0.02 and at_limit(lower * share * 1.01, raw * share, 0.1, "down").mean() < 0.02
+
+
 @pytest.mark.parametrize(
     ("day", "buy", "sell", "transfer"),
     [
+        ("1999-01-04", 0.004, 0.004, 0.0),  # where a download begins, unless it is told otherwise
+        ("2001-11-15", 0.004, 0.004, 0.0),
+        ("2001-11-16", 0.002, 0.002, 0.0),
+        ("2005-01-24", 0.001, 0.001, 0.0),
+        ("2007-05-30", 0.003, 0.003, 0.0),
+        ("2008-04-24", 0.001, 0.001, 0.0),
         ("2008-09-18", 0.001, 0.001, 0.0),
         ("2008-09-19", 0.0, 0.001, 0.0),
         ("2015-08-01", 0.0, 0.001, 0.00002),

@@ -1,6 +1,8 @@
 """The TDX source against a server on loopback that speaks the wire format to the real client library, faults included."""
 
 import dataclasses
+import re
+import socket
 import struct
 import threading
 
@@ -319,6 +321,17 @@ def test_the_hosts_own_words_of_refusal_reach_the_user(market):
     with TdxServer(market, Faults(on={"refuse"})) as server, pytest.raises(SourceError) as caught:
         source(server, patience=0.3).connect().fetch("600519.SH", start="1990-01-01")
     assert REFUSAL in str(caught.value)
+
+
+def test_where_no_host_is_reachable_each_has_its_reason_in_the_readers_language():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # nobody listens there
+        closed = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(SourceError) as caught:
+            HostPool(TdxSettings(hosts=(closed, "nowhere.invalid:7709"), timeout=0.5, patience=0.0, failures=1)).acquire()
+    assert f"{closed}: the connection was refused; nowhere.invalid:7709: " in str(caught.value)
+    told = caught.value.message("zh").replace(closed, "").replace("nowhere.invalid:7709", "").replace("--server", "")
+    assert "连接被拒绝" in told and not re.search("[A-Za-z]", told.replace("TDX", "")), told
 
 
 def test_the_third_packet_can_be_left_out(market):

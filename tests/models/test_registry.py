@@ -20,7 +20,11 @@ def test_an_unknown_backbone_is_refused_with_the_known_ones():
 def test_a_name_cannot_stand_twice():
     backbone_class("lstm")
     with pytest.raises(ValueError, match="stands twice"):
-        backbone("lstm")(type("Another", (Backbone,), {}))
+        backbone("lstm")(type("Another", (Backbone,), {"__module__": "financial_model.models.backbones.other"}))
+    with pytest.raises(ConfigError, match="“gru” is taken"):
+        backbone("gru")(type("Another", (Backbone,), {}))
+    with pytest.raises(ConfigError, match="cannot be used"):
+        backbone("../up")(type("Another", (Backbone,), {}))
 
 
 def test_one_decorator_makes_a_new_backbone(monkeypatch, own_choices):

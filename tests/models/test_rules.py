@@ -114,6 +114,16 @@ def test_a_restless_stock_has_a_wider_fan_whatever_the_objective_sees(market, un
     assert np.allclose(fitted.predict(restless, test).quantiles, 2 * fitted.predict(panel, test).quantiles, rtol=1e-5)
 
 
+def test_a_fan_can_be_measured_on_other_windows_than_the_forecast_was_learned_from(market):
+    panel, train, test = market
+    wild = type(panel)(**{**vars(panel), "prices": panel.prices * 2})
+    expected = TrainMean().fit(panel, train, CONFIG).measure(wild, train).predict(panel, test)
+    plain = TrainMean().fit(panel, train, CONFIG).predict(panel, test)
+    assert np.array_equal(expected.expected, plain.expected)
+    spread, before = (found.quantiles[:, -1, 6] - found.quantiles[:, -1, 0] for found in (expected, plain))
+    assert np.allclose(spread, 2 * before, rtol=0.01)
+
+
 def test_no_windows(market):
     panel, train, _ = market
     nothing = np.zeros(0, np.int64)

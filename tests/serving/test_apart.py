@@ -9,7 +9,7 @@ import time
 import pytest
 
 from financial_model.datasets import child
-from financial_model.errors import KairosError, Phrase
+from financial_model.errors import KairosError, Phrase, packed
 from financial_model.serving import apart, market, process, tasks
 from financial_model.serving.jobs import JobService
 from tests.serving.builders import tiny
@@ -72,8 +72,7 @@ def test_what_computes_for_long_works_elsewhere_and_brings_the_same(service, mon
 
 def test_a_sentence_inside_a_sentence_keeps_its_language():
     error = KairosError("sweep.all_failed", reason=KairosError("serving.no_data", folder="data"), other=Phrase("jobs.closed"))
-    told = {name: child._packed(value) for name, value in error.fields.items()}
-    again = child._error({"type": "ConfigError", "key": error.key, "fields": told})
+    again = child._error({"type": "ConfigError", "key": error.key, "fields": json.loads(json.dumps(packed(error.fields)))})
     assert again.message("zh") == error.message("zh") and type(again).__name__ == "ConfigError"
 
 

@@ -7,9 +7,12 @@ import pytest
 
 from financial_model.datasets.panel import open_panel
 from financial_model.datasets.splits import seconds
+from financial_model.market.store import Store
 from financial_model.serving import plausibility
+from financial_model.serving.experiment import evaluate_run
 from financial_model.serving.predictor import Predictor
-from financial_model.training.checkpoint import read_header
+from financial_model.training.checkpoint import read_header, update_header
+from tests.serving.builders import bars, trading_days
 
 SPLIT = {"split": {"train": {"last": "2023-01-05"}, "test": {"last": "2024-06-28"}}}
 
@@ -75,7 +78,6 @@ def test_a_band_beyond_the_limits_is_told_apart_from_the_path():
 
 
 def test_forecast_and_ranking_carry_the_doubts(copied):
-    from financial_model.training.checkpoint import update_header
     predictor = Predictor(copied)
     path = predictor.runs.checkpoint("finished")
     table = predictor.rank("finished", 0)
@@ -88,3 +90,19 @@ def test_forecast_and_ranking_carry_the_doubts(copied):
     assert again["unusual"].all() and {"plausibility.pool_unlike", "plausibility.ageing"} <= {note["key"] for note in again.attrs["notes"]}
     found = predictor.forecast("finished", "600519.SH")
     assert "plausibility.unlike" in [note["key"] for note in found["notes"]] and found["age"]["sessions"] > 60
+
+
+def test_another_series_for_the_market_than_in_the_training_is_said(copied):
+    """Regimes, styles and market inputs of every date change with it, and no other figure would show it."""
+    def said():
+        return [note["key"] for note in Predictor(copied).rank("finished", 1).attrs["notes"]]
+
+    store, path = Store(copied.data_dir), Predictor(copied).runs.checkpoint("finished")
+    assert "plausibility.market_other" not in said()
+    store.write_bars("000300.SH", bars(99, trading_days(300)), source="files")
+    assert "plausibility.market_other" in said()
+    assert "plausibility.market_other" in [item["key"] for item in evaluate_run(copied, "finished")["result"]["verdict"]]
+    update_header(path, {"data": {**read_header(path)["data"], "market": "000300.SH"}})
+    assert "plausibility.market_other" not in said()
+    store.write_bars("000300.SH", bars(99, trading_days(300))[:-1], source="files")  # one day behind the stocks: all of it is passed over
+    assert "plausibility.market_lost" in said()

@@ -93,6 +93,15 @@ def test_dates_the_model_has_seen_are_marked(predictor, finished):
     assert keys(predictor.forecast("finished", "600519.SH", "2030-01-01")) == ["note_earlier"], "the newest bar is older than the date asked for"
 
 
+def test_a_stock_behind_the_others_says_so(copied):
+    store = Store(copied.data_dir)
+    store.write_bars("600519.SH", store.read_bars("600519.SH").iloc[:-4], source="files")
+    predictor = Predictor(copied)
+    (note,) = [note for note in predictor.forecast("finished", "600519.SH")["notes"] if note["key"] == "serving.note_behind"]
+    assert note["fields"] == {"as_of": "2024-06-24", "newest": "2024-06-28", "sessions": 4}
+    assert "note_behind" not in keys(predictor.forecast("finished", "600519.SH", "2024-06-24")) + keys(predictor.forecast("finished", "600000.SH"))
+
+
 def test_every_day_before_the_test_is_marked():
     split = {"train": {"first": "2021-01-04", "last": "2022-12-23"}, "validation": {"first": "2023-01-03", "last": "2023-06-20"},
              "test": {"first": "2023-06-29", "last": "2023-12-29"}}

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from financial_model.config import to_dict
-from financial_model.errors import CheckpointError, NotFoundError, StorageError
+from financial_model.errors import CheckpointError, ConfigError, NotFoundError, StorageError
 from financial_model.models.forecaster import build_forecaster
 from financial_model.training.checkpoint import (
     load_checkpoint,
@@ -308,12 +308,18 @@ def test_a_description_with_holes(path):
 
 
 @pytest.mark.parametrize("change", [
-    {"config": {"model": {"backbone": "oracle"}}}, {"config": {"nonsense": 1}}, {"config": 5}, {"inputs": 4}, {"inputs": "many"},
+    {"config": {"nonsense": 1}}, {"config": 5}, {"inputs": 4}, {"inputs": "many"},
     {"context_length": 0}, {"head": "crystal_ball"}, {"features": 3},
 ])
 def test_a_description_that_cannot_be_built(path, change):
     rewrite_header(path, lambda header: header.update(change))
     refused(path, "checkpoint.bad_description")
+
+
+def test_a_backbone_that_nobody_here_knows_is_asked_for_by_its_name(path):
+    rewrite_header(path, lambda header: header["config"]["model"].update(backbone="oracle"))
+    with pytest.raises(ConfigError, match="“oracle” comes from an extension"):
+        load_checkpoint(path)
 
 
 def test_weights_of_another_shape(path, config):

@@ -18,7 +18,7 @@ from types import ModuleType
 import numpy as np
 import pandas as pd
 
-from financial_model.errors import ConfigError, RateLimitError, SourceError
+from financial_model.errors import ConfigError, Phrase, RateLimitError, SourceError, system_reason
 from financial_model.market.classification import OTHER, industry_of
 from financial_model.market.sources.base import Capabilities, Listing, Query, Reply
 from financial_model.market.sources.session_end import last_complete_day
@@ -135,7 +135,7 @@ class BaostockLine:
             if not index:
                 bars["factor"] = factors(bars, events)
         except ValueError as error:  # a date or a factor that is none
-            raise self._failed(str(error)) from error
+            raise self._failed(Phrase("baostock.reason.unreadable", words=str(error)[:120])) from error
         return Reply(bars=bars)
 
     # ---------------------------------------------------------------- the wire
@@ -158,20 +158,20 @@ class BaostockLine:
     def _records(self, method: str, page: int, parameters: Sequence[str], body: list[str]) -> list[dict[str, str]]:
         try:
             if body[2] != method or int(body[4]) != page or body[7] != parameters[0]:
-                raise ValueError("the answer is to another question")
+                raise self._failed(Phrase("baostock.reason.other_question"))
             names = [name.strip() for name in body[_FIELDS_AT[method]].split(",")]
             if not _NEEDED[method] <= set(names):
-                raise ValueError("columns are missing")
+                raise self._failed(Phrase("baostock.reason.columns"))
             records = json.loads(body[6], strict=False)["record"] if body[6].strip() else []
             return [dict(zip(names, record, strict=True)) for record in records]
         except (IndexError, KeyError, TypeError, ValueError) as error:
-            raise self._failed(str(error) or type(error).__name__) from error
+            raise self._failed(Phrase("baostock.reason.unreadable", words=str(error)[:120] or type(error).__name__)) from error
 
     def _open(self) -> None:
         try:
             self._socket = socket.create_connection((self.source.host, self.source.port), timeout=self.source.timeout)
         except OSError as error:
-            raise self._failed(str(error)) from error
+            raise self._failed(system_reason(error)) from error
         self._exchange("LOGIN", ["login", "anonymous", "123456", self.source.key or "0"])
 
     def _exchange(self, kind: str, fields: Sequence[str]) -> list[str]:
@@ -182,10 +182,12 @@ class BaostockLine:
         try:
             self._socket.sendall(f"{message}{split}{zlib.crc32(message.encode())}\n".encode())  # type: ignore[union-attr]
             version, answered, body = self._read(split)
-        except (OSError, ValueError, zlib.error) as error:
-            raise self._failed("it did not answer in time" if isinstance(error, TimeoutError) else str(error) or type(error).__name__) from error
+        except OSError as error:
+            raise self._failed(system_reason(error)) from error
+        except (ValueError, zlib.error) as error:
+            raise self._failed(Phrase("baostock.reason.unreadable", words=str(error)[:120] or type(error).__name__)) from error
         if answered not in (getattr(self.protocol, f"MESSAGE_TYPE_{kind}_RESPONSE"), self.protocol.MESSAGE_TYPE_EXCEPTIONS):
-            raise self._failed(f"message {answered} for {number}")
+            raise self._failed(Phrase("baostock.reason.other_question"))
         if body[0] == self.protocol.BSERR_SUCCESS or body[0] in _NOTHING:
             return body
         self.close()
@@ -202,10 +204,10 @@ class BaostockLine:
         while not reply.endswith(_END):
             piece = self._socket.recv(65536)  # type: ignore[union-attr]
             if not piece:
-                raise ConnectionError("it hung up")
+                raise self._failed(Phrase("baostock.reason.hung_up"))
             reply += piece
             if len(reply) > LARGEST or time.monotonic() > deadline:
-                raise ValueError("the reply does not end")
+                raise self._failed(Phrase("baostock.reason.endless"))
         head = bytes(reply[: self.protocol.MESSAGE_HEADER_LENGTH]).decode()
         version, number, length = head.split(split)
         content = bytes(reply[self.protocol.MESSAGE_HEADER_LENGTH : -len(_END)])
@@ -213,9 +215,9 @@ class BaostockLine:
             content = zlib.decompress(content[: int(length)])
         return version, number, content.decode().split(split)
 
-    def _failed(self, reason: str) -> SourceError:
+    def _failed(self, reason: Phrase) -> SourceError:
         self.close()
-        return SourceError("baostock.bad_answer", host=self.source.host, reason=reason[:120])
+        return SourceError("baostock.bad_answer", host=self.source.host, reason=reason)
 
 
 _REQUESTS = {"query_stock_basic": "QUERYSTOCKBASIC", "query_stock_industry": "QUERYSTOCKINDUSTRY", "query_history_k_data_plus": "GETKDATAPLUS",

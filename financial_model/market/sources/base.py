@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from financial_model.errors import NotFoundError
+from financial_model.errors import ConfigError, NotFoundError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -131,8 +131,14 @@ _REGISTER: dict[str, str | type] = {
 
 
 def source(name: str) -> Callable[[type], type]:
-    """Register a class as the source ``name``: what a file of one's own uses."""
+    """Register a class as the source ``name``: what a file of one's own uses. ``ConfigError`` for a name that is taken and a class that lacks a
+    part of :class:`Source`."""
     def register(kind: type) -> type:
+        if name in _REGISTER:
+            raise ConfigError("extensions.taken", name=name[:60])
+        missing = [part for part in ("capabilities", "bar_seconds", "listings", "connect", "industries", "names") if not hasattr(kind, part)]
+        if missing:
+            raise ConfigError("extensions.lacks", name=name[:60], missing=", ".join(missing))
         _REGISTER[name] = kind
         return kind
     return register
@@ -141,6 +147,11 @@ def source(name: str) -> Callable[[type], type]:
 def sources() -> tuple[str, ...]:
     """Names of the sources that can be downloaded from."""
     return tuple(_REGISTER)
+
+
+def own_sources() -> tuple[str, ...]:
+    """Names of those that came from a user's own files."""
+    return tuple(name for name, kind in _REGISTER.items() if isinstance(kind, type))
 
 
 def source_class(name: str) -> type:

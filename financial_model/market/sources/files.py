@@ -16,23 +16,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from financial_model.errors import ConfigError, DataError, KairosError, NotFoundError, Stopped
-from financial_model.market.barfile import Origin
 from financial_model.market.bars import interval
 from financial_model.market.batch import Batch
 from financial_model.market.classification import classify
 from financial_model.market.lengths import OTHER_LENGTH, OneLength, most_of
 from financial_model.market.schema import now
 from financial_model.market.sources.archives import ZIP, Outcome, spread, tables
-from financial_model.market.sources.columns import ColumnMap, map_columns, plain
+from financial_model.market.sources.columns import ColumnMap, map_columns
 from financial_model.market.sources.memory import Memory, Seen
-from financial_model.market.sources.naming import file_symbol, row_symbol
-from financial_model.market.sources.repair import PRICE_KINDS, VOLUME_UNITS, Options, Repaired, repair
+from financial_model.market.sources.naming import row_symbol
+from financial_model.market.sources.repair import PRICE_KINDS, VOLUME_UNITS, Options, Repaired
 from financial_model.market.sources.reports import FilePlan, ImportPlan, ImportReport, Note, Notes, Refusal, refusal
-from financial_model.market.sources.tables import SUFFIXES, RawTable, read_head, read_table
-from financial_model.market.sources.values import Bad, labels, numbers, texts, times
+from financial_model.market.sources.table_bars import bars_of, columns_of, names_of, rows_by_symbol, times_of
+from financial_model.market.sources.tables import SUFFIXES, read_head, read_table
+from financial_model.market.sources.values import texts
 from financial_model.market.symbols import kind, parse_symbol
 
 if TYPE_CHECKING:
@@ -44,7 +43,6 @@ SOURCE = "files"
 VERSION = 1
 """Of the reading rules: raised when the same file would now be read differently."""
 _TABLES = (*SUFFIXES, ZIP)
-_NEEDED = ("date", "open", "high", "low", "close")
 _LOOKED_AT, _FIRST_ROWS = 16, 250
 """Files, evenly spread over those of an import, and rows of a stock in them that tell how long most bars are."""
 
@@ -83,7 +81,7 @@ def _plan_table(shown: str, table: Outcome, options: Options, choice: Mapping[st
             raise table
         encoding, found = table.encoding, map_columns(table.headers, choice)
         lengths.settle(_lengths(table, choice))
-        for symbol, outcome in _bars(table, _columns(table, choice), options):
+        for symbol, outcome in bars_of(table, columns_of(table, choice), options):
             try:
                 if isinstance(outcome, KairosError):
                     raise outcome
@@ -224,8 +222,8 @@ def _lengths(table: Outcome, choice: Mapping[str, str] | None) -> Iterator[tuple
     columns = map_columns(table.headers, choice)
     if "date" not in columns.fields:
         return
-    time, _ = _times(table, columns)
-    for symbol, rows in _groups(table, columns):
+    time, _ = times_of(table, columns)
+    for symbol, rows in rows_by_symbol(table, columns):
         try:
             parsed = str(parse_symbol(symbol))
         except DataError:
@@ -285,9 +283,9 @@ class _Import:
                 raise table
             if table.path == self.path:
                 self.content = table.content
-            names = _names(table)
+            names = names_of(table)
             self.lengths.settle(_lengths(table, self.columns))
-            for symbol, outcome in _bars(table, _columns(table, self.columns), self.options):
+            for symbol, outcome in bars_of(table, columns_of(table, self.columns), self.options):
                 self._check_stop()
                 if isinstance(outcome, KairosError):
                     self.refused.append(refusal(shown, outcome, symbol))
@@ -312,123 +310,6 @@ class _Import:
     def _check_stop(self) -> None:
         if self.stop is not None and self.stop.is_set():
             raise Stopped()
-
-
-def _columns(table: RawTable, choice: Mapping[str, str] | None) -> ColumnMap:
-    """What each column is. A header that was chosen and is not there is refused: something else must not take its place."""
-    for name, header in (choice or {}).items():
-        if header and header not in table.headers:
-            raise DataError("import.no_such_column", file=table.path.name, column=header[:60], field=name, found=", ".join(table.headers)[:200])
-    found = map_columns(table.headers, choice)
-    missing = [name for name in _NEEDED if name not in found.fields]
-    if missing:
-        raise DataError("bars.missing_columns", name=table.path.name, missing=", ".join(missing), found=", ".join(table.headers)[:200])
-    return found
-
-
-def _bars(table: RawTable, columns: ColumnMap, options: Options) -> Iterator[tuple[str, Repaired | KairosError]]:
-    """(symbol, its bars or why there are none) for each symbol of a table."""
-    time, bad_times = _times(table, columns)
-    values: dict[str, NDArray[np.float64]] = {}
-    bad: dict[str, Bad] = {"date": bad_times} if bad_times else {}
-    for name, header in columns.labels.items():
-        if name in ("date", "time", "symbol", "name", "industry"):
-            continue
-        column, unreadable = _numbers(table, header)
-        if unreadable and name in columns.extra:
-            continue  # text beside the prices is nobody's feature
-        values[name] = column
-        if unreadable and name in (*_NEEDED, "volume", "amount", "factor", "preclose", "adj_close"):
-            bad[name] = unreadable
-    _join_repeats(table, columns, values)
-    _turnover_in_currency(columns, values)
-    tushare = plain(columns.fields.get("symbol", "")) == "tscode"
-    for symbol, rows in _groups(table, columns):
-        try:
-            parsed = str(parse_symbol(symbol))
-            _refuse_unreadable(parsed, rows, bad, table, columns)
-            lines = np.array([table.line(int(row)) for row in rows]) if table.blank is not None else rows + table.first_line
-            whole = len(rows) == len(time)  # all rows, in their order: nothing to pick
-            part = values if whole else {name: column[rows] for name, column in values.items()}
-            repaired = repair(parsed, time if whole else time[rows], part, lines, options=options, scales=columns.scales, tushare=tushare)
-            if table.cells is not None:
-                places = {name: table.headers.index(header) for name, header in columns.labels.items()}
-                repaired.origin = Origin(cells=table.cells, places=places)
-            yield parsed, repaired
-        except DataError as error:
-            yield symbol, error
-
-
-def _times(table: RawTable, columns: ColumnMap) -> tuple[NDArray[np.datetime64], Bad]:
-    header, clock = columns.fields["date"], columns.fields.get("time")
-    known = table.read(header) if clock is None else None
-    if known is not None and known.dtype.kind == "M":
-        return known, {}
-    return times(table.data[header], table.data[clock] if clock is not None else None)
-
-
-def _numbers(table: RawTable, header: str) -> tuple[NDArray[np.float64], Bad]:
-    known = table.read(header)
-    return (known, {}) if known is not None and known.dtype.kind == "f" else numbers(table.data[header])
-
-
-def _refuse_unreadable(symbol: str, rows: NDArray[np.int64], bad: Mapping[str, Bad], table: RawTable, columns: ColumnMap) -> None:
-    for name, cells in bad.items():
-        inside = np.intersect1d(rows, np.fromiter(cells, np.int64))
-        if not len(inside):
-            continue
-        row = int(inside[0])
-        if name == "date":
-            raise DataError("bars.bad_date", name=symbol, line=table.line(row), value=cells[row][:40])
-        raise DataError("bars.not_a_number", name=symbol, line=table.line(row), column=columns.fields[name], value=cells[row][:40])
-
-
-def _groups(table: RawTable, columns: ColumnMap) -> Iterator[tuple[str, NDArray[np.int64]]]:
-    """(symbol as written, its row numbers in order) for each symbol of the table, in order of appearance."""
-    if "symbol" not in columns.fields:
-        hint = table.tickers[0] if table.tickers else ""
-        yield hint or file_symbol(table.path), np.arange(table.rows)
-        return
-    column = labels(table.data[columns.fields["symbol"]]).combine_chunks().dictionary_encode()
-    codes = column.indices.to_numpy()
-    order = np.argsort(codes, kind="stable")
-    ends = np.flatnonzero(np.diff(codes[order])) + 1
-    names = _names(table, by_code=True)
-    for rows in np.split(order, ends):
-        written = column.dictionary[codes[rows[0]]].as_py().strip()
-        yield row_symbol(written, names.get(written, ""), strict=False), np.sort(rows)
-
-
-def _names(table: RawTable, by_code: bool = False) -> dict[str, str]:
-    """Names given in the table: symbol -> name (or code as written -> name)."""
-    found = map_columns(table.headers)
-    if "name" not in found.fields or "symbol" not in found.fields:
-        return {}
-    pairs = table.data.select([found.fields["symbol"], found.fields["name"]]).group_by([found.fields["symbol"], found.fields["name"]]).aggregate([])
-    codes, names = texts(pairs[found.fields["symbol"]]), texts(pairs[found.fields["name"]])
-    return {code if by_code else row_symbol(code, name, strict=False): name for code, name in zip(codes, names, strict=True)}
-
-
-def _join_repeats(table: RawTable, columns: ColumnMap, values: dict[str, NDArray]) -> None:
-    """``volume.1`` beside ``volume``: fills its gaps, and must not contradict it."""
-    for name, header in columns.repeats.items():
-        if name not in values:
-            continue
-        second, _ = _numbers(table, header)
-        first = values[name]
-        differ = np.isfinite(first) & np.isfinite(second) & (np.abs(first - second) > 1e-6 * np.abs(first))
-        if differ.any():
-            raise DataError("import.columns_disagree", file=table.path.name, first=columns.fields[name], second=header,
-                            line=table.line(int(differ.argmax())))
-        values[name] = np.where(np.isfinite(first), first, second)
-
-
-def _turnover_in_currency(columns: ColumnMap, values: dict[str, NDArray]) -> None:
-    """English tables call both the rate in percent and the amount turnover; no rate has a median above 1,000."""
-    if "turnover" in values and "amount" not in values and plain(columns.fields["turnover"]) == "turnover":
-        finite = values["turnover"][np.isfinite(values["turnover"])]
-        if len(finite) and np.median(finite) > 1000:
-            values["amount"] = values.pop("turnover")
 
 
 def _options(volume_unit: str, prices: str) -> Options:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from financial_model.errors import ConfigError, KairosError, SourceError
+from financial_model.errors import ConfigError, KairosError, Phrase, SourceError
 from financial_model.market.sources.tdx_wire import TdxConnection
 
 DEFAULT_HOSTS = ("59.36.5.11:7709", "117.34.114.14:7709", "218.6.170.47:7709")
@@ -152,5 +152,14 @@ class HostPool:
                     host.failures = host.setbacks = 0
 
     def no_host(self) -> SourceError:
-        details = "; ".join(f"{host.address}: {str(host.reason).rstrip('.')}" if host.reason else host.address for host in self._hosts)
-        return SourceError("tdx.no_host", details=details or "-")
+        tried = [Phrase("tdx.tried", host=host.address, reason=_why(host.reason)) if host.reason else host.address for host in self._hosts]
+        return SourceError("tdx.no_host", details=tried or "-")
+
+
+def _why(error: KairosError) -> object:
+    """What is wrong with a host in a few words; whoever reads it knows already which host."""
+    if error.key == "tdx.refused":
+        return Phrase("tdx.reason.refused", words=error.fields["words"])
+    if error.key == "tdx.not_fresh":
+        return Phrase("tdx.reason.not_fresh", newest=error.fields["newest"])
+    return error.fields.get("reason", error)

@@ -28,7 +28,7 @@ from pytdx.parser.get_security_list import GetSecurityList
 from pytdx.parser.get_xdxr_info import GetXdXrInfo
 from pytdx.parser.setup_commands import SetupCmd1, SetupCmd2, SetupCmd3
 
-from financial_model.errors import Phrase, SourceError
+from financial_model.errors import Phrase, SourceError, system_reason
 
 PAGE = 800
 DAILY = 9
@@ -369,9 +369,11 @@ def _quiet_close(client: _Client) -> None:
         client.client = None
 
 
-def _words(error: BaseException) -> Phrase | str:
+def _words(error: BaseException) -> Phrase:
     if isinstance(error, _Protocol):
         return Phrase(str(error))
-    if isinstance(error, TimeoutError):
-        return Phrase("tdx.reason.timeout")
-    return str(error) or type(error).__name__
+    if isinstance(error, TdxConnectionError) and error.__context__ is not None:  # pytdx's own words are "other errors"
+        error = error.__context__
+    if isinstance(error, struct.error):
+        return Phrase("tdx.reason.garbled")
+    return Phrase("tdx.reason.timeout") if isinstance(error, TimeoutError) else system_reason(error)

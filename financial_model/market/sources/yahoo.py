@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
-from financial_model.errors import ConfigError, DataError, RateLimitError, SourceError
+from financial_model.errors import ConfigError, DataError, Phrase, RateLimitError, SourceError
 from financial_model.market.adjustment import ExRights
 from financial_model.market.sources.base import Capabilities, Listing, Query, Reply
 from financial_model.market.sources.session_end import last_complete_day
@@ -146,16 +146,29 @@ class YahooLine:
                 if self.source.session.status == 404:
                     return None
                 if attempt + 1 == ATTEMPTS:
-                    raise SourceError("yahoo.bad_answer", symbol=symbol, reason=str(error)[:120] or type(error).__name__) from error
+                    raise SourceError("yahoo.bad_answer", symbol=symbol, reason=_reason(error)) from error
             time.sleep((2.0**attempt) * max(self.source.pause, 0.05))
         return None
+
+
+def _reason(error: Exception) -> Phrase:
+    """What went wrong on the way or with the answer; the client's own words where there are no better ones."""
+    from curl_cffi.requests import exceptions
+
+    if isinstance(error, exceptions.Timeout | TimeoutError):
+        return Phrase("system.late")
+    if isinstance(error, exceptions.DNSError):
+        return Phrase("system.unknown_name")
+    if isinstance(error, exceptions.ConnectionError):
+        return Phrase("yahoo.reason.no_line")
+    return Phrase("yahoo.reason.unreadable", words=str(error).strip()[:120] or type(error).__name__)
 
 
 def unsplit(raw: pd.DataFrame, symbol: str) -> tuple[pd.DataFrame, list[ExRights]]:
     """Yahoo's table as raw bars and events. Yahoo divides prices and dividends by all later splits; this multiplies them back."""
     needed = ["Open", "High", "Low", "Close", "Volume"]
     if any(name not in raw.columns for name in needed):
-        raise SourceError("yahoo.bad_answer", symbol=symbol, reason="columns")
+        raise SourceError("yahoo.bad_answer", symbol=symbol, reason=Phrase("yahoo.reason.columns"))
     whole = raw[np.isfinite(raw[needed].to_numpy(dtype=np.float64)).all(axis=1)]
     if len(whole) < (1 - HOLES) * len(raw):
         raise DataError("yahoo.holes", symbol=symbol, missing=len(raw) - len(whole), rows=len(raw))

@@ -12,13 +12,16 @@ from fastapi import FastAPI
 
 from financial_model import __version__
 from financial_model.serving.abilities import Abilities
-from financial_model.serving.api import actions, failures, forecasts, market, reference, runs, session, studies, uploads, work
+from financial_model.serving.api import failures, reference
 
 PREFIX = "/api/v1"
 
 
 def build(abilities: Abilities, open_session: Callable[[], str] | None = None) -> FastAPI:
     """The application. ``open_session`` makes a token for whoever is logged in; without it there is no login here."""
+    # not before: their bodies name the choices there are, and a user's own backbones and sources are among them only once his files were read
+    from financial_model.serving.api import actions, forecasts, market, runs, session, studies, uploads, work
+
     app = FastAPI(
         title="Kairos",
         version=__version__,

@@ -30,6 +30,7 @@ from financial_model.errors import (
 )
 from financial_model.serving.api.asking import language_of
 from financial_model.serving.failures import error_id
+from financial_model.serving.faults import told
 from financial_model.text import has, translate
 
 logger = logging.getLogger(__name__)
@@ -38,8 +39,6 @@ STATUS: tuple[tuple[type[KairosError], int], ...] = (
     (NotFoundError, 404), (ConfigError, 400), (JobError, 409), (BusyError, 429), (RateLimitError, 503), (SourceError, 502), (StorageError, 507),
     (CheckpointError, 422), (DataError, 422), (KairosError, 400),
 )
-SHOWN = 5
-"""Faults of a request that are spelled out."""
 
 
 class Failure(BaseModel):
@@ -68,21 +67,18 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
-        faults = [f"{_place(fault['loc'])}: {fault['msg']}" for fault in error.errors()[:SHOWN]]
-        return _said(422, "api.invalid", translate("api.invalid", _language(request), details="; ".join(faults)[:500]))
+        language = _language(request)
+        return _said(422, "api.invalid", translate("api.invalid", language, details=told(error.errors(), language, 1)))
 
     @app.exception_handler(HTTPException)
     async def routed(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
-        key = {404: "api.no_route", 405: "api.no_method"}.get(error.status_code, "api.invalid")
-        sentence = translate(key, _language(request), path=request.url.path[:120], method=request.method, details=error.detail)
+        key, language = {404: "api.no_route", 405: "api.no_method"}.get(error.status_code, "api.invalid"), _language(request)
+        details = told([{"type": "json_invalid", "loc": ("body",), "msg": ""}], language) if error.status_code == 400 else error.detail
+        sentence = translate(key, language, path=request.url.path[:120], method=request.method, details=details)
         return _said(error.status_code, key, sentence, headers=error.headers)
 
     app.add_middleware(LastResort)
-
-
-def _place(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in location[1:])[:80] or str(location[0])
 
 
 def _language(request: Request) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import gradio as gr
 
-from financial_model.market.sources.base import Query
+from financial_model.market.sources.base import Query, own_sources
 from financial_model.market.symbols import parse_symbol
 from financial_model.serving.market import plan_download, survey_hosts
 from financial_model.ui import data_view, forms
@@ -46,7 +46,11 @@ class DownloadForm:
         with gr.Group():
             self.source = words(
                 gr.Radio,
-                {"label": "ui.download.source", "info": "ui.download.source_info", "choices": [(f"ui.download.{name}", name) for name in SOURCES]},
+                {
+                    "label": "ui.download.source",
+                    "info": "ui.download.source_info",
+                    "choices": [(f"ui.download.{name}", name) for name in (*SOURCES, *own_sources())],
+                },
                 value="tdx",
                 elem_id="download-source",
             )
