@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from financial_model.config import SplitConfig
-from financial_model.errors import DataError
+from financial_model.errors import DataError, Phrase
 from financial_model.features.labels import last_bar
 
 Span = tuple[int, int]
@@ -115,7 +115,7 @@ def _cut(sessions: NDArray[np.int64], first: int, first_cut: int, second_cut: in
     edges = ((first, first_cut), (first_cut + embargo, second_cut), (second_cut + embargo, last))
     for name, (begin, end) in zip(PARTS, edges, strict=True):
         if end - begin <= purge:
-            raise DataError("split.too_short", part=name, sessions=max(0, end - begin), needed=purge + 1, total=len(sessions))
+            raise DataError("split.too_short", part=Phrase(f"split.part.{name}"), sessions=max(0, end - begin), needed=purge + 1, total=len(sessions))
     spans = [(int(sessions[begin]), int(sessions[end - 1])) for begin, end in edges]
     counts = tuple(end - begin for begin, end in edges)
     return Split(train=spans[0], validation=spans[1], test=spans[2], purge=purge, embargo=embargo, sessions=counts)  # type: ignore[arg-type]

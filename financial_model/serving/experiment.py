@@ -21,7 +21,7 @@ from financial_model.paths import Workspace, atomic_write
 from financial_model.serving import bases, together
 from financial_model.serving.deciding import decide
 from financial_model.serving.failures import error_id, memory_failure
-from financial_model.serving.runs import RunInfo, RunStore
+from financial_model.serving.runs import RunInfo, RunStore, state_word
 from financial_model.training.events import EventLog, read_events
 from financial_model.training.processes import ALONE, Processes, refuse
 
@@ -236,7 +236,7 @@ def evaluate_run(workspace: Workspace, run_id: str, *, progress: ProgressCallbac
     checkpoint = runs.checkpoint(run.id)
     before = stored(run)
     if run.active:
-        raise JobError("runs.busy", run=run.id, state=run.state)
+        raise JobError("runs.busy", run=run.id, state=state_word(run.state))
     try:
         panel = current_panel(workspace, run, progress=progress, stop=stop)
     except DataError as error:

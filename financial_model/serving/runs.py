@@ -207,7 +207,7 @@ class RunStore:
             before = _read_json(folder / "state.json")
             free = before["state"] not in ACTIVE or not alive(before)
             if not free and not (before["state"] == "queued" and state == "preparing" and is_mine(_owner_of(before))):
-                raise JobError("runs.already_active", run=run_id, state=before["state"])
+                raise JobError("runs.already_active", run=run_id, state=state_word(before["state"]))
             if before["state"] == "finished":
                 raise JobError("runs.already_finished", run=run_id)
             kept = {name: before[name] for name in ("message_key", "message_fields") if name in before} | {"state": self.info(run_id).state}
@@ -239,7 +239,7 @@ class RunStore:
         info = self.get(run)
         kind = kind or next((name for name in PREFERENCE if name in info.checkpoints), "")
         if not info.checkpoints:
-            raise NotFoundError("runs.no_checkpoint_yet", run=info.id, state=info.state)
+            raise NotFoundError("runs.no_checkpoint_yet", run=info.id, state=state_word(info.state))
         if kind not in info.checkpoints:
             raise NotFoundError("runs.no_checkpoint", run=info.id, kind=kind[:40], known=", ".join(info.checkpoints))
         return resolve_inside(info.path, f"{kind}.safetensors")
@@ -328,13 +328,18 @@ class RunStore:
         with exclusive(self.root / ".lock"):
             state = self.info(info.id).state
             if state in ACTIVE:
-                raise JobError("runs.busy", run=info.id, state=state)
+                raise JobError("runs.busy", run=info.id, state=state_word(state))
             try:
                 action(info.path)
             except OSError as error:
                 raise storage_error(error, info.path) from error
         with self._curves_lock:
             self._curves.pop(info.id, None)
+
+
+def state_word(state: str) -> Phrase:
+    """How a run stands, as a sentence says it."""
+    return Phrase(f"runs.state.{state}")
 
 
 def run_name(name: str) -> str:

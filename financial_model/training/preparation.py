@@ -16,7 +16,7 @@ from financial_model.config import DATE_OBJECTIVES, RunConfig
 from financial_model.datasets.splits import Span, Split, date_split, iso
 from financial_model.datasets.targets import check_label, fit_label_scale, label_classes, label_figures, label_places, label_returns, label_unit
 from financial_model.datasets.windows import window_ends
-from financial_model.errors import DataError
+from financial_model.errors import DataError, Phrase
 from financial_model.features.scaling import fit_table
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _ends(config: RunConfig, panel: Panel, part: str, span: Span) -> NDArray[np.
     context = config.features.context_length
     found = window_ends(panel, *span, context, config.label.horizon, entry=config.label.entry)
     if not len(found):
-        raise DataError("training.no_windows", part=part, first=iso(span[0]), last=iso(span[1]), context_length=context,
+        raise DataError("training.no_windows", part=Phrase(f"split.part.{part}"), first=iso(span[0]), last=iso(span[1]), context_length=context,
                         horizon=config.label.horizon)
     return found
 

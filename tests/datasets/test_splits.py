@@ -81,8 +81,9 @@ def test_explicit_dates_include_every_bar_of_that_day():
 def test_a_part_without_room_for_a_label_is_refused_in_words(config, part):
     with pytest.raises(DataError) as caught:
         date_split(SESSIONS, config, 5)
-    assert caught.value.key == "split.too_short" and caught.value.fields["part"] == part
+    assert caught.value.key == "split.too_short" and str(caught.value.fields["part"]) == part
     assert "at least 6" in str(caught.value)
+    assert part not in caught.value.message("zh"), "the part is called by its Chinese name"
 
 
 def test_a_date_that_is_none_is_refused():

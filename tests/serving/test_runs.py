@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from financial_model import config as settings
-from financial_model.errors import CheckpointError, ConfigError, JobError, NotFoundError
+from financial_model.errors import CheckpointError, ConfigError, JobError, NotFoundError, Phrase
 from financial_model.serving.runs import RunStore
 from financial_model.training.events import EventLog
 
@@ -166,8 +166,9 @@ def test_a_run_of_another_process_is_running_until_that_process_dies(store):
     assert store.state(run_id) == "running"
     with pytest.raises(JobError):
         store.claim(run_id, "preparing")
-    with pytest.raises(JobError):
+    with pytest.raises(JobError) as caught:
         store.delete(run_id)
+    assert "is running and" in str(caught.value) and "正在训练" in caught.value.message("zh")
     child.kill()
     child.wait()
     assert store.state(run_id) == "interrupted"
@@ -208,6 +209,9 @@ def test_the_sentence_of_a_failure_is_kept_and_translated(store):
     store.set_state(run.id, "failed", "config.heads_divide", {"heads": 7, "hidden": 256, "good": "1, 2"})
     info = store.info(run.id)
     assert "7 attention heads" in info.message("en") and "注意力头" in info.message("zh")
+    store.set_state(run.id, "failed", "split.too_short", {"part": Phrase("split.part.test"), "sessions": 3, "total": 90, "needed": 6})
+    info = store.info(run.id)
+    assert "The test part has 3" in info.message("en") and "测试部分" in info.message("zh"), "also what is itself a piece of the catalogue"
 
 
 # ---------------------------------------------------------------- renaming, deleting
