@@ -18,6 +18,8 @@ SIDE = 1000
 """The drawing's own units a side; it is stretched over the place it is given."""
 PLAIN = 1e-3, 1e5
 """Between these a number is written out, beyond them with its power of ten."""
+LEVEL_DECADES = 0.5
+"""A logarithmic axis shorter than this is marked as a level one is."""
 
 POINTING = """
 let at = null;
@@ -45,7 +47,8 @@ const show = () => {
     if (!level && Math.abs(place[0] - x) > 60) return [];
     const line = document.createElement('span');
     line.style.setProperty('--line', path.style.stroke);
-    line.textContent = `${path.dataset.name}  ${number(y1 - place[1] / 1000 * (y1 - y0))}`;
+    const value = y1 - place[1] / 1000 * (y1 - y0);
+    line.textContent = `${path.dataset.name}  ${number(plot.dataset.scale === 'log' ? 10 ** value : value)}`;
     return [line];
   }));
 };
@@ -69,15 +72,17 @@ def lines(
     y_title: str,
     whole: str,
     height: int = 340,
+    logarithmic: bool = False,
 ) -> str:
     """The chart; an empty text where there is no point. ``whole``: what the button to the whole screen is called, ``height`` in pixels.
 
-    What lies beyond the ranges is cut off. A series of one point is drawn as a dot.
+    What lies beyond the ranges is cut off. A series of one point is drawn as a dot. ``logarithmic``: upwards stand logarithms (base 10); what is
+    written beside the axis and under the pointer are the values themselves.
     """
     drawn = {name: points for name, points in series.items() if len(points[0])}
     if not drawn:
         return ""
-    x, y = _Axis(*x_range), _Axis(*y_range)
+    x, y = _Axis(*x_range), (_LogAxis if logarithmic else _Axis)(*y_range)
     names = "".join(f'<span style="--line:{colours[name]}">{escape(name)}</span>' for name in drawn)
     below = sorted(drawn, key=lambda name: not _straight(drawn[name]))  # lines to compare with lie under the curves
     paths = "".join(_path(name, colours[name], x, y, drawn[name]) for name in below)
@@ -90,7 +95,7 @@ def lines(
     return (
         f'<div class="k-lines" style="--height:{height}px"><div class="head"><small>{escape(y_title)}</small><div class="names">{names}</div>'
         f'<button type="button" class="whole" aria-label="{escape(whole)}" title="{escape(whole)}">{_CORNERS}</button></div>'
-        f'<div class="plot" data-range="{span}" data-x="{escape(x_title)}">'
+        f'<div class="plot" data-range="{span}" data-scale="{"log" if logarithmic else ""}" data-x="{escape(x_title)}">'
         f'<svg viewBox="0 0 {SIDE} {SIDE}" preserveAspectRatio="none" role="img" aria-label="{escape(y_title)}: {escape(", ".join(drawn))}">'
         f'<path class="grid" d="{grid}"/>{paths}</svg>{labels}<u class="cursor" hidden></u><div class="tip" hidden></div></div>'
         f'<small class="foot">{escape(x_title)}</small></div>'
@@ -114,13 +119,35 @@ class _Axis:
     def ticks(self, count: int) -> list[tuple[float, str]]:
         """Round values and how they are written."""
         found = ticks(self.low, self.high, count)
-        step = found[1] - found[0] if len(found) > 1 else max(map(abs, found), default=1.0) or 1.0
-        largest = max(map(abs, found), default=0.0)
-        if largest and not PLAIN[0] <= largest < PLAIN[1]:
-            return [(tick, f"{tick:.3g}") for tick in found]
-        digits = max(0, -math.floor(math.log10(step) + 1e-9))
-        digits += digits > 0 and abs(round(step * 10**digits) - step * 10**digits) > 1e-6
-        return [(tick, f"{tick + 0.0:.{digits}f}") for tick in found]
+        return list(zip(found, _written(found), strict=True))
+
+
+class _LogAxis(_Axis):
+    """The same for logarithms: its ticks are round values, not round logarithms."""
+
+    def ticks(self, count: int) -> list[tuple[float, str]]:
+        width = self.high - self.low
+        if width < LEVEL_DECADES:
+            found = [tick for tick in ticks(10**self.low, 10**self.high, count) if tick > 0]
+            texts = _written(found)
+        else:
+            every = math.ceil(width / count)
+            decades = range(math.floor(self.low), math.floor(self.high) + 1)
+            all_ = [step * 10.0**decade for decade in decades if decade % every == 0 for step in ((1, 2, 5) if width <= 2 else (1,))]
+            found = [tick for tick in all_ if 10**self.low <= tick <= 10**self.high]
+            texts = [f"{tick:g}" for tick in found]
+        return [(math.log10(tick), text) for tick, text in zip(found, texts, strict=True)]
+
+
+def _written(found: Sequence[float]) -> list[str]:
+    """Evenly spread values with as many digits as tell them apart."""
+    step = found[1] - found[0] if len(found) > 1 else max(map(abs, found), default=1.0) or 1.0
+    largest = max(map(abs, found), default=0.0)
+    if largest and not PLAIN[0] <= largest < PLAIN[1]:
+        return [f"{tick:.3g}" for tick in found]
+    digits = max(0, -math.floor(math.log10(step) + 1e-9))
+    digits += digits > 0 and abs(round(step * 10**digits) - step * 10**digits) > 1e-6
+    return [f"{tick + 0.0:.{digits}f}" for tick in found]
 
 
 def _straight(points: Points) -> bool:

@@ -109,6 +109,10 @@ QUIET_STATUS = """(() => {
 })();"""
 """With each event, at its beginning and its end, Gradio tells every component that ever was in one how that one stands: behind two training forms 200
 components. It looks for each from the top of the page, 40 ms in all. Of events that show no progress nobody has to be told."""
+SLIDER_KEYS = """document.addEventListener("keyup", event => {
+  if (event.target.matches("input[type=range]")) event.target.dispatchEvent(new PointerEvent("pointerup", {bubbles: true}));
+});"""
+"""A slider that is moved by keys tells Gradio that it was let go, as one that is moved by a pointer does."""
 LANGUAGE_HINT = "kairos-language"
 """Plain local-storage key beside Gradio's encrypted one: the script before the first paint cannot decrypt."""
 
@@ -144,6 +148,7 @@ def head(built: str, forced: str | None) -> str:
   }}
 }})();
 {QUIET_STATUS}
+{SLIDER_KEYS}
 {DEEP_LINK}</script>"""
 
 

@@ -17,7 +17,7 @@ from financial_model.ui.choosing import pick, run_choices, setting
 from financial_model.ui.drawn import Drawn
 from financial_model.ui.page import Page, Snapshot
 from financial_model.ui.queue import QueueCard
-from financial_model.ui.text import DASH, View, duration, known, number
+from financial_model.ui.text import DASH, View, known, number
 
 SMOOTHING = (0.0, 0.6, 0.95)
 """Least, at first, most."""
@@ -162,10 +162,11 @@ class TrainingPanel:
             x_range=(0.0, end) if end else curves.span(lines),
             y_range=curves.limits(lines) or (0.0, 1.0),
             x_title=view.word("ui.curve.epoch"),
-            y_title=view.word("ui.curve.log_loss" if scale == "log" else "ui.curve.loss"),
+            y_title=view.word("ui.curve.loss"),
+            logarithmic=scale == "log",
             whole=view.word("ui.curve.whole"),
         )
-        return [chart, components.tiles(self._figures(view, series, run.active)) if chart else ""]
+        return [chart, components.tiles(self._figures(view, series)) if chart else ""]
 
     def _begun(self, snapshot: Snapshot, wanted: str | None) -> bool:
         """Whether the run has a point to look at."""
@@ -200,8 +201,7 @@ class TrainingPanel:
         return [chart]
 
     @staticmethod
-    def _figures(view: View, series: dict[str, Any], active: bool) -> list[tuple[str, str, str]]:
-        left = curves.latest(series, "train/eta_seconds") if active else None
+    def _figures(view: View, series: dict[str, Any]) -> list[tuple[str, str, str]]:
         best, members = series["best"], series.get("members")
         rate = curves.latest(series, "train/windows_per_second")
         together = members["together"][-1] if members and members["together"] else None
@@ -222,12 +222,11 @@ class TrainingPanel:
             (
                 view.word("ui.curve.best_loss"),
                 number(best["value"], 4) if best else DASH,
-                view.word("ui.curve.at_epoch", epoch=number(best["epoch"], 1)) if best else "",
+                view.word("ui.curve.at_epoch", epoch=f"{best['epoch']:.3g}") if best else "",
             ),
             (view.word("ui.curve.learning_rate"), f"{curves.latest(series, 'train/learning_rate') or 0:.2e}", ""),
             (view.word("ui.curve.grad_norm"), number(curves.latest(series, "train/grad_norm"), 2), ""),
             (view.word("ui.curve.speed"), f"{rate:,.0f}" if known(rate) else DASH, view.word("ui.curve.windows_per_second")),
-            *([(view.word("ui.curve.left"), duration(left), "")] if known(left) else []),
         ]
 
     def _result_version(self, snapshot: Snapshot, wanted: str | None) -> Any:

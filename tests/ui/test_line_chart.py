@@ -41,6 +41,14 @@ def test_the_axes_are_labelled_at_round_values():
     assert labels(chart(y_range=(0.0, 4e6)), "y")[1][1] == "1e+06"
 
 
+def test_a_logarithmic_axis_is_labelled_with_the_values_themselves():
+    near = labels(chart(y_range=(-0.0132, 0.0212), logarithmic=True), "y")  # 0.97 to 1.05
+    assert [label for _, label in near] == ["0.98", "1.00", "1.02", "1.04"]
+    assert float(near[1][0]) == pytest.approx(100 * 0.0212 / (0.0212 + 0.0132), abs=0.01), "1 stands where its logarithm is"
+    assert [label for _, label in labels(chart(y_range=(-0.6, 0.5), logarithmic=True), "y")] == ["0.5", "1", "2"]
+    assert [label for _, label in labels(chart(y_range=(-4.0, 1.7), logarithmic=True), "y")] == ["0.0001", "0.01", "1"]
+
+
 def test_lines_to_compare_with_lie_below_the_curves():
     text = chart(series=GIVEN["series"] | {"level": ([0.0, 4.0], [0.5, 0.5])})
     assert text.index('class="straight" data-name="level"') < text.index('data-name="loss"') and text.count("straight") == 1
