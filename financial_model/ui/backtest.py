@@ -52,6 +52,7 @@ class BacktestView:
                 self._row(FIELDS[5:])
                 self.official = words(gr.Checkbox, {"label": "ui.backtest.official", "info": "ui.backtest.official_info"}, value=True)
         self.ask = words(gr.Button, {"value": "ui.backtest.ask"}, variant="primary", elem_id="backtest-ask", elem_classes=["k-act"])
+        self.refused = gr.HTML(elem_id="backtest-refused")
         self.status = gr.HTML(elem_id="backtest-status")
         self.card = gr.HTML(elem_id="backtest-card")
         self.plot = gr.Plot(show_label=False, visible=False, elem_id="backtest-plot")
@@ -61,7 +62,7 @@ class BacktestView:
         self.csv = words(
             gr.DownloadButton, {"label": "ui.backtest.csv"}, value=None, size="sm", visible=False, elem_id="backtest-csv", elem_classes=["k-act"]
         )
-        page.on_and_refresh(self.ask.click, self._ask, [picker, self.official, *self.fields.values()], trigger_mode="once")
+        page.on_and_refresh(self.ask.click, self._ask, [picker, self.official, *self.fields.values()], trigger_mode="once", beside=self.refused)
         page.live(
             "backtest.status",
             [self.status],
@@ -127,7 +128,7 @@ def card(view: View, found: Mapping[str, Any]) -> str:
     sides = [name for name in SIDES if name == "net" or name in found]
     columns = {name: found["metrics"] if name == "net" else found[name] for name in sides}
     rows = [[escape(view.word(f"evaluation.report.figure_{row}")), *(_figure(row, columns[name]) for name in sides)] for row in FIGURES]
-    labels = [found["index_name"] if name == "index" else view.word(f"evaluation.report.side_{name}") for name in sides]
+    labels = [view.term("market", found["index_name"]) if name == "index" else view.word(f"evaluation.report.side_{name}") for name in sides]
     metrics, held = found["metrics"], found["settings"]
     lead = view.word(
         "ui.backtest.head", first=found["test"]["first"], last=found["test"]["last"], days=metrics["days"], top=held["top"], drop=held["drop"]

@@ -83,10 +83,11 @@ def tiles(figures: Iterable[tuple[str, str, str]]) -> str:
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, own: int | None = None, text: Iterable[int] = ()) -> str:
     """A table of ready-made HTML cells; column number ``own`` is set off, the columns ``text`` hold words and begin on the left as the first does."""
-    kinds = {place: ' class="text"' for place in text} | {own: ' class="own"'}
+    words = set(text)
 
     def line(tag: str, cells: Sequence[str]) -> str:
-        return "".join(f"<{tag}{kinds.get(place, '')}>{cell}</{tag}>" for place, cell in enumerate(cells))
+        kinds = (" ".join(["own"] * (place == own) + ["text"] * (place in words)) for place in range(len(cells)))
+        return "".join(f'<{tag} class="{kind}">{cell}</{tag}>' if kind else f"<{tag}>{cell}</{tag}>" for kind, cell in zip(kinds, cells, strict=True))
 
     body = "".join(f"<tr>{line('td', row)}</tr>" for row in rows)
     head = line("th", [escape(header) for header in headers])
@@ -120,7 +121,7 @@ def status_bar(view: View, machine: Mapping[str, Any], market: Mapping[str, Any]
     for job in running:
         share = f" {job['done'] / job['total']:.0%}" if job["total"] else ""
         title = f"{view.term('job', job['kind'])} {job['run']}"
-        parts.append(f'<span><b class="k-dot live"></b>{escape(title)}<i>{escape(stage(job["stage"], view))}{share}</i></span>')
+        parts.append(f'<span><b class="k-dot live"></b>{escape(title)}<i>{escape(doing(job, view))}{share}</i></span>')
     if waiting:
         parts.append(badge(view.word("ui.status.waiting", count=waiting), "accent"))
     if not jobs:
@@ -133,8 +134,10 @@ def memory(machine: Mapping[str, Any]) -> str:
     return f"{size(used)} / {size(total)}" if known(used) and known(total) else DASH
 
 
-def stage(name: str, view: View) -> str:
-    return view.word(f"stage.{name}") if name and has(f"stage.{name}") else view.word("stage.queued") if not name else name
+def doing(job: Mapping[str, Any], view: View) -> str:
+    """What a job is at: its stage, or, before it has one, how it stands."""
+    name = job["stage"]
+    return view.word(f"stage.{name}") if has(f"stage.{name}") else name or view.term("state", job_state(job))
 
 
 # ---------------------------------------------------------------- a job and its run
@@ -148,7 +151,7 @@ def progress(view: View, job: Mapping[str, Any] | None, run: RunInfo | None) -> 
     body = ""
     if job is not None and job["state"] in ACTIVE:
         share = min(1.0, job["done"] / job["total"]) if job["total"] else 0.0
-        detail = stage(job["stage"], view)
+        detail = doing(job, view)
         if job["position"]:
             detail = view.word("ui.progress.position", place=job["position"])
         eta = view.word("ui.progress.eta", time=duration(job["eta"])) if job["eta"] else ""

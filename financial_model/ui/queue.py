@@ -70,7 +70,7 @@ def card(view: View, snapshot: Snapshot) -> str:
 def _line(view: View, job: Mapping[str, Any]) -> str:
     share = f" {job['done'] / job['total']:.0%}" if job["total"] else ""
     left = view.word("ui.progress.eta", time=duration(job["eta"])) if job["eta"] else ""
-    detail = view.word("ui.progress.position", place=job["position"]) if job["position"] else f"{components.stage(job['stage'], view)}{share}"
+    detail = view.word("ui.progress.position", place=job["position"]) if job["position"] else f"{components.doing(job, view)}{share}"
     facts: Sequence[str] = [part for part in (detail, left) if part]
     off = " disabled" if job["state"] == "stopping" else ""
     label = view.word("ui.queue.cancel" if job["state"] == "queued" else "ui.train.stop")

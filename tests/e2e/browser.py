@@ -91,7 +91,7 @@ RING = """() => {
   const part = document.activeElement, style = element => getComputedStyle(element);
   const rung = element => style(element).outlineStyle !== "none" && parseFloat(style(element).outlineWidth) > 0;
   const said = `${part.closest("[id]")?.id} ${part.tagName} ${(part.ariaLabel || part.textContent).trim().slice(0, 30)}`;
-  return part === document.body ? null : [said, rung(part) || rung(part.parentElement)];
+  return part === document.body ? null : [said, [part, part.parentElement, part.closest(".wrap")].some(element => element && rung(element))];
 }"""
 
 

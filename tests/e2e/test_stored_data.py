@@ -49,5 +49,6 @@ def test_stored_data_is_judged_and_looked_at(chromium, furnished):
     page.locator("#universe-candles .js-plotly-plot").wait_for(timeout=SLOW)
     drawn = page.locator("#universe-candles .js-plotly-plot").evaluate("plot => Array.from(plot.data[0].close).at(-1)")
     assert drawn == pytest.approx(store.read_bars(symbol)["close"].iloc[-1], abs=1e-3)
+    page.wait_for_function("() => document.querySelector('#universe-candles').getBoundingClientRect().bottom <= innerHeight + 1", timeout=SLOW)
     assert watcher.errors == [] and watcher.strangers == []
     context.close()

@@ -34,7 +34,7 @@ def found(index=True):
 
 def test_the_card_sets_the_portfolio_beside_its_benchmarks_with_an_interval():
     html = backtest.card(ENGLISH, found())
-    assert "000300.SH" in html and "Equal weight" in html and "[-0.10, 4.20]" in html and "price limit 1" in html
+    assert "CSI 300" in html and "Equal weight" in html and "[-0.10, 4.20]" in html and "price limit 1" in html
     assert "+6.0 %" in html and "[-5.6, 17.4]" in html and "1.23" in html
     assert "000300.SH" not in backtest.card(ENGLISH, found(index=False)), "no index, no column"
 

@@ -34,3 +34,7 @@ def test_every_colour_of_words_can_be_read(mode):
             assert contrast(colour, ground) >= 4.5, f"{name} {colour} on {ground}"
     for name in ("red", "green", "flat"):
         assert contrast(found["on"], found[name]) >= 4.5, f"{name} below the odds' words"
+
+
+def test_no_selector_has_a_comma_that_gradio_would_take_it_apart_at():
+    assert not re.search(r":(is|where|not|has)\([^()]*,", SHEET)

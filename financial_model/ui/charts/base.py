@@ -81,8 +81,9 @@ def figure_of(height: int, **layout: Any) -> go.Figure:
 
 
 def by_date(figure: go.Figure) -> go.Figure:
-    """An axis of dates that reads the same in every language."""
-    figure.update_xaxes(type="date", tickformat="%Y-%m", hoverformat="%Y-%m-%d")
+    """An axis of dates that reads the same in every language; the days of a month or two are told apart."""
+    days = {"dtickrange": [None, 2_000_000_000], "value": "%m-%d"}  # marks less than 23 days apart
+    figure.update_xaxes(type="date", tickformat="%Y-%m", tickformatstops=[days], hoverformat="%Y-%m-%d")
     return figure
 
 

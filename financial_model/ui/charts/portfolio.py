@@ -33,7 +33,7 @@ def equity(found: Mapping[str, Any], view: View) -> go.Figure:
     days = np.asarray(series["time"], "datetime64[s]").astype("datetime64[D]").astype(str)[keep]
     for name, colour, dash in LINES:
         if name in series:
-            label = found["index_name"] if name == "index" else view.word(f"evaluation.report.side_{name}")
+            label = view.term("market", found["index_name"]) if name == "index" else view.word(f"evaluation.report.side_{name}")
             figure.add_trace(
                 go.Scatter(
                     x=days,

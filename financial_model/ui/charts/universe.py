@@ -130,12 +130,13 @@ def style_bars(shares: Mapping[str, Mapping[str, float]], view: View) -> go.Figu
                     text=[f"{name} {share:.0%}" if share >= 0.07 else ""],
                     textposition="inside",
                     insidetextanchor="middle",
+                    textangle=0,
                     textfont={"color": "white"},
                     hovertemplate=f"{name}: %{{x:.1%}}<extra></extra>",
                 )
             )
     figure.update_xaxes(tickformat=".0%", range=[0, 1])
-    figure.update_layout(margin={"l": 90, "r": 18, "t": 10, "b": 30})
+    figure.update_layout(margin={"l": 90, "r": 18, "t": 10, "b": 30}, uniformtext={"minsize": 10, "mode": "hide"})
     return figure
 
 

@@ -17,6 +17,8 @@ from financial_model.ui.tabs import frame
 from financial_model.ui.text import View, escape
 
 SHOWN_ROWS, GAPS, CANDLES = 300, 20, 250
+IN_SIGHT = "() => { setTimeout(() => document.querySelector('#universe-candles')?.scrollIntoView({behavior: 'smooth', block: 'nearest'}), 300); }"
+"""Script that brings the candles of a row into sight: they stand below a table as high as a screen."""
 
 
 def build(page: Page) -> None:
@@ -72,6 +74,7 @@ class UniverseTab:
                     self._title("missing")
                     self.missing = gr.Plot(show_label=False)
             self._title("table")
+            words(gr.HTML, {"value": "ui.universe.click"}, html_template='<p class="k-lead">${value}</p>')
             self.filter = search_box(words, "universe-filter")
             self.table = gr.Dataframe(
                 value=None,
@@ -82,10 +85,9 @@ class UniverseTab:
                 buttons=["fullscreen", "copy"],
                 pinned_columns=2,
             )
-            self.hint = words(gr.HTML, {"value": "ui.universe.click"}, html_template='<p class="k-lead">${value}</p>')
+            self.csv = words(gr.DownloadButton, {"label": "ui.pool.csv"}, value=None, size="sm", elem_id="universe-csv", elem_classes=["k-act"])
             self.candles_head = gr.HTML(elem_id="universe-stock")
             self.candles = gr.Plot(show_label=False, visible=False, elem_id="universe-candles")
-            self.csv = words(gr.DownloadButton, {"label": "ui.pool.csv"}, value=None, size="sm", elem_id="universe-csv")
         page.live("universe.status", [self.status, self.stop, self.whole], self._status_version, self._draw_status)
         page.live("universe.treemap", [self.treemap], lambda snapshot, by: (_stamp(snapshot), by), self._draw_treemap, [self.change])
         page.live(
@@ -101,6 +103,7 @@ class UniverseTab:
         page.on_and_refresh(tab.select, lambda view: page.services.look_at_universe())
         page.on_and_refresh(self.stop.click, self._stop, queue=False)
         page.on_select(self.table, self._show, [self.candles_head, self.candles])
+        self.candles.change(None, js=IN_SIGHT, api_visibility="undocumented")
         page.refresh_on(self.change.input, self.correlated.input, self.filter.change)
 
     def _title(self, name: str) -> None:
