@@ -10,10 +10,11 @@ from typing import Any
 
 import gradio as gr
 
+from financial_model.errors import ConfigError
 from financial_model.ui import asking, components, downloads
-from financial_model.ui.choosing import pick, usable
+from financial_model.ui.choosing import usable
 from financial_model.ui.page import Page, Snapshot
-from financial_model.ui.text import View
+from financial_model.ui.text import DASH, View
 
 FORMS = ("onnx", "aoti")
 
@@ -24,13 +25,14 @@ class ExportView:
     def __init__(self, page: Page, picker: gr.Dropdown) -> None:
         self.page, words = page, page.words
         with words(gr.Accordion, {"label": "ui.export.title"}, open=False):
-            with gr.Row(equal_height=True):
+            with gr.Row(elem_classes=["k-bottom"]):
                 self.form = words(gr.Dropdown, {"label": "ui.export.form"}, choices=[("ONNX", "onnx"), ("AOTInductor (.pt2)", "aoti")], value="onnx",
                                   filterable=False, interactive=True, elem_id="export-form")
                 self.convert = words(gr.Button, {"value": "ui.export.convert"}, size="sm", elem_id="export-convert")
+            self.refused = gr.HTML(elem_id="export-refused")
             self.status = gr.HTML(elem_id="export-status")
             self.file = words(gr.DownloadButton, {"label": "ui.export.download"}, value=None, size="sm", visible=False, elem_id="export-file")
-        page.on_and_refresh(self.convert.click, self._convert, [picker, self.form], trigger_mode="once")
+        page.on_and_refresh(self.convert.click, self._convert, [picker, self.form], trigger_mode="once", beside=self.refused)
         page.live("runs.export", [self.status, self.file], self._version, self._draw, [picker])
 
     @staticmethod
@@ -39,9 +41,9 @@ class ExportView:
 
     def _convert(self, view: View, wanted: str | None, form: str) -> None:
         services = self.page.services
-        run = pick(usable(services.snapshot()), wanted)
-        if run is not None:
-            asking.ask(services, "export", run=run.id, form=form if form in FORMS else FORMS[0])
+        if wanted not in {run.id for run in usable(services.snapshot(fresh=True))}:
+            raise ConfigError("ui.export.no_checkpoint", run=wanted or DASH)
+        asking.ask(services, "export", run=wanted, form=form if form in FORMS else FORMS[0])
 
     def _draw(self, view: View, snapshot: Snapshot, wanted: str | None) -> list[Any]:
         job = asking.job_of(snapshot, "export", wanted)

@@ -6,6 +6,7 @@ import gradio as gr
 import pytest
 import torch
 
+from financial_model.errors import ConfigError
 from financial_model.serving import portable
 from financial_model.serving.experiment import run_training
 from financial_model.ui.exporting import ExportView
@@ -43,6 +44,13 @@ def test_at_first_it_says_what_it_is(shown):
     view, services, run = shown
     status, file = view._draw(CHINESE, services.snapshot(fresh=True), run)
     assert "计算图" in status and file["visible"] is False
+
+
+def test_no_other_run_is_converted_in_place_of_one_that_cannot_be(shown):
+    view, services, run = shown
+    with pytest.raises(ConfigError) as caught:
+        view._convert(ENGLISH, "waiting", "onnx")
+    assert caught.value.key == "ui.export.no_checkpoint" and not services.snapshot(fresh=True).jobs
 
 
 def test_what_this_machine_cannot_do_is_a_sentence(shown, monkeypatch):

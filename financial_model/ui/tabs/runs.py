@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 
+from financial_model.errors import ConfigError
 from financial_model.serving.runs import RunInfo
 from financial_model.ui import components, downloads, results
 from financial_model.ui.choosing import pick, run_choices, setting
@@ -47,6 +48,10 @@ class RunsTab:
                 self.table = gr.Dataframe(
                     value=None, interactive=False, show_label=False, max_height=320, elem_id="runs-table", buttons=[], pinned_columns=1
                 )
+            self.undo = page.words(
+                gr.Button, {"value": "ui.runs.undo"}, size="sm", visible=False, elem_id="runs-undo", elem_classes=["k-act"]
+            )  # outside: it is also there when the last run was deleted
+            with gr.Column() as self.chosen:
                 with gr.Row():
                     with gr.Column(scale=7, min_width=320):
                         self.card = gr.HTML(elem_id="runs-card")
@@ -83,14 +88,15 @@ class RunsTab:
             with gr.Row():
                 self.sure = words(gr.Button, {"value": "ui.runs.delete_sure"}, variant="stop", size="sm", elem_id="runs-delete-sure")
                 self.keep = words(gr.Button, {"value": "ui.runs.keep"}, size="sm")
-        self.undo = words(gr.Button, {"value": "ui.runs.undo"}, size="sm", visible=False, elem_id="runs-undo")
         with words(gr.Accordion, {"label": "ui.runs.rename"}, open=False):
             self.name = words(gr.Textbox, {"label": "ui.runs.new_name"}, max_lines=1, elem_id="runs-new-name")
+            self.refused = gr.HTML(elem_id="runs-name-refused")
             self.rename = words(gr.Button, {"value": "ui.runs.rename_do"}, size="sm", elem_id="runs-rename", elem_classes=["k-act"])
 
     def _connect(self) -> None:
         page = self.page
-        page.live("runs.list", [self.empty, self.whole, self.table, self.picker], _list_version, self._draw_list, [self.picker, self.filter])
+        listed = [self.empty, self.whole, self.chosen, self.table, self.picker]
+        page.live("runs.list", listed, _list_version, self._draw_list, [self.picker, self.filter])
         page.live(
             "runs.card",
             [self.card, self.result, self.kind, self.config, self.report, self.resume, self.delete, self.settings],
@@ -106,7 +112,9 @@ class RunsTab:
         page.on(self.keep.click, lambda view: gr.update(visible=False), [], [self.confirm])
         page.on_and_refresh(self.sure.click, self._delete, [self.doomed], [self.confirm, self.deleted, self.undo, self.picker])
         page.on_and_refresh(self.undo.click, self._undo, [self.deleted], [self.undo, self.picker])
-        page.on_and_refresh(self.rename.click, self._rename, [self.picker, self.name], [self.name, self.picker])
+        page.on_and_refresh(
+            [self.rename.click, self.name.submit], self._rename, [self.picker, self.name], [self.name, self.picker], beside=self.refused
+        )
 
     # ------------------------------------------------------------ following
     def _draw_list(self, view: View, snapshot: Snapshot, wanted: str | None, text: str) -> list[Any]:
@@ -114,8 +122,8 @@ class RunsTab:
         data = [row for row in (_row(entry, view) for entry in snapshot.runs) if matches(row, text)]
         rows = grid([view.word(f"ui.runs.column.{name}") for name in COLUMNS], data)
         hint = "" if snapshot.runs else components.empty(view, "ui.runs.empty")
-        choices = run_choices(snapshot.runs, view)
-        return [hint, gr.update(visible=bool(snapshot.runs)), rows, gr.update(choices=choices, value=run.id if run else None)]
+        choices, seen = run_choices(snapshot.runs, view), gr.update(visible=bool(snapshot.runs))
+        return [hint, seen, seen, rows, gr.update(choices=choices, value=run.id if run else None)]
 
     def _draw_card(self, view: View, snapshot: Snapshot, wanted: str | None) -> list[Any]:
         run = pick(snapshot.runs, wanted)
@@ -168,7 +176,9 @@ class RunsTab:
         return [gr.update(visible=False), self._choices(view, run.id)]
 
     def _rename(self, view: View, wanted: str | None, name: str) -> list[Any]:
-        run = self.page.services.runs.rename(self._chosen(wanted).id, (name or "").strip())
+        if not (name or "").strip():
+            raise ConfigError("ui.runs.no_name")
+        run = self.page.services.runs.rename(self._chosen(wanted).id, name.strip())
         return ["", self._choices(view, run.id)]
 
     def _choices(self, view: View, chosen: str) -> Any:
