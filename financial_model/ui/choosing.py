@@ -12,6 +12,7 @@ from typing import Any
 from financial_model import config as settings
 from financial_model.config import PRESETS, RunConfig
 from financial_model.errors import ConfigError
+from financial_model.serving.days import parse_date
 from financial_model.serving.runs import RunInfo, RunStore
 from financial_model.ui.page import Snapshot
 from financial_model.ui.text import View
@@ -64,6 +65,12 @@ def within(view: View, label: str, value: float, low: float, high: float) -> flo
     if not low <= value <= high:
         raise ConfigError("config.out_of_range", name=view.word(label), value=f"{value:g}", low=f"{low:g}", high=f"{high:g}")
     return value
+
+
+def checked_date(text: str | None) -> str | None:
+    """A date as written, checked before anybody works for it; ``None`` for nothing, ``ConfigError`` for what is none."""
+    written = (text or "").strip()
+    return str(parse_date(written)) if written else None
 
 
 # ---------------------------------------------------------------- settings like those of a preset or of a run

@@ -59,7 +59,7 @@ class ComparisonView:
                     filterable=False,
                     elem_id="compare-tuned",
                 )
-            with gr.Row(equal_height=True):
+            with gr.Row(elem_classes=["k-bottom"]):
                 self.like = words(
                     gr.Dropdown,
                     {"label": "ui.compare.like", "info": "ui.compare.like_info"},
@@ -78,13 +78,14 @@ class ComparisonView:
                 )
                 self.start = words(gr.Button, {"value": "ui.compare.start"}, variant="primary", elem_id="compare-start")
                 self.stop = words(gr.Button, {"value": "ui.train.stop"}, variant="stop", elem_id="compare-stop")
+            self.refused = gr.HTML(elem_id="compare-refused")
             self.status = gr.HTML(elem_id="compare-status")
             self._build_answer()
         self._connect()
 
     def _build_answer(self) -> None:
         words = self.page.words
-        with gr.Row(equal_height=True):
+        with gr.Row(elem_classes=["k-bottom"]):
             self.picker = words(gr.Dropdown, {"label": "ui.compare.shown"}, choices=[], value=None, filterable=False, elem_id="compare-pick")
             self.resume = words(gr.Button, {"value": "ui.compare.resume"}, size="sm", elem_id="compare-resume")
             self.csv = words(gr.DownloadButton, {"label": "ui.compare.csv"}, size="sm", elem_id="compare-csv")
@@ -101,9 +102,9 @@ class ComparisonView:
         page.live("compare.answer", [self.picker, self.resume, self.csv, self.html, self.card, self.plot], self._version, self._draw, [self.picker])
         page.refresh_on(self.picker.input)
         asked = [self.runs, self.models, self.tuned, self.like, self.rank_by]
-        page.on_and_refresh(self.start.click, self._start, asked, [self.picker], trigger_mode="once")
+        page.on_and_refresh(self.start.click, self._start, asked, [self.picker], trigger_mode="once", beside=self.refused)
         page.on_and_refresh(self.stop.click, lambda view: asking.stop_newest(page.services, KIND))
-        page.on_and_refresh(self.resume.click, self._resume, [self.picker], trigger_mode="once")
+        page.on_and_refresh(self.resume.click, self._resume, [self.picker], trigger_mode="once", beside=self.refused)
 
     # ------------------------------------------------------------ acting
     def _start(self, view: View, runs: Sequence[str] | None, models: Sequence[str] | None, tuned: Sequence[str] | None, like: str | None,
@@ -111,6 +112,8 @@ class ComparisonView:
         from financial_model.serving import compare
 
         models = [*(models or ()), *(tuned or ())]
+        if len(models) + len(runs or ()) < 2:
+            raise ConfigError("ui.compare.too_few")
         services = self.page.services
         snapshot = services.snapshot(fresh=True)
         if models and not snapshot.market.get("stocks"):
@@ -204,11 +207,11 @@ def card(view: View, table: Mapping[str, Any]) -> str:
     if earned:
         head = ["", *(view.word(f"compare.returns.{name}") for name in report.RETURNS)]
         returns = f'{components.table(head, earned)}<p class="k-lead">{escape(report.returns_help(table, view.language))}</p>'
-    basis = "".join(f"<div><i>{escape(name)}</i>: {escape(value)}</div>" for name, value in report.basis(table, view.language))
+    basis = "".join(f"<span><b>{escape(name)}</b>{escape(value)}</span>" for name, value in report.basis(table, view.language))
     title = f'<b class="k-title">{escape(table["id"])}</b>'
     return (
-        f'<div class="k-card">{title}{components.table(["#", *report.headings(table, view.language)], rows, own=1)}{said}{failed}'
-        f'<div style="height:12px"></div>{returns}<div class="k-lead" style="margin-top:8px">{basis}</div></div>'
+        f'<div class="k-card">{title}{components.table(["#", *report.headings(table, view.language)], rows, own=1, text=(1,))}{said}{failed}'
+        f'<div style="height:12px"></div>{returns}<div class="k-basis">{basis}</div></div>'
     )
 
 

@@ -47,6 +47,7 @@ class CustomView:
                     filterable=False,
                 )
         self.ask = words(gr.Button, {"value": "ui.stock.ask"}, variant="primary", elem_id="custom-ask", elem_classes=["k-act"])
+        self.refused = gr.HTML(elem_id="custom-refused")
         self.status = gr.HTML(elem_id="custom-status")
         self.shown = words(gr.Dropdown, {"label": "ui.stock.symbol"}, choices=[], value=None, visible=False, filterable=True, elem_id="custom-shown")
         self.plot = gr.Plot(show_label=False, visible=False, elem_id="custom-plot")
@@ -60,6 +61,7 @@ class CustomView:
             show_progress="minimal",
             show_progress_on=[self.status],
             trigger_mode="once",
+            beside=self.refused,
         )
         page.live(
             "custom",

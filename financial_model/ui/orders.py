@@ -48,13 +48,15 @@ class OrdersView:
                 self.upload = words(gr.File, {"label": "ui.orders.upload"}, file_types=[".csv", ".txt"], height=130, elem_id="orders-upload")
                 self._money()
         self.ask = words(gr.Button, {"value": "ui.orders.ask"}, variant="primary", elem_id="orders-ask", elem_classes=["k-act"])
+        self.refused = gr.HTML(elem_id="orders-refused")
         self.card = gr.HTML(elem_id="orders-card")
         self.csv = words(
             gr.DownloadButton, {"label": "ui.orders.csv"}, value=None, visible=False, size="sm", elem_id="orders-csv", elem_classes=["k-act"]
         )
-        page.on(self.upload.upload, self._read, [self.upload], [self.table])
+        page.on(self.upload.upload, self._read, [self.upload], [self.table], beside=self.refused)
         page.on_and_refresh(
-            self.ask.click, self._ask, [picker, self.table, self.kind, self.money, self.top, self.drop], [self.own], trigger_mode="once"
+            self.ask.click, self._ask, [picker, self.table, self.kind, self.money, self.top, self.drop], [self.own], trigger_mode="once",
+            beside=self.refused,
         )
         page.live("orders.headers", [self.table], lambda snapshot, rows: 0, self._draw_headers, [self.table])
         page.live(

@@ -244,15 +244,21 @@ class Page:
         yield
         self._building = None
 
-    def on(self, triggers: Any, action: Callable[..., Any], inputs: Sequence[Any] = (), outputs: Sequence[Any] = (), **options: Any) -> Any:
-        """Wire ``action(view, *inputs)`` to one or more events; a user's error becomes a toast in the visitor's language."""
+    def on(
+        self, triggers: Any, action: Callable[..., Any], inputs: Sequence[Any] = (), outputs: Sequence[Any] = (), *, beside: gr.HTML | None = None,
+        **options: Any
+    ) -> Any:
+        """Wire ``action(view, *inputs)`` to one or more events. A user's error is said in the visitor's language: in ``beside``, a part next to what
+        he has just filled in or pressed, or as a toast where there is none."""
         settings = {"show_progress": "hidden", "api_visibility": "undocumented", "concurrency_limit": None, **options}
 
         def handler(request: gr.Request, preferences: Preferences, *values: Any) -> Any:
-            return self._guarded(self.view(preferences, request), action, *values)
+            view = self.view(preferences, request)
+            return self._guarded(view, action, *values) if beside is None else self._beside(view, action, values, outputs, beside)
 
         handler.__name__ = getattr(action, "__name__", "handler")
-        return gr.on(triggers if isinstance(triggers, list) else [triggers], handler, [self.preferences, *inputs], list(outputs), **settings)
+        targets = [*outputs, *([] if beside is None or beside in outputs else [beside])]
+        return gr.on(triggers if isinstance(triggers, list) else [triggers], handler, [self.preferences, *inputs], targets, **settings)
 
     def on_select(self, table: gr.Dataframe, action: Callable[..., Any], outputs: Sequence[Any]) -> None:
         """``action(view, row)`` when a row of a table is chosen; ``row`` holds the cells as shown."""
@@ -398,6 +404,17 @@ class Page:
             raise gr.Error(
                 view.word("ui.error.unexpected", id=_logged(repr(action))), title=view.word("ui.error.title"), print_exception=False
             ) from error
+
+
+    def _beside(self, view: View, action: Callable[..., Any], values: Sequence[Any], outputs: Sequence[Any], beside: gr.HTML) -> dict[Any, Any]:
+        try:
+            result = self._guarded(view, action, *values)
+        except gr.Error as error:
+            if not isinstance(error.__cause__, KairosError):
+                raise
+            return {beside: f'<div role="alert">{note(error.__cause__.message(view.language), "bad")}</div>'}
+        given = [result] if len(outputs) == 1 else list(result or ())
+        return {beside: "", **dict(zip(outputs, given, strict=True))}
 
 
 def plain(text: str) -> str:

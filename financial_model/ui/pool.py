@@ -17,7 +17,7 @@ from financial_model.config import CONDITIONS, INDUSTRIES
 from financial_model.errors import ConfigError
 from financial_model.serving.plausibility import age_line
 from financial_model.ui import asking, components, downloads
-from financial_model.ui.choosing import asked, within
+from financial_model.ui.choosing import asked, checked_date, within
 from financial_model.ui.journal import publish_button
 from financial_model.ui.page import Page, Snapshot
 from financial_model.ui.tables import Written, grid, matches, search_box, written
@@ -147,6 +147,7 @@ class PoolView:
         with gr.Row():
             self.ask = words(gr.Button, {"value": "ui.pool.ask"}, variant="primary", elem_id="pool-ask", elem_classes=["k-act"])
             switch = WatchSwitch(page, picker)
+        self.refused = gr.HTML(elem_id="pool-refused")
         switch.line.render()
         self.status = gr.HTML(elem_id="pool-status")
         with gr.Column(visible=False) as self.whole:
@@ -160,11 +161,12 @@ class PoolView:
                 buttons=["fullscreen", "copy"],
                 pinned_columns=2,
             )
-            self.csv = words(gr.DownloadButton, {"label": "ui.pool.csv"}, value=None, elem_id="pool-csv", elem_classes=["k-act"])
-            self.publish = publish_button(page, "pool-publish", self._publish, [picker], visible=True)
-        page.on_and_refresh([self.ask.click, self.as_of.submit], self._rank, [picker, self.as_of], trigger_mode="once")
+            with gr.Row():
+                self.csv = words(gr.DownloadButton, {"label": "ui.pool.csv"}, value=None, size="sm", elem_id="pool-csv", elem_classes=["k-act"])
+                self.publish = publish_button(page, "pool-publish", self._publish, [picker], visible=True)
+        page.on_and_refresh([self.ask.click, self.as_of.submit], self._rank, [picker, self.as_of], trigger_mode="once", beside=self.refused)
         page.live("pool", [self.status, self.whole, self.table, self.csv], self._version, self._draw, [picker, *filters])
-        page.refresh_on(self.top.input, self.gain.input, self.industry.input, self.styles.input, self.tradable.input, self.text.change)
+        page.refresh_on(self.top.change, self.gain.change, self.industry.input, self.styles.input, self.tradable.input, self.text.change)
 
     def _build_filters(self) -> list[Any]:
         words = self.page.words
@@ -208,7 +210,7 @@ class PoolView:
 
     def _rank(self, view: View, wanted: str | None, as_of: str) -> None:
         services = self.page.services
-        asking.ask(services, "rank", run=asked(services.snapshot(), wanted).id, top=0, as_of=(as_of or "").strip() or None)
+        asking.ask(services, "rank", run=asked(services.snapshot(), wanted).id, top=0, as_of=checked_date(as_of))
 
     def _publish(self, view: View, wanted: str | None) -> dict[str, Any]:
         """The whole ranking that is shown, whatever the filters leave of it."""

@@ -35,10 +35,11 @@ class SavedForms:
                 load = words(gr.Button, {"value": "ui.saved.load"}, size="sm", min_width=80, elem_id=f"{name}-form-load")
                 save = words(gr.Button, {"value": "ui.saved.save"}, size="sm", min_width=80, elem_id=f"{name}-form-save")
                 delete = words(gr.Button, {"value": "ui.saved.delete"}, size="sm", min_width=80, elem_id=f"{name}-form-delete")
+            refused = gr.HTML(elem_id=f"{name}-form-refused")
         page.live(f"{name}.saved", [self.picker], lambda snapshot, wanted: (self.store.version, wanted), self._draw, [self.picker])
-        page.on_and_refresh(save.click, self._save, [self.name, *form.inputs], [self.picker, self.name], trigger_mode="once")
-        page.on(load.click, self._load, [self.picker], form.inputs)
-        page.on_and_refresh(delete.click, self._delete, [self.picker], [self.picker])
+        page.on_and_refresh(save.click, self._save, [self.name, *form.inputs], [self.picker, self.name], trigger_mode="once", beside=refused)
+        page.on(load.click, self._load, [self.picker], form.inputs, beside=refused)
+        page.on_and_refresh(delete.click, self._delete, [self.picker], [self.picker], beside=refused)
 
     def _choices(self) -> list[tuple[str, str]]:
         return [(f"{form.name}  ·  {form.saved[:16].replace('T', ' ')}", form.id) for form in self.store.list()]

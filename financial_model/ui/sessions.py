@@ -71,6 +71,7 @@ class LightBlocks(gr.Blocks):
         if not (isinstance(predictions, dict) and predictions and all(isinstance(key, Block) for key in predictions)):
             return await super().postprocess_data(block_fn, predictions, state)
         values = convert_component_dict_to_list(list(block_fn.outputs), predictions)
+        values = values if len(block_fn.outputs) > 1 else [values]  # Gradio unpacks a single one
         told = [place for place, value in enumerate(values) if not (isinstance(value, dict) and value == gr.skip())]  # a value may be a table
         answer: list[Any] = [None if output.stateful else gr.skip() for output in block_fn.outputs]
         if told:

@@ -13,7 +13,7 @@ import gradio as gr
 from financial_model.errors import ConfigError
 from financial_model.serving.plausibility import age_line
 from financial_model.ui import asking, charts, components
-from financial_model.ui.choosing import asked, setting, within
+from financial_model.ui.choosing import asked, checked_date, setting, within
 from financial_model.ui.journal import publish_button
 from financial_model.ui.page import Page, Snapshot
 from financial_model.ui.text import DASH, View, escape, number, percent
@@ -50,6 +50,7 @@ class StockView:
                 gr.Number, {"label": "ui.stock.days", "info": "ui.stock.days_info"}, value=5, precision=0, scale=1
             )
         self.ask = words(gr.Button, {"value": "ui.stock.ask"}, variant="primary", elem_id="stock-ask", elem_classes=["k-act"])
+        self.refused = gr.HTML(elem_id="stock-refused")
         self.head = gr.HTML(elem_id="stock-head")
         self.plot = gr.Plot(show_label=False, visible=False, elem_id="stock-plot")
         self.table = gr.HTML(elem_id="stock-table")
@@ -61,6 +62,7 @@ class StockView:
             [self.own],
             show_progress="minimal",
             show_progress_on=[self.head],
+            beside=self.refused,
         )
         page.live(
             "stock.names",
@@ -83,7 +85,7 @@ class StockView:
         if not (symbol or "").strip():
             raise ConfigError("ui.stock.which")
         horizon = int(setting(run, "label", "horizon"))
-        when, ahead = (as_of or "").strip() or None, min(int(within(view, "ui.stock.days", horizon if days is None else days, 1, 250)), horizon)
+        when, ahead = checked_date(as_of), min(int(within(view, "ui.stock.days", horizon if days is None else days, 1, 250)), horizon)
         return asking.ask(services, "forecast", run=run.id, symbol=str(symbol).strip(), as_of=when, days=ahead)
 
     def _draw_names(self, view: View, snapshot: Snapshot, symbol: str | None) -> list[Any]:

@@ -35,7 +35,7 @@ class SweepView:
             words(gr.HTML, {"value": "ui.sweep.lead"}, html_template='<p class="k-lead">${value}</p>')
             self.space = words(gr.Textbox, {"label": "ui.sweep.space", "info": "ui.sweep.space_info"}, lines=2, elem_id="sweep-space",
                                placeholder="learning_rate=1e-4..3e-3, hidden=32,64")
-            with gr.Row(equal_height=True):
+            with gr.Row(elem_classes=["k-bottom"]):
                 self.count = words(gr.Number, {"label": "ui.sweep.count"}, value=search.DEFAULT_TRIALS, precision=0, elem_id="sweep-count")
                 figures = [(f"sweep.by.{name}", name) for name in sweeping.BY]
                 self.by = words(gr.Dropdown, {"label": "ui.sweep.by", "choices": figures}, value="loss", filterable=False, elem_id="sweep-by")
@@ -43,8 +43,9 @@ class SweepView:
                                   filterable=False, elem_id="sweep-like")
                 self.start = words(gr.Button, {"value": "ui.sweep.start"}, variant="primary", elem_id="sweep-start")
                 self.stop = words(gr.Button, {"value": "ui.train.stop"}, variant="stop", elem_id="sweep-stop")
+            self.refused = gr.HTML(elem_id="sweep-refused")
             self.status = gr.HTML(elem_id="sweep-status")
-            with gr.Row(equal_height=True):
+            with gr.Row(elem_classes=["k-bottom"]):
                 self.picker = words(gr.Dropdown, {"label": "ui.sweep.shown"}, choices=[], value=None, filterable=False, elem_id="sweep-pick")
                 self.resume = words(gr.Button, {"value": "ui.compare.resume"}, size="sm", elem_id="sweep-resume")
                 self.csv = words(gr.DownloadButton, {"label": "ui.compare.csv"}, size="sm", elem_id="sweep-csv")
@@ -58,9 +59,10 @@ class SweepView:
         page.live("sweep.status", [self.status, self.stop], lambda snapshot: asking.version(asking.newest(snapshot, KIND)), self._draw_status)
         page.live("sweep.answer", [self.picker, self.resume, self.csv, self.card, self.plot], self._version, self._draw, [self.picker])
         page.refresh_on(self.picker.input)
-        page.on_and_refresh(self.start.click, self._start, [self.space, self.count, self.by, self.like], [self.picker], trigger_mode="once")
+        page.on_and_refresh(self.start.click, self._start, [self.space, self.count, self.by, self.like], [self.picker], trigger_mode="once",
+                            beside=self.refused)
         page.on_and_refresh(self.stop.click, lambda view: asking.stop_newest(page.services, KIND))
-        page.on_and_refresh(self.resume.click, self._resume, [self.picker], trigger_mode="once")
+        page.on_and_refresh(self.resume.click, self._resume, [self.picker], trigger_mode="once", beside=self.refused)
 
     # ------------------------------------------------------------ acting
     def _start(self, view: View, space: str | None, trials: float | None, by: str | None, like: str | None) -> Any:

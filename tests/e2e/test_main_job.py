@@ -20,6 +20,7 @@ POINTS = (
     """id => [...document.querySelectorAll(`#${id} svg path`)].reduce((sum, path) => sum + (path.getAttribute('d') || '').split('L').length - 1, 0)"""
 )
 
+TRAINED = "() => document.querySelector('#basic-curve path[data-name=训练]').getAttribute('d')"
 STRAY = """words => [...document.querySelectorAll("[aria-label], [title], [placeholder], [data-title]")]
   .flatMap(part => ["aria-label", "title", "placeholder", "data-title"].map(name => part.getAttribute(name)).filter(Boolean))
   .filter(text => words.some(([before, after]) => after === undefined ? text === before : text.startsWith(before) && text.endsWith(after)))"""
@@ -121,6 +122,14 @@ def test_the_main_job(visit, address, tmp_path):
     person.press("basic-stop")
     person.see("basic-progress", "已停止")
 
+    # another look at the curve, by keyboard; the axis is written in losses, whatever its scale
+    page.locator("#basic-scale label", has_text="对数").click()
+    person.until("() => document.querySelector('#basic-curve [data-scale=log]')")
+    assert all(float(label) > 0 for label in page.locator("#basic-curve i.y").all_inner_texts())
+    drawn = page.evaluate(TRAINED)
+    page.locator("#basic-smoothing input[type=range]").press("ArrowLeft")
+    person.until(f"drawn => ({TRAINED})() !== drawn", drawn)
+
     # what it is worth: the test is opened, the baselines stand beside the model
     person.tab("推理")
     person.tab("评估")
@@ -136,6 +145,23 @@ def test_the_main_job(visit, address, tmp_path):
     header = read_header(path)
     assert path.name.startswith("basic_") and path.suffix == ".safetensors" and header["config"]["model"]["backbone"] == "lstm"
     assert header["metrics"]["baselines"], "the header carries what the test said"
+
+    # another name, a deletion that is thought better of
+    page.locator("#runs-card").wait_for()
+    page.get_by_role("button", name="重命名").first.click()
+    name = page.locator("#runs-new-name").locator("input, textarea")
+    name.fill("../x")
+    name.press("Enter")
+    person.see("runs-name-refused", "“../x”不可用")
+    name.fill("我的")
+    name.press("Enter")
+    person.see("runs-card", "我的_\\d+")
+    assert not page.locator("#runs-name-refused").inner_text().strip()
+    person.press("runs-delete")
+    person.press("runs-delete-sure")
+    person.until("() => !document.querySelector('#runs-card')?.checkVisibility()")
+    person.press("runs-undo")
+    person.see("runs-card", "我的_\\d+")
 
     # one stock
     person.tab("推理")

@@ -45,8 +45,14 @@ def test_orders_and_journal(chromium, furnished, tmp_path):
 
     # the pool and the single stock have the same button
     person.tab("股票池排名")
+    day = page.locator("#pool-as-of").locator("input, textarea")
+    day.fill("2025-13-45")
+    person.press("pool-ask")
+    person.see("pool-refused", "“2025-13-45”不是日期")
+    day.fill("")
     person.press("pool-ask")
     page.locator("#pool-publish").click(timeout=SLOW)
+    assert not page.locator("#pool-refused").inner_text().strip()
     page.get_by_text("该预测已是日志第 1 条").first.wait_for(timeout=SLOW)
 
     # the other language, headers of the table included

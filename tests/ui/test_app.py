@@ -209,6 +209,16 @@ def test_the_values_of_an_event_need_no_thread_of_their_own(served, monkeypatch)
     assert {"tick", "draw"} <= set(asked) and "preprocess" not in asked and len(asked) < 20, asked
 
 
+def test_an_only_output_is_sent_whole():
+    import asyncio
+
+    with sessions.LightBlocks() as demo:
+        text = gr.HTML()
+        gr.Button().click(lambda: None, None, [text])
+    (function,) = demo.fns.values()
+    assert asyncio.run(demo.postprocess_data(function, {text: "refused"}, None)) == ["refused"]
+
+
 def test_an_output_left_alone_is_skipped_beside_one_that_is_a_table():
     import asyncio
 

@@ -146,6 +146,22 @@ def test_a_users_error_becomes_a_toast_in_his_language(page):
         page._guarded(CHINESE, name)
 
 
+def test_a_users_error_is_said_beside_the_field_and_taken_back_when_it_goes_well(page):
+    box, said = gr.Textbox(), gr.HTML()
+
+    def keep(view, text):
+        if not text:
+            raise ConfigError("ui.train.no_data")
+        return text.upper()
+
+    page.on(gr.Button().click, keep, [box], [box], beside=said)
+    wired = list(gr.context.Context.root_block.fns.values())[-1]
+    assert wired.outputs == [box, said]
+    refused = wired.fn(gr.Request(), {"language": "zh"}, "")
+    assert list(refused) == [said] and "尚无行情数据" in refused[said], "what stands in the field is left alone"
+    assert wired.fn(gr.Request(), {}, "name") == {said: "", box: "NAME"}
+
+
 def test_an_unexpected_error_shows_a_number_not_a_traceback(page, caplog):
     def broken(view):
         raise RuntimeError("secret path /home/someone")

@@ -65,6 +65,7 @@ def _demo(page: Page) -> None:
         years = words(gr.Slider, {"label": "ui.data.demo_years"}, minimum=1, maximum=20, step=1, value=10, elem_id="demo-years")
         seed = words(gr.Number, {"label": "ui.data.demo_seed", "info": "ui.data.demo_seed_info"}, value=42, precision=0)
     create = words(gr.Button, {"value": "ui.data.demo_create"}, variant="primary", elem_id="demo-create")
+    refused = gr.HTML(elem_id="demo-refused")
 
     def start(view: View, variant: str, stocks: float, years: float, seed: float) -> None:
         services = page.services
@@ -72,7 +73,7 @@ def _demo(page: Page) -> None:
         start_number = int(within(view, "ui.data.demo_seed", seed or 0, 0, 2**32 - 1))
         services.jobs.submit("download", source="demo", variant=variant, stocks=int(stocks), years=int(years), seed=start_number)
 
-    page.on_and_refresh(create.click, start, [variant, stocks, years, seed], trigger_mode="once")
+    page.on_and_refresh(create.click, start, [variant, stocks, years, seed], trigger_mode="once", beside=refused)
 
 
 def _files(page: Page) -> None:
@@ -140,8 +141,10 @@ def _files(page: Page) -> None:
         )
         return [None, None, ""]
 
-    page.on_and_refresh(begin.click, start, [upload, folder, industry, unit, prices, columns], [upload, industry, seen], trigger_mode="once")
-    page.on(look.click, preview, [upload, folder, unit, prices, columns], [seen], trigger_mode="once", show_progress="minimal")
+    page.on_and_refresh(
+        begin.click, start, [upload, folder, industry, unit, prices, columns], [upload, industry, seen], trigger_mode="once", beside=seen
+    )
+    page.on(look.click, preview, [upload, folder, unit, prices, columns], [seen], trigger_mode="once", show_progress="minimal", beside=seen)
     page.live(
         "data.folders",
         [folder],

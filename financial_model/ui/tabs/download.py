@@ -104,11 +104,14 @@ class DownloadForm:
     def _connect(self) -> None:
         page, answer = self.page, [self.answer]
         form = [self.source, self.symbols, self.count, self.boards, self.exclude_st, self.start, self.server, self.packets]
-        page.on_and_refresh(self.begin.click, self._download, form, answer, trigger_mode="once")
-        page.on_and_refresh(self.retry.click, self._retry, form, answer, trigger_mode="once")
-        page.on(self.survey.click, self._hosts, [self.source, self.server, self.packets], answer, trigger_mode="once", show_progress="minimal")
+        page.on_and_refresh(self.begin.click, self._download, form, answer, trigger_mode="once", beside=self.answer)
+        page.on_and_refresh(self.retry.click, self._retry, form, answer, trigger_mode="once", beside=self.answer)
+        page.on(
+            self.survey.click, self._hosts, [self.source, self.server, self.packets], answer, trigger_mode="once", show_progress="minimal",
+            beside=self.answer,
+        )
         page.on(self.span.input, _since, [self.span], [self.start])
-        page.on(self.ask.click, self._plan, form, answer, trigger_mode="once", show_progress="minimal")
+        page.on(self.ask.click, self._plan, form, answer, trigger_mode="once", show_progress="minimal", beside=self.answer)
 
     # ------------------------------------------------------------ acting
     def _download(self, view: View, *form: Any) -> str:
