@@ -64,11 +64,13 @@ def telling(name: str, function: Callable, *, but: tuple[type[Exception], ...] =
     """``function`` of a user's own, called ``name``: what goes wrong in it becomes a ``DataError`` that says where, errors of the
     kinds ``but`` excepted."""
 
+    through: tuple[type[Exception], ...] = (KairosError, *but)
+
     @functools.wraps(function)
     def told(*values: Any, **named: Any) -> Any:
         try:
             return function(*values, **named)
-        except (KairosError, *but):
+        except through:
             raise
         except Exception as error:
             raise DataError("extensions.fails", name=name, reason=f"{type(error).__name__}: {error}"[:200]) from error
