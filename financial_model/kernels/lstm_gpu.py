@@ -67,7 +67,7 @@ def _second(words, KIND: tl.constexpr):
 
 
 @triton.jit
-def _read(words, places, asked, KIND: tl.constexpr, PAIRED: tl.constexpr):
+def _read(words, places, asked, PAIRED: tl.constexpr):
     """The words of two tiles of numbers that lie side by side, number by number: one of each in a word, or in the next word."""
     if PAIRED:
         both = tl.load(words + places, mask=asked, other=0)
@@ -127,16 +127,16 @@ def _forward(projected, weight, hidden, states, factors, carried, first, last, b
     WIDTH: tl.constexpr = 1 if PAIRED else 2  # words of a pair
     c = tl.load(carried + begin * H + mine, mask=real & (first > 0), other=0.0)
     start = first * far + begin
-    if_one, if_other = _read(projected + start * (2 * H * WIDTH), pair, real, KIND, PAIRED)
-    go_one, go_other = _read(projected + start * (2 * H * WIDTH), pair + UNITS, real, KIND, PAIRED)
+    if_one, if_other = _read(projected + start * (2 * H * WIDTH), pair, real, PAIRED)
+    go_one, go_other = _read(projected + start * (2 * H * WIDTH), pair + UNITS, real, PAIRED)
     for t in range(first, last):
         start = t * far + begin
         i, f = _numbers(if_one, if_other, KIND, PAIRED)
         g, o = _numbers(go_one, go_other, KIND, PAIRED)
         before = _arrived(states + (start - far) * WORDS + needed, asked & (t > 0), PAIRED)
         coming = projected + (start + far) * (2 * H * WIDTH)  # of the next bar, while others are waited for
-        if_one, if_other = _read(coming, pair, real & (t + 1 < last), KIND, PAIRED)
-        go_one, go_other = _read(coming, pair + UNITS, real & (t + 1 < last), KIND, PAIRED)
+        if_one, if_other = _read(coming, pair, real & (t + 1 < last), PAIRED)
+        go_one, go_other = _read(coming, pair + UNITS, real & (t + 1 < last), PAIRED)
         if PAIRED:
             i, f, g, o = _added(i, f, g, o, tl.dot(_first(before, KIND), own_first, input_precision=PRECISION), ROWS, UNITS)
             i, f, g, o = _added(i, f, g, o, tl.dot(_second(before, KIND), own_second, input_precision=PRECISION), ROWS, UNITS)
@@ -182,9 +182,9 @@ def _backward(grad, weight, factors, slopes, carried, first, last, batch, bars, 
     start = (bars - 1 - first) * far + begin
     place = factors + start * (3 * H * WIDTH)
     coming = tl.load(grad + start * H + mine, mask=real, other=0.0)
-    if_one, if_other = _read(place, factor, real, KIND, PAIRED)
-    go_one, go_other = _read(place, factor + UNITS, real, KIND, PAIRED)
-    cell_one, cell_other = _read(place, factor + 2 * UNITS, real, KIND, PAIRED)
+    if_one, if_other = _read(place, factor, real, PAIRED)
+    go_one, go_other = _read(place, factor + UNITS, real, PAIRED)
+    cell_one, cell_other = _read(place, factor + 2 * UNITS, real, PAIRED)
     for step in range(first, last):
         start = (bars - 1 - step) * far + begin
         dh = coming.to(tl.float32)
@@ -195,9 +195,9 @@ def _backward(grad, weight, factors, slopes, carried, first, last, batch, bars, 
         more = real & (step + 1 < last)  # what the next step needs of this program alone, while others are waited for
         place = factors + (start - far) * (3 * H * WIDTH)
         coming = tl.load(grad + (start - far) * H + mine, mask=more, other=0.0)
-        if_one, if_other = _read(place, factor, more, KIND, PAIRED)
-        go_one, go_other = _read(place, factor + UNITS, more, KIND, PAIRED)
-        cell_one, cell_other = _read(place, factor + 2 * UNITS, more, KIND, PAIRED)
+        if_one, if_other = _read(place, factor, more, PAIRED)
+        go_one, go_other = _read(place, factor + UNITS, more, PAIRED)
+        cell_one, cell_other = _read(place, factor + 2 * UNITS, more, PAIRED)
         if PAIRED:
             products = tl.dot(_first(later, KIND), own_first, input_precision=PRECISION)
             products += tl.dot(_second(later, KIND), own_second, input_precision=PRECISION)
