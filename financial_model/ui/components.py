@@ -7,6 +7,7 @@ It opens nothing and asks no service; forms are in ``forms.py``, figures in ``ch
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -90,8 +91,13 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, own: int | N
         return "".join(f'<{tag} class="{kind}">{cell}</{tag}>' if kind else f"<{tag}>{cell}</{tag}>" for kind, cell in zip(kinds, cells, strict=True))
 
     body = "".join(f"<tr>{line('td', row)}</tr>" for row in rows)
-    head = line("th", [escape(header) for header in headers])
+    head = line("th", [_whole_words(escape(header)) for header in headers])
     return f'<div class="k-scroll"><table class="k-table"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+
+
+def _whole_words(text: str) -> str:
+    """No line is broken at a hyphen: 12-1 is one word."""
+    return re.sub(r"\S+-\S+", r'<span style="white-space: nowrap">\g<0></span>', text)
 
 
 # ---------------------------------------------------------------- the status bar

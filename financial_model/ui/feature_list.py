@@ -10,7 +10,7 @@ from typing import Any
 
 import gradio as gr
 
-from financial_model.config import convert, spec
+from financial_model.config import INDUSTRIES, convert, spec
 from financial_model.errors import ConfigError
 from financial_model.ui.components import note, table
 from financial_model.ui.forms import Form
@@ -47,7 +47,16 @@ def feature_table(view: View, groups: Sequence[str], formulas: Any = "") -> str:
     rows = []
     for feature in chosen:
         entry = known.get(feature)
-        group, line = ("", view.word("ui.features.formula")) if entry is None else (view.term("groups", entry["group"]), entry[view.language])
+        group = view.term("groups", entry["group"]) if entry else ""
+        line = _line(view, entry[view.language]) if entry else view.word("ui.features.formula")
         rows.append([f"<code>{escape(feature)}</code>{WORDS}{escape(line)}</span>", escape(group)])
     head = [view.word("ui.features.name"), view.word("ui.features.group")]
     return note(view.word("ui.features.count", count=len(rows))) + f'<div style="max-height:26em;overflow:auto">{table(head, rows)}</div>'
+
+
+def _line(view: View, text: str) -> str:
+    """The registry's explanation, an industry called as the page calls it."""
+    frame = "“{}”" if view.language == "zh" else " {} "
+    for name in INDUSTRIES:
+        text = text.replace(f" {name} ", frame.format(view.term("industry", name)))
+    return text

@@ -61,12 +61,17 @@ WIDE = 100_000
 """A range that ends beyond this only keeps out nonsense: it is no help to name it."""
 
 
+NAMED = ("method.distill", "method.lora", "method.preference", "method.pretrain", "backbone.tsf", "backbone.moe_transformer")
+"""Choices that the help of other settings speaks of."""
+
+
 def help_text(spec: FieldSpec, language: str) -> str:
-    """What a setting does, with the range of a number; in Chinese with the words its list has for its choices."""
+    """What a setting does, with the range of a number; in Chinese with the words the lists have for their choices."""
     text = translate(f"form.{spec.name}.help", language)
     if language == "zh":
-        for choice in spec.choices or ():
-            key = f"ui.term.{spec.name}.{choice}"
+        own = [f"ui.term.{spec.name}.{choice}" for choice in spec.choices or ()]
+        for key in (*own, *(f"ui.term.{name}" for name in NAMED)):
+            choice = key.rpartition(".")[2]
             if has(key):
                 text = re.sub(rf" ?(?<![A-Za-z_]){re.escape(choice)}(?![A-Za-z_]) ?", translate(key, language), text)
     if spec.kind in (int, float) and spec.low is not None and spec.high is not None and spec.high <= WIDE:

@@ -12,8 +12,13 @@ def test_every_feature_of_the_chosen_groups_stands_with_its_explanation():
         chosen = [entry for entry in registry.describe() if entry["group"] in ("market", "price")]
         assert len(chosen) > 15
         for entry in chosen:
-            assert f"<code>{entry['name']}</code>" in shown and escape(entry[language]) in shown
+            assert f"<code>{entry['name']}</code>" in shown and (escape(entry[language]) in shown or "industr" in entry["en"])
         assert "rank_return_5" not in shown
+
+
+def test_an_industry_is_called_as_everywhere_else():
+    shown = feature_table(View("zh", "red_up"), ["market"])
+    assert "行业“房地产”5 日收益" in shown and "real_estate 5" not in shown
 
 
 def test_a_formula_is_listed_and_one_that_cannot_be_read_is_said():

@@ -107,6 +107,7 @@ def test_symbols_may_be_codes_names_or_pinyin_in_any_writing():
 def test_help_names_the_range_and_the_choices_as_the_page_writes_them():
     assert forms.help_text(config.spec("horizon"), "en").endswith("Range 1 to 30.")
     assert "范围 1 至 30" in forms.help_text(config.spec("horizon"), "zh")
+    assert forms.help_text(config.spec("distill_weight"), "zh").startswith("知识蒸馏：")
     said = forms.help_text(config.spec("condition"), "zh")
     assert not any(name in said for name in ("none", "concat 为", "film 为"))
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from financial_model.ui.charts.base import ACCENT, GOLD, GREY, by_date, figure_of, rise_and_fall, thin, tint
+from financial_model.ui.charts.base import ACCENT, GOLD, GREY, GRID, by_date, figure_of, rise_and_fall, thin, tint
 from financial_model.ui.text import View
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def equity(found: Mapping[str, Any], view: View) -> go.Figure:
     figure.update_layout(
         hovermode="x unified",
         yaxis={"domain": [0.3, 1], "tickformat": ".0%"},
-        yaxis2={"domain": [0, 0.22], "tickformat": ".0%", "title": view.word("ui.backtest.drawdown"), "zeroline": False},
+        yaxis2={"domain": [0, 0.22], "tickformat": ".0%", "title": view.word("ui.backtest.drawdown"), "zeroline": False, "gridcolor": GRID},
         xaxis={"anchor": "y2"},
     )
     return figure
