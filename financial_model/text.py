@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 LANGUAGES = ("en", "zh")
+_BETWEEN = {("en", False): "; ", ("en", True): " ", ("zh", False): "；", ("zh", True): ""}
+"""What stands between the parts of a list: pieces of a sentence, or whole ones."""
 _FOLDER = Path(__file__).with_name("catalogue")
 
 
@@ -51,7 +53,8 @@ def _said(value: Any, language: str) -> Any:
         return translate(value["key"], language, **value["fields"])
     if isinstance(value, list | tuple):
         parts = [_said(part, language) for part in value]
-        return ("；" if language == "zh" else "; ").join(parts) if all(isinstance(part, str) for part in parts) else value
+        if all(isinstance(part, str) for part in parts):
+            return _BETWEEN[language, all(part.endswith((".", "。")) for part in parts)].join(parts)
     return value
 
 

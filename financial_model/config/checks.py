@@ -22,7 +22,7 @@ from financial_model.config.vocabulary import (
     TASKS,
     VALUE_OBJECTIVES,
 )
-from financial_model.errors import ConfigError
+from financial_model.errors import ConfigError, Phrase
 
 RANK_NAMES = 20
 """Stocks a date needs, in the middle of the dates, for places among them to mean something."""
@@ -211,4 +211,4 @@ def check(config: RunConfig, others: Iterable[Problem] = ()) -> None:
     if len(errors) == 1:
         raise ConfigError(errors[0].key, **errors[0].values)
     if errors:
-        raise ConfigError("config.several", details=" ".join(str(ConfigError(p.key, **p.values)) for p in errors))
+        raise ConfigError("config.several", details=[Phrase(p.key, **p.values) for p in errors])

@@ -75,7 +75,7 @@ def plan_download(store: Store, source: Source, query: Query, *, retry: bool = F
     for name in query.boards:
         if name not in BOARDS:
             raise ConfigError("config.not_a_choice", name="boards", value=str(name)[:40], choices=", ".join(BOARDS))
-    start = _checked_start(query.start)
+    start = checked_start(query.start)
     check_choice(source.name, source.capabilities, query, retry=retry)
     if source.capabilities.whole:
         stocks = query.count or USUAL_DEMO
@@ -131,7 +131,8 @@ def _refuse_other_lengths(known: pd.DataFrame, seconds: int) -> None:
         raise DataError("download.other_length", symbol=str(stored.index[0]), stored=int(stored["interval"].iloc[0]) // 60, asked=seconds // 60)
 
 
-def _checked_start(start: str) -> str:
+def checked_start(start: str) -> str:
+    """``start`` as an ISO day. ``DataError`` for what is no date."""
     try:
         return str(np.datetime64(start or "1990-01-01", "D"))
     except ValueError:

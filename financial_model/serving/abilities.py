@@ -22,7 +22,7 @@ from financial_model.serving.days import parse_date
 from financial_model.serving.experiment import require_data
 from financial_model.serving.intake import Intake, file_name
 from financial_model.serving.jobs import DONE, JobService
-from financial_model.serving.market import check_download
+from financial_model.serving.market import check_download, check_symbols
 from financial_model.serving.studies import Studies
 from financial_model.text import translate
 from financial_model.training.plain import plain
@@ -30,6 +30,7 @@ from financial_model.training.plain import plain
 if TYPE_CHECKING:
     from financial_model.paths import Workspace
     from financial_model.serving.predictor import Predictor
+    from financial_model.serving.runs import RunInfo
 
 logger = logging.getLogger(__name__)
 
@@ -82,6 +83,17 @@ class Abilities:
         from financial_model.serving.predictor import Predictor
 
         return Predictor(self.workspace)
+
+    def told(self, sentence: str) -> str:
+        """A sentence as it leaves this machine: our folders by their own names, for where they lie is nobody's business."""
+        for folder in (self.workspace.data_dir, self.workspace.checkpoint_dir):
+            for path in {str(folder.resolve()), str(folder)}:
+                sentence = sentence.replace(path, folder.name)
+        return sentence
+
+    def run(self, info: RunInfo, language: str = "en") -> dict[str, Any]:
+        """A run as programs see it."""
+        return plain({**info.to_json(language), "message": self.told(info.message(language))})
 
     def health(self) -> dict[str, Any]:
         """Version, what the store holds, and how much work is under way."""
@@ -213,6 +225,7 @@ class Abilities:
         config = bases.begin_with(dict(values or {}), self.runs, preset=preset)
         bases.check(config, self.runs)
         require_data(self.workspace)
+        check_symbols(config.universe.symbols)
         job = self.jobs.submit("train", config=config)
         warnings = [translate(problem.key, language, **problem.values) for problem in bases.problems(config, self.runs)]
         return {**self.job_status(job.id, language), "warnings": warnings}
@@ -223,13 +236,15 @@ class Abilities:
             raise ConfigError("config.not_a_choice", name="kind", value=kind[:40], choices=", ".join(SUBMITTABLE))
         if kind == "download":
             check_download(self.workspace, **parameters)
+        elif kind == "integrity":
+            check_symbols(parameters.get("symbols", ()))
         elif kind == "watch":
             watch.check(self.workspace, parameters.get("seconds", watch.EVERY))
         return self.job_status(self.jobs.submit(kind, **parameters).id, language)
 
     def list_jobs(self, language: str = "en") -> list[dict[str, Any]]:
         """All remembered jobs, newest first, without their results."""
-        return [_status(job) for job in self.jobs.list(language)]
+        return [self._status(job) for job in self.jobs.list(language)]
 
     def job_status(self, job: str, language: str = "en", result: bool = False) -> dict[str, Any]:
         """How far a job is. The id of a run is taken, too, and answered from disk when no job of this process belongs to it."""
@@ -240,10 +255,17 @@ class Abilities:
             if not of_run:
                 return self._status_on_disk(job, language)
             found = of_run[0]
-        answer = _status(found)
+        answer = self._status(found)
         if found["run"] and found["kind"] in ("train", "resume"):
             answer["metrics"] = self._metrics(found["run"])
+            if found["result"]:  # its sentence is of the language in which nobody asked
+                found["result"] = {**found["result"], "message": answer["message"]}
         return {**answer, "result": _plain_result(found["result"])} if result else answer
+
+    def _status(self, job: Mapping[str, Any]) -> dict[str, Any]:
+        """A job without its result and the fields of its sentence."""
+        kept = {name: value for name, value in job.items() if name not in ("result", "message_fields")}
+        return plain({**kept, "message": self.told(job["message"])})
 
     def _metrics(self, run: str) -> dict[str, Any]:
         try:
@@ -255,8 +277,8 @@ class Abilities:
     def _status_on_disk(self, run: str, language: str) -> dict[str, Any]:
         info = self.runs.get(run)
         return plain({"id": "", "kind": "train", "run": info.id, "state": info.state, "stage": "", "done": 0, "total": 0, "eta": None,
-                      "created": info.created, "ended": "" if info.active else info.updated, "message": info.message(language), "error_id": "",
-                      "metrics": info.metrics})
+                      "created": info.created, "ended": "" if info.active else info.updated, "message": self.told(info.message(language)),
+                      "error_id": "", "metrics": info.metrics})
 
     def stop_job(self, job: str, language: str = "en") -> dict[str, Any]:
         """Ask a job (or the job of a run) to stop; what it has is kept and can be resumed."""
@@ -281,11 +303,6 @@ def _belongs(job: Mapping[str, Any], run: str) -> bool:
 
 def _said(notes: list[dict[str, Any]], language: str) -> list[str]:
     return [translate(note["key"], language, **note["fields"]) for note in notes]
-
-
-def _status(job: Mapping[str, Any]) -> dict[str, Any]:
-    """A job without its result and its catalogue key."""
-    return plain({name: value for name, value in job.items() if name not in ("result", "message_fields")})
 
 
 def _result(job: Mapping[str, Any]) -> Any:

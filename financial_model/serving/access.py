@@ -46,8 +46,8 @@ UPLOAD = f"{GRADIO}upload"
 BEFORE_LOGIN = frozenset({f"{GRADIO}{name}" for name in ("startup-events", "app_id", "user", "login_check", "token", "theme.css")})
 """What the login form and the start of the server need."""
 CLOSED = tuple(f"{GRADIO}{name}" for name in ("vibe-", "undo-vibe-", "proxy=", "process_recording", "dev/", "run-history", "runs", "profiling",
-                                              "deep_link", "stream/", "custom_component/"))
-"""Gradio's conveniences for developers and for hosted pages; nothing here uses them."""
+                                              "deep_link", "stream/", "custom_component/")) + ("/pwa_icon/", "/openapi.json")
+"""Gradio's conveniences for developers and for hosted pages, and its own description of itself; nothing here uses them."""
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([\w.-]*?\w)\.?)(?::\d{1,5})?")
 USER, PASSWORD = "KAIROS_USER", "KAIROS_PASSWORD"
 """Environment variables for the login: unlike an argument they do not stand in the list of processes."""

@@ -5,6 +5,7 @@ In: a language. Out: plain JSON data for the command line and the REST interface
 
 from __future__ import annotations
 
+import threading
 from functools import cache
 from typing import Any
 
@@ -13,24 +14,30 @@ from financial_model.text import has, translate
 
 TYPICAL_INPUTS = 30
 """Features a model is counted with when its size is shown."""
+_COUNTING = threading.Lock()
+"""Whoever asks while the models are counted for the first time waits, instead of counting them once more."""
 
 
 @cache
 def models() -> dict[str, Any]:
     """Every backbone with its number of parameters for each way to condition it, the presets and the objectives."""
+    with _COUNTING:
+        entries = [{"name": name, "shape": shape, "parameters": dict(_counts(name))} for name, shape in settings.BACKBONE_SHAPES.items()]
+    return {"models": entries, "inputs": TYPICAL_INPUTS, "presets": settings.PRESETS, "objectives": settings.OBJECTIVES}
+
+
+@cache
+def _counts(backbone: str) -> dict[str, int]:
+    """Parameters by condition; all of them are built for it, which takes seconds."""
     from financial_model.models.forecaster import build_forecaster, parameters
 
-    entries: list[dict[str, Any]] = []
-    base = settings.RunConfig()
-    for backbone in settings.BACKBONE_SHAPES:
-        counts = {}
-        for mode in settings.CONDITION_MODES:
-            chosen = settings.build({"backbone": backbone, "condition": mode}, base=base)
-            model = build_forecaster(chosen.model, head=chosen.head(), inputs=TYPICAL_INPUTS, context_length=chosen.features.context_length,
-                                     horizon=chosen.label.horizon)
-            counts[mode] = parameters(model)
-        entries.append({"name": backbone, "shape": settings.BACKBONE_SHAPES[backbone], "parameters": counts})
-    return {"models": entries, "inputs": TYPICAL_INPUTS, "presets": settings.PRESETS, "objectives": settings.OBJECTIVES}
+    counts = {}
+    for mode in settings.CONDITION_MODES:
+        chosen = settings.build({"backbone": backbone, "condition": mode}, base=settings.RunConfig())
+        model = build_forecaster(chosen.model, head=chosen.head(), inputs=TYPICAL_INPUTS, context_length=chosen.features.context_length,
+                                 horizon=chosen.label.horizon)
+        counts[mode] = parameters(model)
+    return counts
 
 
 def features() -> dict[str, Any]:

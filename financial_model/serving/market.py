@@ -53,17 +53,27 @@ def plan_download(workspace: Workspace, source: str, *, symbols: Sequence[str] =
     return plan(store, open_for(store, source, query.options), query, retry=retry).to_dict()
 
 
-def check_download(workspace: Workspace, source: str, *, symbols: Sequence[str] = (), boards: Sequence[str] = (), exclude_st: bool = False,
-                   retry: bool = False, **_: Any) -> None:
-    """Refuse at once what :func:`download` with the same wishes would refuse before it asks anybody: other bars than those there, a choice of stocks
-    where there is none."""
-    from financial_model.market.planning import check_choice
+def check_download(workspace: Workspace, source: str, *, symbols: Sequence[str] = (), start: str = "", boards: Sequence[str] = (),
+                   exclude_st: bool = False, retry: bool = False, **_: Any) -> None:
+    """Refuse at once what :func:`download` with the same wishes would refuse before it asks anybody: what is no date or no code, other bars than
+    those there, a choice of stocks where there is none."""
+    from financial_model.market.planning import check_choice, checked_start
     from financial_model.market.sources.base import source_class
     from financial_model.market.store import Store
 
     kind: Any = source_class(source)
+    checked_start(start)
+    check_symbols(symbols)
     check_choice(source, kind.capabilities, _query(source, symbols, None, "", boards, exclude_st, None), retry=retry)
     Store(workspace.data_dir).check_source(source)
+
+
+def check_symbols(symbols: Sequence[str]) -> None:
+    """``DataError`` names the first that is no code."""
+    from financial_model.market.symbols import parse_symbol
+
+    for text in symbols:
+        parse_symbol(text)
 
 
 def survey_hosts(source: str, *, options: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ who may send is decided before (``access.py``).
 
 from __future__ import annotations
 
+import asyncio
 import re
 import shutil
 import tempfile
@@ -23,6 +24,8 @@ LIMIT = 500 * 1000 * 1000
 """Bytes of one file."""
 TOTAL, RETRY_SECONDS = 4 * 1000 * 1000 * 1000, 600
 """Bytes of all that are kept, and when it is worth asking again where there is no room."""
+AT_ONCE, STALLED_SECONDS = 4, 60.0
+"""Files that may be on their way at once, and how long a sender may be silent: what has not arrived counts in no total."""
 KEPT, SECONDS, IN_USE_SECONDS = 20, 3600.0, 86_400.0
 """Files kept at most, and for how long one is that nobody asks for, or that a job may still read."""
 _UNSAFE = re.compile(r"[^\w.\-]+")
@@ -43,6 +46,7 @@ class Received:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._files: dict[str, _File] = {}
+        self._coming = 0
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     async def take(self, name: str, chunks: AsyncIterator[bytes]) -> dict[str, str | int]:
@@ -52,10 +56,11 @@ class Received:
             raise DataError("ui.upload.kind", name=plain, kinds=" ".join(KINDS))
         number, size = uuid.uuid4().hex, 0
         path = self._root() / number / plain
-        path.parent.mkdir()
+        self._begin()
         try:
+            path.parent.mkdir()
             with path.open("wb") as sink:
-                async for chunk in chunks:
+                async for chunk in _awake(chunks, plain):
                     size += len(chunk)
                     if size > LIMIT:
                         raise DataError("ui.upload.too_large", name=plain, limit=LIMIT // 1_000_000)
@@ -66,6 +71,9 @@ class Received:
         except BaseException:  # also when the sender hangs up
             shutil.rmtree(path.parent, ignore_errors=True)
             raise
+        finally:
+            with self._lock:
+                self._coming -= 1
         return {"id": number, "name": plain, "bytes": size}
 
     def path(self, number: str, limit: int = LIMIT, *, for_job: bool = False) -> Path:
@@ -78,6 +86,12 @@ class Received:
                 raise DataError("ui.upload.too_large", name=found.path.name, limit=limit // 1_000_000)
             found.used, found.in_use = time.monotonic(), found.in_use or for_job
             return found.path
+
+    def _begin(self) -> None:
+        with self._lock:
+            if self._coming >= AT_ONCE:
+                raise BusyError("api.uploads_busy", seconds=int(STALLED_SECONDS))
+            self._coming += 1
 
     def _root(self) -> Path:
         with self._lock:
@@ -94,9 +108,21 @@ class Received:
             while len(self._files) >= KEPT or sum(entry.size for entry in self._files.values()) + file.size > TOTAL:
                 idle = [known for known, entry in self._files.items() if not entry.in_use]
                 if not idle:
-                    raise BusyError("api.busy", seconds=RETRY_SECONDS)
+                    raise BusyError("api.uploads_busy", seconds=RETRY_SECONDS)
                 self._drop(min(idle, key=lambda known: self._files[known].used))
             self._files[number] = file
 
     def _drop(self, number: str) -> None:
         shutil.rmtree(self._files.pop(number).path.parent, ignore_errors=True)
+
+
+async def _awake(chunks: AsyncIterator[bytes], name: str) -> AsyncIterator[bytes]:
+    """``chunks`` as they come; ``DataError`` once the sender has been silent for too long."""
+    waiting = aiter(chunks)
+    while True:
+        try:
+            yield await asyncio.wait_for(anext(waiting), STALLED_SECONDS)
+        except StopAsyncIteration:
+            return
+        except TimeoutError:
+            raise DataError("api.stalled", name=name, seconds=int(STALLED_SECONDS)) from None

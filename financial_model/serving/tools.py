@@ -50,7 +50,7 @@ def functions(able: Abilities, language: str = "en") -> list[Callable[..., Answe
 
     def list_runs() -> Answer:
         """Trained models, newest first: id, state, settings, test metrics beside naive baselines, checkpoints."""
-        return {"runs": [run.to_json(language) for run in able.runs.list()[:50]]}
+        return {"runs": [able.run(run, language) for run in able.runs.list()[:50]]}
 
     def analyze_universe() -> Answer:
         """The stored market today: stocks by industry, size, value, volatility, momentum; market regime; warnings about the data."""
@@ -104,7 +104,7 @@ def functions(able: Abilities, language: str = "en") -> list[Callable[..., Answe
             stop_job]
 
 
-def telling(function: Callable[..., Answer], language: str, failure: Callable[[str], Exception]) -> Callable[..., Answer]:
+def telling(function: Callable[..., Answer], able: Abilities, language: str, failure: Callable[[str], Exception]) -> Callable[..., Answer]:
     """``function`` with its arguments checked; its errors become ``failure(sentence)``, an unexpected one is logged and told by its number."""
 
     checked = validate_call(function)  # gradio passes on whatever it was sent
@@ -116,7 +116,7 @@ def telling(function: Callable[..., Answer], language: str, failure: Callable[[s
         except ValidationError as error:
             raise failure(translate("api.invalid", language, details=faults.told(error.errors(), language))) from error
         except KairosError as error:
-            raise failure(error.message(language)) from error
+            raise failure(able.told(error.message(language))) from error
         except Exception as error:
             number = error_id(error)
             logger.exception("an unexpected error in %s (error %s)", function.__name__, number)
@@ -139,6 +139,7 @@ def server(able: Abilities, language: str = "en") -> MCPServer:
     for function in functions(able, language):
         name = function.__name__
         hints = ToolAnnotations(read_only_hint=name in READ_ONLY, destructive_hint=False, open_world_hint=False)
-        made.add_tool(telling(function, language, ToolError), name=name, description=" ".join((function.__doc__ or "").split()), annotations=hints)
+        about = " ".join((function.__doc__ or "").split())
+        made.add_tool(telling(function, able, language, ToolError), name=name, description=about, annotations=hints)
     return made
 

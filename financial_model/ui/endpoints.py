@@ -18,7 +18,7 @@ def offer(able: Abilities, language: str) -> None:
     for function in tools.functions(able, language):
         name = function.__name__
         heavy = {"concurrency_id": "endpoint-forecasts", "concurrency_limit": AT_ONCE} if name in FORECASTS else {"concurrency_limit": None}
-        gr.api(tools.telling(function, language, _failure), api_name=name, **heavy)
+        gr.api(tools.telling(function, able, language, _failure), api_name=name, **heavy)
 
 
 def _failure(sentence: str) -> gr.Error:

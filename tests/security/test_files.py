@@ -5,10 +5,12 @@ import csv
 import io
 import json
 import pickle
+import re
 import struct
 import zipfile
 from pathlib import Path
 
+import openpyxl
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
@@ -91,6 +93,51 @@ def test_a_parquet_file_of_countless_equal_rows_is_not_opened(tmp_path, monkeypa
     with pytest.raises(DataError) as caught:
         read_table(path)
     assert caught.value.key == "import.table_too_large"
+
+
+@pytest.mark.parametrize(("cell", "known"), [("XFD1048576", ""), ("B1048576", ""), ("B2", '<dimension ref="A1:XFD1048576"/>')])
+def test_one_cell_far_out_does_not_make_a_small_workbook_a_huge_table(tmp_path, cell, known):
+    """Every row was filled up to the longest one: 17 thousand million cells from a file of one kilobyte."""
+    path = tmp_path / "far.xlsx"
+    book = openpyxl.Workbook()
+    book.active.append(["date", "close"])
+    book.save(path)
+    row = int(cell.lstrip("ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    sheet = members["xl/worksheets/sheet1.xml"].decode()
+    sheet = re.sub("<dimension[^>]*>", known, sheet).replace("</sheetData>", f'<row r="{row}"><c r="{cell}"><v>1</v></c></row></sheetData>')
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, sheet if name == "xl/worksheets/sheet1.xml" else content)
+    if cell.startswith("XFD"):
+        with pytest.raises(DataError) as caught:
+            read_table(path)
+        assert caught.value.key == "import.table_too_large"
+    else:
+        assert len(read_table(path).headers) == 2
+
+
+def test_a_parquet_file_that_refers_to_one_long_text_again_and_again_is_not_opened(tmp_path, monkeypatch):
+    path = tmp_path / "text.parquet"
+    pyarrow.parquet.write_table(pa.table({"symbol": ["x" * 10_000] * 300, "close": [1.0] * 300}), path)
+    assert path.stat().st_size < 20_000
+    monkeypatch.setattr(bounds, "TEXT", 1_000_000)
+    with pytest.raises(DataError) as caught:
+        read_table(path)
+    assert caught.value.key == "import.text_too_large"
+    monkeypatch.setattr(bounds, "TEXT", 4_000_000)
+    assert read_table(path).rows == 300
+
+
+@pytest.mark.parametrize("name", ["broken.parquet", "broken.xlsx"])
+def test_a_damaged_table_is_named_without_its_folder_and_in_the_readers_language(tmp_path, name):
+    (tmp_path / name).write_bytes(b"PAR1 broken PAR1")
+    with pytest.raises(DataError) as caught:
+        read_table(tmp_path / name)
+    for language in ("en", "zh"):
+        assert name in caught.value.message(language) and str(tmp_path) not in caught.value.message(language)
+    assert "不是完整的" in caught.value.message("zh")
 
 
 # ---------------------------------------------------------------- spreadsheets

@@ -2,6 +2,7 @@
 
 import io
 import json
+import socket
 import zipfile
 from pathlib import Path
 from urllib.parse import quote
@@ -10,7 +11,7 @@ import pytest
 from gradio_client import Client
 
 from financial_model.market.sources import archives
-from financial_model.serving import access
+from financial_model.serving import access, received
 from tests.security.conftest import SECRET
 
 PATHS = ("../../secret.txt", "/etc/passwd", "..\\..\\secret.txt", "%2e%2e%2fsecret.txt", "file:///etc/passwd", "....//....//secret.txt",
@@ -156,6 +157,29 @@ def test_an_upload_of_a_program_stays_in_its_folder_and_is_bounded(target, monke
         assert client.post("/api/v1/uploads", params={"name": "x.csv"}, content=iter([b"x"])).status_code == 411
         assert client.post(f"/api/v1/uploads/{large.json()['id']}/plan", content=b"x" * 2_000_000).status_code == 413, "only files may be large"
     assert everything(target.folder) == before
+
+
+def test_uploads_that_never_end_are_few_and_forgotten(target, monkeypatch):
+    monkeypatch.setattr(received, "AT_ONCE", 1)
+    monkeypatch.setattr(received, "STALLED_SECONDS", 0.5)
+    with socket.create_connection(("127.0.0.1", target.served.port), timeout=20) as silent, target.http() as client:
+        head = f"POST /api/v1/uploads?name=x.csv HTTP/1.1\r\nHost: 127.0.0.1:{target.served.port}\r\nContent-Length: 1000\r\n\r\n"
+        silent.sendall(head.encode() + b"date")
+        replies = [client.post("/api/v1/uploads", params={"name": "x.csv"}, content=b"date") for _ in range(2)]
+        assert 429 in {reply.status_code for reply in replies} and "api.uploads_busy" in {reply.json().get("error") for reply in replies}
+        assert b"422" in silent.recv(4096).splitlines()[0]
+        assert client.post("/api/v1/uploads", params={"name": "x.csv"}, content=b"date").status_code == 201
+    root = target.served.services.abilities.intake.received._root()
+    assert len(list(root.iterdir())) == len(target.served.services.abilities.intake.received._files), "nothing of it is on the disk"
+
+
+def test_a_program_is_told_no_folder_of_this_machine(target):
+    """Of sentences that name a folder only its own name leaves: in refusals, of jobs, of runs, of tools."""
+    able = target.served.services.abilities
+    assert str(target.folder) not in able.told(f"x {able.workspace.data_dir} y {able.workspace.checkpoint_dir}/run")
+    with target.http() as client:
+        refused = client.post("/api/v1/jobs", json={"kind": "download", "source": "demo"})
+        assert refused.json()["error"] == "store.real_here" and str(target.folder) not in refused.text
 
 
 def test_a_zip_bomb_sent_by_a_program_is_stopped_by_what_it_unpacks(target, monkeypatch):

@@ -206,6 +206,8 @@ def test_gradios_developer_doors_are_closed():
     for path in ("vibe-edit", "vibe-code", "undo-vibe-edit", "proxy=http://169.254.169.254/", "process_recording", "dev/reload", "run-history/x",
                  "deep_link?session_hash=x", "stream/x", "custom_component/a/b/c/d"):
         refused(client.post(f"/gradio_api/{path}"), 404, "access.closed")
+    for path in ("/openapi.json", "/pwa_icon/1"):
+        refused(client.get(path), 404, "access.closed")
 
 
 def test_user_and_password_come_from_the_argument_or_else_from_the_environment(monkeypatch):

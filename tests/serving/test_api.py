@@ -1,6 +1,8 @@
 """REST: every ability by its address, refusals as a key and a sentence, nothing that takes a path."""
 
+import asyncio
 import json
+import re
 import threading
 
 import pytest
@@ -356,6 +358,68 @@ def test_an_unknown_address_and_a_wrong_method_say_so(asked):
     refused(asked[0].get("/nothing/here"), 404, "api.no_route")
     refused(asked[0].delete("/runs"), 405, "api.no_method")
     refused(asked[0].post("/predict", content='{"run": ' + "[" * 50_000, headers={"Content-Type": "application/json"}), 400, "api.invalid")
+
+
+@pytest.mark.parametrize("fault", ["refused midway", "hung up"])
+def test_what_is_no_bug_leaves_no_traceback(fault, caplog):
+    """Gradio refuses the stream of a page it does not know after it has begun to answer; a sender may leave in the middle."""
+    from starlette.exceptions import HTTPException
+    from starlette.requests import ClientDisconnect
+
+    async def app(scope, receive, send):
+        if fault == "hung up":
+            raise ClientDisconnect
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise RuntimeError("response already started") from HTTPException(404)
+
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    with caplog.at_level("INFO"):
+        asyncio.run(failures.LastResort(app)({"type": "http", "path": "/x\nforged", "headers": []}, None, send))
+    assert "Traceback" not in caplog.text and "\nforged" not in caplog.text and "forged" in caplog.text
+    assert [message["type"] for message in sent] == ([] if fault == "hung up" else ["http.response.start", "http.response.body"])
+
+
+@pytest.mark.parametrize(("body", "said"), [
+    ({"kind": "train", "settings": {"hidden": "many"}}, "train.settings.hidden：必须是整数"),
+    ({"kind": "rank"}, "kind 为“rank”，只能是以下之一：train"), ({}, "缺少字段 kind"),
+    ({"kind": "backtest", "run": "x", "top": 0}, "backtest.top：不能小于 1"), ({"kind": "backtest"}, "backtest.run：必填"),
+    ({"kind": "train", "preset": "slow"}, "train.preset：只能是以下之一：quick, standard, thorough"), ({"kind": "watch", "run": 5}, "必须是文本"),
+])
+def test_what_is_wrong_with_a_value_is_said_in_the_readers_language(asked, body, said):
+    reply = asked[0].post("/jobs", json=body, headers={"Accept-Language": "zh"})
+    assert said in refused(reply, 422, "api.invalid")
+    assert not re.search("[a-z]+ [a-z]+", reply.json()["message"]), "no English words beside names"
+
+
+def test_the_models_are_counted_once_however_many_ask_at_once(asked, monkeypatch):
+    from financial_model.models import forecaster
+    from financial_model.serving import inventory
+
+    built, real = [], forecaster.build_forecaster
+    monkeypatch.setattr(forecaster, "build_forecaster", lambda *values, **named: built.append(1) or real(*values, **named))
+    monkeypatch.setattr(config, "BACKBONE_SHAPES", {"mlp": config.BACKBONE_SHAPES["mlp"]})
+    for known in (inventory.models, inventory._counts):
+        known.cache_clear()
+    try:
+        threads = [threading.Thread(target=inventory.models) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert len(built) == len(config.CONDITION_MODES)
+    finally:
+        inventory.models.cache_clear()
+
+
+def test_what_can_be_seen_to_be_wrong_is_refused_before_it_is_queued(asked):
+    for body in ({"kind": "train", "settings": {"symbols": ["../x"]}}, {"kind": "integrity", "symbols": ["../x"]}):
+        assert asked[0].post("/jobs", json=body).status_code == 422
+    refused(asked[0].post("/jobs", json={"kind": "download", "source": "yahoo", "start": "2020-99-99"}), 422, "bars.bad_range")
+    assert asked[0].get(f"/runs/finished/events?offset={'1' * 40}").status_code == 422
 
 
 def test_a_bug_gives_a_number_and_keeps_its_traceback(asked, monkeypatch, caplog):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
 import re
 import warnings
 from collections.abc import Sequence
@@ -22,12 +23,14 @@ import pyarrow.csv
 import pyarrow.parquet
 from numpy.typing import NDArray
 
-from financial_model.errors import DataError, NotFoundError
-from financial_model.market.sources.bounds import check_parquet, check_sheet
+from financial_model.errors import DataError, NotFoundError, Phrase
+from financial_model.market.sources.bounds import SHEET_ROWS, bounded_rows, check_parquet, check_sheet
 from financial_model.market.sources.columns import FIELD_OF, TEXT_FIELDS, plain, recognised
 
 if TYPE_CHECKING:
     from financial_model.kernels.bar_text import Cells
+
+log = logging.getLogger(__name__)
 
 SUFFIXES = (".parquet", ".csv", ".txt", ".tsv", ".xlsx")
 NULLS = ["", "None", "none", "NaN", "nan", "NAN", "NA", "N/A", "#N/A", "null", "NULL", "-", "--", "—"]
@@ -275,11 +278,16 @@ def _sheet(path: Path, most: int | None = None) -> RawTable:
             warnings.simplefilter("ignore")  # of styles that are missing and cells that are no dates: what is read is checked here
             book = openpyxl.load_workbook(path, read_only=True, data_only=True)
             try:
-                rows = [list(row) for row in book.worksheets[0].iter_rows(max_row=most, values_only=True)]
+                sheet = book.worksheets[0]
+                sheet.reset_dimensions()  # what a sheet says of its size is not what it holds
+                rows = bounded_rows(sheet.iter_rows(max_row=min(most or SHEET_ROWS, SHEET_ROWS), values_only=True), path)
             finally:
                 book.close()
+    except DataError:
+        raise
     except Exception as error:  # a zip of XML from anywhere fails in a dozen ways; all of them mean the same to a user
-        raise DataError("import.unreadable", file=path.name, reason=f"{type(error).__name__}: {error}"[:120]) from None
+        log.info("%s: %s: %s", path.name, type(error).__name__, error)
+        raise DataError("import.unreadable", file=path.name, reason=Phrase("import.reason.workbook")) from None
     while rows and not any(cell not in (None, "") for cell in rows[-1]):
         rows.pop()
     width = max((len(row) for row in rows), default=0)
@@ -309,7 +317,8 @@ def _parquet(path: Path, fields: Sequence[str] | None = None) -> RawTable:
         headers = tuple(data.column_names)
         data.validate(full=True)  # text that is none would fail where it is used
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise DataError("import.unreadable", file=path.name, reason=str(error).splitlines()[0][:120]) from None
+        log.info("%s: %s", path.name, error)
+        raise DataError("import.unreadable", file=path.name, reason=Phrase("import.reason.parquet")) from None
     if not recognised(headers):
         raise DataError("import.no_header", file=path.name, found=", ".join(headers)[:120])
     return RawTable(path=path, headers=headers, parsed=data, first_line=1)

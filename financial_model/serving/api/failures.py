@@ -14,6 +14,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from financial_model.errors import (
@@ -62,7 +63,8 @@ def install(app: FastAPI) -> None:
     async def known(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, KairosError)
         seconds = error.fields.get("seconds") if isinstance(error, BusyError) else None
-        return _said(status_of(error), error.key, error.message(_language(request)), headers={"Retry-After": str(seconds)} if seconds else None)
+        sentence = request.app.state.abilities.told(error.message(_language(request)))
+        return _said(status_of(error), error.key, sentence, headers={"Retry-After": str(seconds)} if seconds else None)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: Exception) -> JSONResponse:
@@ -105,9 +107,15 @@ class LastResort:
 
         try:
             await self.app(scope, receive, watched)
+        except ClientDisconnect:
+            logger.info("the sender of %r hung up", scope.get("path", ""))
         except Exception as error:
+            if started and isinstance(error.__cause__, HTTPException):  # a stream that ends with a refusal: of a page that is no longer known, say
+                logger.info("%r: %s", scope.get("path", ""), error.__cause__.detail)
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+                return
             number = error_id(error)
-            logger.exception("an unexpected error in %s (error %s)", scope.get("path", ""), number)
+            logger.exception("an unexpected error in %r (error %s)", scope.get("path", ""), number)
             if started or scope["type"] != "http":
                 raise
             language = language_of(Headers(scope=scope).get("accept-language", ""))

@@ -29,20 +29,20 @@ def listed(able: Able, language: Language, state: Annotated[str, Query(max_lengt
            offset: Annotated[int, Query(ge=0)] = 0) -> Answer:
     """Every run, newest first."""
     found = [run for run in able.runs.list() if not state or run.state == state]
-    return {"total": len(found), "offset": offset, "runs": [plain(run.to_json(language)) for run in found[offset:offset + limit]]}
+    return {"total": len(found), "offset": offset, "runs": [able.run(run, language) for run in found[offset:offset + limit]]}
 
 
 @router.get("/runs/{run}")
 def detail(able: Able, language: Language, run: RunName) -> Answer:
     """One run with all its settings."""
     info = able.runs.get(run)
-    return plain({**info.to_json(language), "settings": info.config})
+    return {**able.run(info, language), "settings": plain(info.config)}
 
 
 @router.patch("/runs/{run}")
 def rename(able: Able, language: Language, run: RunName, asked: Rename) -> Answer:
     """Give it another name; its id keeps the time. Refused while it is at work."""
-    return plain(able.runs.rename(run, asked.name).to_json(language))
+    return able.run(able.runs.rename(run, asked.name), language)
 
 
 @router.delete("/runs/{run}")
@@ -54,11 +54,11 @@ def delete(able: Able, run: RunName) -> Answer:
 @router.post("/runs/{run}/restore")
 def restore(able: Able, language: Language, run: Annotated[str, Path(description="id of a deleted run", max_length=80)]) -> Answer:
     """Back from the trash."""
-    return plain(able.runs.restore(run).to_json(language))
+    return able.run(able.runs.restore(run), language)
 
 
 @router.get("/runs/{run}/events")
-def events(able: Able, run: RunName, offset: Annotated[int, Query(ge=0, description="`next` of the last answer")] = 0) -> Answer:
+def events(able: Able, run: RunName, offset: Annotated[int, Query(ge=0, le=2**53, description="`next` of the last answer")] = 0) -> Answer:
     """What happened since ``offset``: steps, epochs, baselines, stages. Ask again with ``next``; an event ``resume`` withdraws later steps."""
     found, following = able.runs.events(run, offset)
     return {"events": plain(found), "next": following}
