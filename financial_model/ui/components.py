@@ -97,7 +97,7 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]], *, own: int | N
 
 def _whole_words(text: str) -> str:
     """No line is broken at a hyphen: 12-1 is one word."""
-    return re.sub(r"\S+-\S+", r'<span style="white-space: nowrap">\g<0></span>', text)
+    return re.sub(r"\S+-\S+", r'<span style="white-space: nowrap; color: inherit">\g<0></span>', text)
 
 
 # ---------------------------------------------------------------- the status bar

@@ -15,7 +15,7 @@ from financial_model.serving.judging import EVALUATION, stored
 from financial_model.serving.runs import RunInfo
 from financial_model.ui import components
 from financial_model.ui.downloads import file_stamp
-from financial_model.ui.text import View, escape, interval, known, number, percent
+from financial_model.ui.text import View, count, escape, interval, known, number, percent
 
 
 def version(run: RunInfo) -> tuple[str, int]:
@@ -132,7 +132,7 @@ def sample_line(view: View, found: dict[str, Any]) -> str:
         first=test.get("first", ""),
         last=test.get("last", ""),
         dates=found["metrics"].get("dates", 0),
-        rows=found["metrics"].get("rows", 0),
+        rows=count(found["metrics"].get("rows", 0)),
         opened=found.get("test_opened", 1),
     )
     return f'<p class="k-lead" style="margin-top:8px">{escape(text)}</p>'
