@@ -33,7 +33,7 @@ def predict(arguments: argparse.Namespace, output: Output) -> Answer:
     if arguments.publish:
         from financial_model.serving.journal_publish import publish_forecast
 
-        data["published"] = publish_forecast(predictor.workspace, found, predictor=predictor)
+        data["published"] = publish_forecast(predictor.workspace, found)
         lines.append(published_line(data["published"], output))
     return Answer(data, lines)
 
@@ -130,7 +130,7 @@ def _publish(predictor: Any, arguments: argparse.Namespace, found: Any, progress
     from financial_model.serving.journal_publish import publish, publish_ranking
 
     if len(found) == found.attrs["considered"]:
-        return publish_ranking(predictor.workspace, arguments.run, found, predictor=predictor)
+        return publish_ranking(predictor.workspace, arguments.run, found)
     return publish(predictor.workspace, arguments.run, as_of=arguments.as_of or None, predictor=predictor, progress=progress, stop=stop)
 
 

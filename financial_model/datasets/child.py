@@ -24,8 +24,10 @@ from financial_model.errors import DataError, KairosError, Stopped, packed
 Progress = Callable[[str, float, float], object]
 """``progress(stage, done, total)``"""
 _POLL = 0.1
-_ORPHANED = 70
+ORPHANED = 70
+"""Exit status of a child whose parent is gone."""
 _STOP = "stop"
+_STATUS = {"result": 0, "bug": 1, "error": 2, "stopped": 3}
 
 
 class Died(DataError):
@@ -47,18 +49,18 @@ def run(module: str, job: Mapping[str, Any], *, progress: Progress | None = None
     that :func:`serve` hands to its work), and what it does then counts. ``Died`` when it ended without a word.
     ``abandoned(pid)`` is called after an end without a result, to clear away what a child with this process id had begun.
     """
-    child = _start(module)
+    child = start(module)
     lines: queue.Queue[str | None] = queue.Queue()
     reader = threading.Thread(target=_read, args=(child.stdout, lines), daemon=True)
     reader.start()
     finished = told = False
     try:
-        _send(child.stdin, json.dumps(job))
+        send(child.stdin, json.dumps(job))
         while True:
             if stop is not None and stop.is_set() and not told:
                 if not patient:
                     raise Stopped
-                _send(child.stdin, _STOP)
+                send(child.stdin, _STOP)
                 told = True
             try:
                 line = lines.get(timeout=_POLL)
@@ -67,45 +69,40 @@ def run(module: str, job: Mapping[str, Any], *, progress: Progress | None = None
             if line is None:
                 raise Died("panel.child_died", code=child.wait())
             message = json.loads(line)
-            if message["kind"] == "result":
-                finished = True
-                return message["value"]
-            if message["kind"] == "stopped":
-                raise Stopped
-            if message["kind"] == "error":
-                raise _error(message)
-            if message["kind"] == "bug":
-                bug = RuntimeError(f"the child process failed:\n{message['traceback']}")
-                vars(bug).update(message["marks"])
-                raise bug
-            if progress is not None:
-                progress(message["stage"], message["done"], message["total"])
+            if message["kind"] == "progress":
+                if progress is not None:
+                    progress(message["stage"], message["done"], message["total"])
+                continue
+            finished = message["kind"] == "result"
+            return result(message)
     finally:
         child.kill()
         child.wait()
         reader.join()
-        for pipe in (child.stdin, child.stdout):
-            _close(pipe)
+        close(child)
         if abandoned is not None and not finished:
             abandoned(child.pid)
 
 
-def _start(module: str) -> subprocess.Popen[str]:
+def start(module: str) -> subprocess.Popen[str]:
+    """``python -m module`` with its standard input and output as pipes of text, in UTF-8."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path), "PYTHONIOENCODING": "utf-8"}
     command = [sys.executable, "-m", module]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True, encoding="utf-8")
 
 
-def _close(pipe: IO[str] | None) -> None:
-    try:
-        if pipe is not None:
-            pipe.close()
-    except BrokenPipeError:  # a job that a dead child never read is still in the buffer
-        return
+def close(child: subprocess.Popen[str]) -> None:
+    """Our ends of the pipes of a child that has ended."""
+    for pipe in (child.stdin, child.stdout):
+        try:
+            if pipe is not None:
+                pipe.close()
+        except BrokenPipeError:  # a job that a dead child never read is still in the buffer
+            continue
 
 
-def _send(pipe: IO[str] | None, line: str) -> None:
-    """The pipe stays open: its end tells the child that we are gone."""
+def send(pipe: IO[str] | None, line: str) -> None:
+    """A line to a child. The pipe stays open: its end tells the child that we are gone."""
     try:
         if pipe is None:
             raise BrokenPipeError
@@ -121,9 +118,42 @@ def _read(pipe: IO[str] | None, lines: queue.Queue[str | None]) -> None:
     lines.put(None)
 
 
+def result(message: Mapping[str, Any]) -> Any:
+    """What a child says at its end (:func:`outcome`): its result, or raised what it raised."""
+    if message["kind"] == "result":
+        return message["value"]
+    if message["kind"] == "stopped":
+        raise Stopped
+    if message["kind"] == "error":
+        raise _error(message)
+    bug = RuntimeError(f"the child process failed:\n{message['traceback']}")
+    vars(bug).update(message["marks"])
+    raise bug
+
+
 def _error(message: Mapping[str, Any]) -> KairosError:
     kind = getattr(errors, message["type"], DataError)
     return kind(message["key"], **message["fields"])
+
+
+def outcome(work: Callable[[], Any]) -> dict[str, Any]:
+    """What became of ``work``, as :func:`result` understands it: kind result, stopped, error or bug, and what belongs to it."""
+    try:
+        return {"kind": "result", "value": work()}
+    except Stopped:
+        return {"kind": "stopped"}
+    except KairosError as error:
+        return {"kind": "error", "type": type(error).__name__, "key": error.key, "fields": packed(error.fields)}
+    except Exception as error:  # not swallowed: the parent raises it again
+        marks = {name: vars(error)[name] for name in ("error_id",) if name in vars(error)}
+        return {"kind": "bug", "traceback": traceback.format_exc(), "marks": marks}
+
+
+def channel() -> IO[str]:
+    """The child's way to its parent; from now on whatever a library prints goes to standard error, and not between our lines."""
+    found = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return found
 
 
 def serve(work: Callable[..., Any], *, patient: bool = False) -> int:
@@ -131,29 +161,20 @@ def serve(work: Callable[..., Any], *, patient: bool = False) -> int:
 
     Where ``patient``, it is ``work(job, progress, stop)`` with an event that is set when the parent was asked to stop.
     """
-    channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # whatever a library prints must not fall between our lines
+    to_parent = channel()
 
-    def send(kind: str, **content: Any) -> None:
-        channel.write(json.dumps({"kind": kind, **content}, default=packed) + "\n")
-        channel.flush()
+    def say(**message: Any) -> None:
+        to_parent.write(json.dumps(message, default=packed) + "\n")
+        to_parent.flush()
+
+    def progress(stage: str, done: float = 0, total: float = 0) -> None:
+        say(kind="progress", stage=stage, done=float(done), total=float(total))
 
     job, stop = json.loads(sys.stdin.readline()), threading.Event()
     threading.Thread(target=_listen, args=(stop,), daemon=True).start()
-    try:
-        value = work(job, lambda stage, done=0, total=0: send("progress", stage=stage, done=float(done), total=float(total)),
-                     *([stop] if patient else []))
-    except Stopped:
-        send("stopped")
-        return 3
-    except KairosError as error:
-        send("error", type=type(error).__name__, key=error.key, fields=packed(error.fields))
-        return 2
-    except Exception as error:  # not swallowed: the parent raises it again
-        send("bug", traceback=traceback.format_exc(), marks={name: vars(error)[name] for name in ("error_id",) if name in vars(error)})
-        return 1
-    send("result", value=value)
-    return 0
+    found = outcome(lambda: work(job, progress, *([stop] if patient else [])))
+    say(**found)
+    return _STATUS[found["kind"]]
 
 
 def _listen(stop: threading.Event) -> None:
@@ -161,4 +182,4 @@ def _listen(stop: threading.Event) -> None:
     for line in sys.stdin:
         if line.strip() == _STOP:
             stop.set()
-    os._exit(_ORPHANED)
+    os._exit(ORPHANED)

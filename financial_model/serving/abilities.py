@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from financial_model import __version__
 from financial_model import config as settings
 from financial_model.errors import BusyError, ConfigError, JobError, KairosError, NotFoundError
+from financial_model.market.lookup import stored_symbol
 from financial_model.market.store import Store
 from financial_model.serving import bases, watch
+from financial_model.serving.answers import Answering, Answers
 from financial_model.serving.days import parse_date
 from financial_model.serving.experiment import require_data
+from financial_model.serving.holdings import COLUMNS
 from financial_model.serving.intake import Intake, file_name
 from financial_model.serving.jobs import DONE, JobService
 from financial_model.serving.market import check_download, check_symbols
@@ -29,7 +31,6 @@ from financial_model.training.plain import plain
 
 if TYPE_CHECKING:
     from financial_model.paths import Workspace
-    from financial_model.serving.predictor import Predictor
     from financial_model.serving.runs import RunInfo
 
 logger = logging.getLogger(__name__)
@@ -69,20 +70,16 @@ class Gate:
 class Abilities:
     """Everything that can be asked for. One per process; safe to use from many threads."""
 
-    def __init__(self, workspace: Workspace, jobs: JobService, predictor: Callable[[], Predictor] | None = None) -> None:
+    def __init__(self, workspace: Workspace, jobs: JobService, answering: Answering | None = None) -> None:
         self.workspace, self.jobs = workspace, jobs
+        self.answering = answering or Answers(workspace)
         self.runs, self.store = jobs.runs, Store(workspace.data_dir)
         self.studies, self.intake = Studies(workspace, jobs), Intake(workspace, jobs)
         self.gate = Gate()
-        self._make_predictor = predictor
 
-    @cached_property
-    def predictor(self) -> Predictor:
-        if self._make_predictor is not None:
-            return self._make_predictor()
-        from financial_model.serving.predictor import Predictor
-
-        return Predictor(self.workspace)
+    def _ask(self, kind: str, **question: Any) -> Any:
+        with self.gate.enter():
+            return self.answering.ask(kind, **question)
 
     def told(self, sentence: str) -> str:
         """A sentence as it leaves this machine: our folders by their own names, for where they lie is nobody's business."""
@@ -121,7 +118,7 @@ class Abilities:
     def bars(self, symbol: str, start: str = "", end: str = "", limit: int = 500) -> dict[str, Any]:
         """The last ``limit`` stored bars of a stock between two dates: raw prices, shares, backward factor."""
         _within("limit", limit, 1, BARS)
-        code = self.predictor.resolve(symbol[:80])
+        code = stored_symbol(self.store, symbol[:80])
         table = self.store.read_bars(code)
         if start:
             table = table[table["date"] >= parse_date(start)]
@@ -171,8 +168,7 @@ class Abilities:
     def predict(self, run: str, symbol: str, as_of: str = "", days: int = 0, checkpoint: str = "", language: str = "en") -> dict[str, Any]:
         """The days after ``as_of`` (default: the newest bar) for one stock: median, ranges, chances, and what a reader must know first."""
         _within("days", days, 0, settings.MAX_HORIZON)
-        with self.gate.enter():
-            found = self.predictor.forecast(run[:80], symbol[:80], as_of or None, days or None, checkpoint=checkpoint)
+        found = self._ask("forecast", run=run[:80], symbol=symbol[:80], as_of=as_of or None, days=days or None, checkpoint=checkpoint)
         kept = {name: value for name, value in found.items() if name not in ("history", "class_line")}
         return plain({**kept, "notes": _said(found["notes"], language)})
 
@@ -180,8 +176,7 @@ class Abilities:
              language: str = "en") -> dict[str, Any]:
         """The stock pool of a run, best expected return first, at most ``top``; ``min_gain`` is a simple return (0.02 is 2 %)."""
         _within("top", top, 1, MOST)
-        with self.gate.enter():
-            table = self.predictor.rank(run[:80], top, as_of or None, min_gain=min_gain, industry=industry or None, checkpoint=checkpoint)
+        table = self._ask("rank", run=run[:80], top=top, as_of=as_of or None, min_gain=min_gain, industry=industry or None, checkpoint=checkpoint)
         facts = table.attrs
         return plain({"run": self.runs.get(run).id, "as_of": facts["as_of"], "days": facts["days"], "considered": facts["considered"],
                       "stocks": table.to_dict("records"), "notes": _said(facts["notes"], language)})
@@ -190,14 +185,8 @@ class Abilities:
     def orders(self, run: str, holdings: Sequence[Mapping[str, Any]] = (), capital: float | None = None, cash: float | None = None, as_of: str = "",
                rules: Mapping[str, float] | None = None) -> dict[str, Any]:
         """The orders for the next session (see ``orders.orders``); ``holdings`` are records of symbol, shares, cost, bought."""
-        from financial_model.serving.backtesting import settings_from
-        from financial_model.serving.holdings import COLUMNS, typed_holdings
-        from financial_model.serving.orders import orders
-
-        held = typed_holdings([[entry.get(column) for column in COLUMNS] for entry in holdings])
-        chosen = settings_from(rules or {})
-        with self.gate.enter():
-            return orders(self.workspace, run, held, capital=capital, cash=cash, settings=chosen, as_of=as_of or None, predictor=self.predictor)
+        held = [[entry.get(column) for column in COLUMNS] for entry in holdings]
+        return self._ask("orders", run=run, holdings=held, capital=capital, cash=cash, settings=dict(rules or {}), as_of=as_of or None)
 
     def journal(self, run: str = "") -> dict[str, Any]:
         """Published forecasts, newest first, and whether their chain is whole."""
@@ -207,17 +196,11 @@ class Abilities:
 
     def journal_score(self, run: str = "") -> dict[str, Any]:
         """Published forecasts against what came."""
-        from financial_model.serving.journal_score import score
-
-        with self.gate.enter():
-            return score(self.workspace, run)
+        return self._ask("score", run=run)
 
     def publish(self, run: str, symbol: str = "", as_of: str = "", days: int = 0) -> dict[str, Any]:
         """Publish a forecast of one stock, or of the whole pool; it can never be changed."""
-        from financial_model.serving.journal_publish import publish
-
-        with self.gate.enter():
-            return publish(self.workspace, run, symbol=symbol, as_of=as_of or None, days=days or None, predictor=self.predictor)
+        return self._ask("publish", run=run, symbol=symbol, as_of=as_of or None, days=days or None)
 
     # ------------------------------------------------------------ work
     def start_training(self, values: Mapping[str, Any] | None = None, preset: str = "quick", language: str = "en") -> dict[str, Any]:

@@ -29,8 +29,8 @@ from financial_model.serving.tasks import JobContext, Task
 MODULE = "financial_model.serving.apart"
 TRAININGS = ("train", "resume", "compare", "sweep")
 KINDS = (*TRAININGS, "evaluate", "backtest", "export", "import", "analyze", "integrity")
-"""Whatever computes for long and brings a run or plain data. Rankings and forecasts stay where the loaded models are: a process of their own would
-take longer to begin than they do; downloads wait for others most of the time."""
+"""Whatever computes for long and brings a run or plain data. Rankings and forecasts are asked where the loaded models are (``beside.py``): a process
+for each would take longer to begin than they do; downloads wait for others most of the time."""
 
 
 def _apart(kind: str) -> Task:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from financial_model.market.store import Store
     from financial_model.serving.forecaster import LoadedForecaster
+    from financial_model.serving.predictor import Predictor
 
 STOCKS = 500
 """Stocks of one file: more belong into the store."""
@@ -30,7 +31,8 @@ DRAWN = 50
 
 
 def forecast_file(workspace: Workspace, run_id: str, path: Path | str, *, symbol: str = "", industry: str = "", days: int | None = None,
-                  progress: Callable[..., None] | None = None, stop: threading.Event | None = None) -> dict[str, Any]:
+                  predictor: Predictor | None = None, progress: Callable[..., None] | None = None, stop: threading.Event | None = None
+                  ) -> dict[str, Any]:
     """The days after the last bar of every stock in a file.
 
     ``symbol`` names the stock of a file that does not say; ``industry`` one of config.INDUSTRIES for models that ask for it.
@@ -40,7 +42,7 @@ def forecast_file(workspace: Workspace, run_id: str, path: Path | str, *, symbol
     from financial_model.market.store import Store
     from financial_model.serving.predictor import Predictor
 
-    model = Predictor(workspace).forecaster(run_id)
+    model = (predictor or Predictor(workspace)).forecaster(run_id)
     asked = model.check_horizon(days)
     with tempfile.TemporaryDirectory(prefix="kairos-custom-") as folder:
         store = Store(Path(folder) / "data")

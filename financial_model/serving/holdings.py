@@ -86,6 +86,11 @@ def typed_holdings(rows: Iterable[Sequence[Any]]) -> list[Holding]:
     return merged(_holding(record, line) for line, record in found)
 
 
+def as_rows(holdings: Iterable[Holding]) -> list[list[Any]]:
+    """What :func:`typed_holdings` reads."""
+    return [[item.symbol, item.shares, item.cost, "" if item.bought is None else str(item.bought)] for item in holdings]
+
+
 def merged(holdings: Iterable[Holding]) -> list[Holding]:
     """One record a stock: shares added, costs averaged, the newest purchase kept (its rules hold for the whole)."""
     found: dict[str, Holding] = {}

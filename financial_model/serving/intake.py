@@ -6,6 +6,7 @@ In: the id of an upload (``received.py``). Out: plain JSON data, or a job. The s
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from itertools import islice
 from typing import Any
 
@@ -26,9 +27,9 @@ ROWS = 200
 class Intake:
     """Uploads and what they are for. Nothing here takes a path."""
 
-    def __init__(self, workspace: Workspace, jobs: JobService, received: Received | None = None) -> None:
+    def __init__(self, workspace: Workspace, jobs: JobService) -> None:
         self.workspace, self.jobs = workspace, jobs
-        self.received = received or Received()
+        self.received = Received()
 
     def preview(self, upload: str, rows: int = 20) -> dict[str, Any]:
         """The first rows as they stand in the file, of a ZIP those of its first table; ``rows`` of ``total``."""
@@ -50,7 +51,8 @@ class Intake:
         """How the file would be imported: symbols, rows, which column means what, units, what would be refused and why. Nothing is stored."""
         from financial_model.serving.market import plan_import
 
-        found = plan_import(self.workspace, [self.received.path(upload)], volume_unit=volume_unit, prices=prices, columns=columns)
+        with self.received.held(upload) as path:
+            found = plan_import(self.workspace, [path], volume_unit=volume_unit, prices=prices, columns=columns)
         files = [{**entry, "file": file_name(entry["file"]),
                   "problems": [{"symbol": problem["symbol"], "message": translate(problem["key"], language, **_named(problem["fields"]))}
                                for problem in entry["problems"]]} for entry in found["files"]]
@@ -63,8 +65,8 @@ class Intake:
 
         column_choice(columns)
         Store(self.workspace.data_dir).check_source(SOURCE)
-        path = self.received.path(upload, for_job=True)
-        return self.jobs.submit("import", paths=[str(path)], volume_unit=volume_unit, prices=prices, columns=list(columns)).id
+        path = self.received.path(upload)
+        return self._submit(upload, "import", paths=[str(path)], volume_unit=volume_unit, prices=prices, columns=list(columns))
 
     def forecast(self, run: str, upload: str, symbol: str = "", industry: str = "", days: int = 0) -> str:
         """Forecast the bars in the file; nothing of it enters the store. The id of the job."""
@@ -73,10 +75,18 @@ class Intake:
         chosen = self.jobs.runs.get(run).id
         if symbol.strip():
             parse_symbol(symbol)
-        path = self.received.path(upload, SMALL, for_job=True)
+        path = self.received.path(upload, SMALL)
         if path.suffix.lower() == ".zip":
             raise DataError("ui.upload.kind", name=path.name, kinds=".csv .txt .xlsx .parquet")
-        return self.jobs.submit("custom", run=chosen, path=str(path), symbol=symbol, industry=industry, days=days or None).id
+        return self._submit(upload, "custom", run=chosen, path=str(path), symbol=symbol, industry=industry, days=days or None)
+
+    def _submit(self, upload: str, kind: str, **parameters: Any) -> str:
+        """A job that reads an upload, which is held until that has ended."""
+        with ExitStack() as reading:
+            reading.enter_context(self.received.held(upload))
+            job = self.jobs.submit(kind, **parameters).id
+            self.jobs.when_done(job, reading.pop_all().close)
+        return job
 
 
 def file_name(file: str) -> str:

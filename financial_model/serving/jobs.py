@@ -16,7 +16,7 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -73,6 +73,8 @@ class Job:
     error_id: str = ""
     result: Any = None
     stop: threading.Event = field(default_factory=threading.Event)
+    after: list[Callable[[], object]] = field(default_factory=list)
+    """What waits for its end."""
 
     @property
     def study(self) -> str:
@@ -185,6 +187,15 @@ class JobService:
             self._changed.wait_for(lambda: job.state in DONE, timeout)
             return self.snapshot(job_id)
 
+    def when_done(self, job_id: str, call: Callable[[], object]) -> None:
+        """``call()`` once a job is done; at once where it is, or is no longer remembered. It must be quick: everybody waits for it."""
+        with self._changed:
+            job = self._jobs.get(job_id)
+            if job is None or job.state in DONE:
+                call()
+            else:
+                job.after.append(call)
+
     def _job(self, job_id: str) -> Job:
         if job_id not in self._jobs:
             raise NotFoundError("jobs.unknown", job=str(job_id)[:40])
@@ -280,6 +291,8 @@ class JobService:
         job.state, job.message_key, job.message_fields = state, key, dict(fields or {})
         job.until = ""
         job.ended = datetime.now().isoformat(timespec="seconds")
+        for call in job.after:
+            call()
         done = sorted((other for other in self._jobs.values() if other.state in DONE), key=lambda other: other.number)
         for old in done[:-KEEP]:
             del self._jobs[old.id]

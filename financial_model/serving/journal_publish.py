@@ -14,9 +14,12 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from financial_model.config import from_dict
 from financial_model.errors import ConfigError
 from financial_model.paths import Workspace
 from financial_model.serving.journal import Entry, Journal
+from financial_model.serving.runs import RunStore
+from financial_model.training.container import read_header
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,22 +41,21 @@ def publish(workspace: Workspace, run: str, *, symbol: str = "", as_of: str | No
 
     predictor = predictor or Predictor(workspace)
     if symbol:
-        return publish_forecast(workspace, predictor.forecast(run, symbol, as_of, days), predictor=predictor, now=now)
-    ranking = predictor.rank(run, 0, as_of, days=days, progress=progress, stop=stop)
-    return publish_ranking(workspace, run, ranking, predictor=predictor, now=now)
+        return publish_forecast(workspace, predictor.forecast(run, symbol, as_of, days, progress=progress, stop=stop), now=now)
+    return publish_ranking(workspace, run, predictor.rank(run, 0, as_of, days=days, progress=progress, stop=stop), now=now)
 
 
-def publish_ranking(workspace: Workspace, run: str, ranking: pd.DataFrame, *, predictor: Predictor, now: datetime | None = None) -> Entry:
+def publish_ranking(workspace: Workspace, run: str, ranking: pd.DataFrame, *, now: datetime | None = None) -> Entry:
     """Publish the whole pool of ``Predictor.rank``; ``ConfigError`` when a part of it was filtered away: what is left out could be chosen later."""
     facts = ranking.attrs
     if len(ranking) != facts["considered"]:
         raise ConfigError("journal.partial", shown=len(ranking), count=facts["considered"])
     ordered = ranking.sort_values("symbol")
     figures = {"symbols": ordered["symbol"].tolist(), **{name: [_short(value) for value in ordered[column]] for name, column in POOL_COLUMNS.items()}}
-    return _publish(workspace, predictor, run, kind="pool", symbol="", facts=facts, figures=figures, now=now)
+    return _publish(workspace, run, kind="pool", symbol="", facts=facts, figures=figures, now=now)
 
 
-def publish_forecast(workspace: Workspace, found: Mapping[str, Any], *, predictor: Predictor, now: datetime | None = None) -> Entry:
+def publish_forecast(workspace: Workspace, found: Mapping[str, Any], *, now: datetime | None = None) -> Entry:
     """Publish a forecast of ``Predictor.forecast``: scored at its last day, kept with its whole path."""
     last, price = found["table"][-1], found["price"]
     band = {name: np.log(found["fan"]["80"][side][-1] / price) if "80" in found["fan"] else np.nan
@@ -62,18 +64,18 @@ def publish_forecast(workspace: Workspace, found: Mapping[str, Any], *, predicto
                **{name: [_short(value)] for name, value in band.items()},
                "path": [{"day": row["day"], "date": row["date"], **{name: _short(value) for name, value in row["quantiles"].items()}}
                         for row in found["table"]]}
-    return _publish(workspace, predictor, found["run"], kind="stock", symbol=found["symbol"], facts=found, figures=figures, now=now)
+    return _publish(workspace, found["run"], kind="stock", symbol=found["symbol"], facts=found, figures=figures, now=now)
 
 
-def _publish(workspace: Workspace, predictor: Predictor, run: str, *, kind: str, symbol: str, facts: Mapping[str, Any], figures: Mapping[str, Any],
+def _publish(workspace: Workspace, run: str, *, kind: str, symbol: str, facts: Mapping[str, Any], figures: Mapping[str, Any],
              now: datetime | None) -> Entry:
-    model = predictor.forecaster(run)
-    header, moment = model.header, (now or datetime.now(UTC)).astimezone(UTC)
+    runs = RunStore(workspace.checkpoint_dir)
+    header, moment = read_header(runs.checkpoint(run)), (now or datetime.now(UTC)).astimezone(UTC)
     split = header.get("split", {})
     return Journal(workspace).append({
-        "published": moment.isoformat(timespec="seconds"), "kind": kind, "symbol": symbol, "run": predictor.runs.get(run).id,
+        "published": moment.isoformat(timespec="seconds"), "kind": kind, "symbol": symbol, "run": runs.get(run).id,
         "checkpoint": header["weights_hash"], "data": facts["fingerprint"], "synthetic": bool(facts["synthetic"]), "as_of": facts["as_of"],
-        "days": int(facts["days"]), "entry": model.config.label.entry, "stocks": len(figures["symbols"]),
+        "days": int(facts["days"]), "entry": from_dict(header["config"]).label.entry, "stocks": len(figures["symbols"]),
         "late": sessions_late(figures["symbols"][0], facts["as_of"], moment, facts["newest"]),
         "in_sample": bool(split) and facts["as_of"] <= split["validation"]["last"],
         "promised": {name: header["metrics"][name] for name in PROMISED if header.get("metrics", {}).get(name) is not None}}, figures)

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from financial_model.config import CLASSES, CONDITIONS, INDUSTRIES
-from financial_model.errors import ConfigError, DataError, NotFoundError
+from financial_model.errors import ConfigError, DataError
+from financial_model.market.lookup import stored_symbol
 from financial_model.paths import Workspace
 from financial_model.serving import plausibility
 from financial_model.serving.days import following, parse_date
@@ -97,21 +98,8 @@ class Predictor:
         }
 
     def resolve(self, text: str) -> str:
-        """The stored symbol meant by a code in any writing, a name, or pinyin initials. ``NotFoundError`` when there is none."""
-        from financial_model.market.symbols import parse_symbol, search
-
-        store = self._store()
-        try:
-            code = str(parse_symbol(text))
-        except DataError:
-            code = ""
-        if code and store.has(code):
-            return code
-        table = store.symbols("all")
-        matches = search(text, dict(zip(table["symbol"], table["name"].fillna(""), strict=True)), limit=1)
-        if not matches:
-            raise NotFoundError("serving.unknown_symbol", symbol=text[:40])
-        return matches[0]
+        """The stored symbol somebody means. ``NotFoundError`` when there is none."""
+        return stored_symbol(self._store(), text)
 
     # ------------------------------------------------------------ the pool
     def rank(self, run_id: str, top: int = 20, as_of: str | None = None, *, days: int | None = None, min_gain: float | None = None,

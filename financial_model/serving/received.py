@@ -13,7 +13,8 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -26,8 +27,8 @@ TOTAL, RETRY_SECONDS = 4 * 1000 * 1000 * 1000, 600
 """Bytes of all that are kept, and when it is worth asking again where there is no room."""
 AT_ONCE, STALLED_SECONDS = 4, 60.0
 """Files that may be on their way at once, and how long a sender may be silent: what has not arrived counts in no total."""
-KEPT, SECONDS, IN_USE_SECONDS = 20, 3600.0, 86_400.0
-"""Files kept at most, and for how long one is that nobody asks for, or that a job may still read."""
+KEPT, SECONDS = 20, 3600.0
+"""Files kept at most, and for how long one is that nobody asks for."""
 _UNSAFE = re.compile(r"[^\w.\-]+")
 _ID = re.compile(r"[0-9a-f]{32}")
 
@@ -37,7 +38,7 @@ class _File:
     path: Path
     size: int
     used: float
-    in_use: bool = False
+    readers: int = 0
 
 
 class Received:
@@ -76,15 +77,12 @@ class Received:
                 self._coming -= 1
         return {"id": number, "name": plain, "bytes": size}
 
-    def path(self, number: str, limit: int = LIMIT, *, for_job: bool = False) -> Path:
+    def path(self, number: str, limit: int = LIMIT) -> Path:
         """Where an upload lies. ``NotFoundError`` for an id that is not (or no longer) known, ``DataError`` for more than ``limit`` bytes."""
         with self._lock:
-            found = self._files.get(number) if _ID.fullmatch(number) else None
-            if found is None:
-                raise NotFoundError("api.no_upload", id=number[:40])
+            found = self._known(number)
             if found.size > limit:
                 raise DataError("ui.upload.too_large", name=found.path.name, limit=limit // 1_000_000)
-            found.used, found.in_use = time.monotonic(), found.in_use or for_job
             return found.path
 
     def _begin(self) -> None:
@@ -93,6 +91,25 @@ class Received:
                 raise BusyError("api.uploads_busy", seconds=int(STALLED_SECONDS))
             self._coming += 1
 
+    @contextmanager
+    def held(self, number: str) -> Iterator[Path]:
+        """The file, which stays as long as somebody reads it. Errors as of :meth:`path`."""
+        with self._lock:
+            found = self._known(number)
+            found.readers += 1
+        try:
+            yield found.path
+        finally:
+            with self._lock:
+                found.readers, found.used = found.readers - 1, time.monotonic()
+
+    def _known(self, number: str) -> _File:
+        found = self._files.get(number) if _ID.fullmatch(number) else None
+        if found is None:
+            raise NotFoundError("api.no_upload", id=number[:40])
+        found.used = time.monotonic()
+        return found
+
     def _root(self) -> Path:
         with self._lock:
             if self._folder is None:
@@ -100,13 +117,12 @@ class Received:
             return Path(self._folder.name)
 
     def _keep(self, number: str, file: _File) -> None:
-        """Make room by what is oldest and in nobody's use, then remember this one."""
+        """Make room by what is oldest and nobody reads, then remember this one."""
         with self._lock:
-            for old in [known for known, entry in self._files.items()
-                        if file.used - entry.used > (IN_USE_SECONDS if entry.in_use else SECONDS)]:
+            for old in [known for known, entry in self._files.items() if not entry.readers and file.used - entry.used > SECONDS]:
                 self._drop(old)
             while len(self._files) >= KEPT or sum(entry.size for entry in self._files.values()) + file.size > TOTAL:
-                idle = [known for known, entry in self._files.items() if not entry.in_use]
+                idle = [known for known, entry in self._files.items() if not entry.readers]
                 if not idle:
                     raise BusyError("api.uploads_busy", seconds=RETRY_SECONDS)
                 self._drop(min(idle, key=lambda known: self._files[known].used))

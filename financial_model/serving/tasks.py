@@ -15,6 +15,7 @@ from financial_model.paths import Workspace
 
 if TYPE_CHECKING:
     from financial_model.config import RunConfig
+    from financial_model.serving.answers import Answering
     from financial_model.serving.runs import RunInfo, RunStore
 
 
@@ -37,6 +38,7 @@ class JobContext:
 
 
 Task = Callable[..., Any]
+QUESTIONS = ("rank", "forecast", "custom", "orders", "publish", "score")
 
 
 def train(context: JobContext, config: RunConfig) -> RunInfo:
@@ -75,33 +77,12 @@ def sweep(context: JobContext, sweep: str) -> dict[str, Any]:
     return work(context.workspace, sweep, progress=context.progress, stop=context.stop)
 
 
-def rank(context: JobContext, run: str, **filters: Any) -> Any:
-    """The stock pool as a DataFrame, best first."""
-    from financial_model.serving.predictor import Predictor
-
-    return Predictor(context.workspace).rank(context.run_id, progress=context.progress, stop=context.stop, **filters)
-
-
-def forecast(context: JobContext, run: str, **question: Any) -> dict[str, Any]:
-    """One stock, as ``Predictor.forecast`` gives it."""
-    from financial_model.serving.predictor import Predictor
-
-    return Predictor(context.workspace).forecast(context.run_id, progress=context.progress, stop=context.stop, **question)
-
-
 def export(context: JobContext, run: str, form: str, checkpoint: str = "") -> dict[str, Any]:
     """A run's checkpoint as a graph for other programs, with its description, in one archive in the run's folder."""
     from financial_model.serving.portable import export_archive
 
     context.progress("export")
     return export_archive(context.workspace, context.run_id, form, checkpoint=checkpoint)
-
-
-def custom(context: JobContext, run: str, **question: Any) -> dict[str, Any]:
-    """A forecast of a table somebody has uploaded, as ``custom.forecast_file`` gives it."""
-    from financial_model.serving.custom import forecast_file
-
-    return forecast_file(context.workspace, context.run_id, progress=context.progress, stop=context.stop, **question)
 
 
 def backtest(context: JobContext, run: str, **settings: Any) -> dict[str, Any]:
@@ -117,28 +98,6 @@ def watch(context: JobContext, run: str, **how: Any) -> None:
     from financial_model.serving.watch import keep_ranked
 
     keep_ranked(context, **how)
-
-
-def orders(context: JobContext, run: str, *, settings: Mapping[str, Any] | None = None, **question: Any) -> dict[str, Any]:
-    """The orders for the next session; ``settings`` by flat names, the rest as in ``serving.orders.orders``."""
-    from financial_model.serving.backtesting import settings_from
-    from financial_model.serving.orders import orders as plan
-
-    return plan(context.workspace, context.run_id, settings=settings_from(settings or {}), progress=context.progress, stop=context.stop, **question)
-
-
-def publish(context: JobContext, run: str, **question: Any) -> dict[str, Any]:
-    """A forecast into the journal: its entry."""
-    from financial_model.serving.journal_publish import publish as enter
-
-    return enter(context.workspace, context.run_id, progress=context.progress, stop=context.stop, **question)
-
-
-def score(context: JobContext, run: str) -> dict[str, Any]:
-    """What became of a run's published forecasts."""
-    from financial_model.serving.journal_score import score as judge
-
-    return judge(context.workspace, context.run_id)
 
 
 def download(context: JobContext, source: str, *, symbols: Sequence[str] = (), count: int | None = None, stocks: int | None = None, start: str = "",
@@ -171,9 +130,25 @@ def integrity(context: JobContext, symbols: Sequence[str] = ()) -> dict[str, Any
     return check_integrity(context.workspace, symbols, progress=context.progress, stop=context.stop)
 
 
+def question(kind: str, answering: Answering | None = None) -> Task:
+    """A kind of ``answers.py`` as a job: put to ``answering``, or to a model that is loaded for this one."""
+
+    def perform(context: JobContext, **particulars: Any) -> Any:
+        from financial_model.serving.answers import Answers
+
+        if "run" in particulars:
+            particulars["run"] = context.run_id
+        return (answering or Answers(context.workspace)).ask(kind, progress=context.progress, stop=context.stop, **particulars)
+
+    return perform
+
+
+def questions(answering: Answering | None = None) -> Mapping[str, Task]:
+    """All of them that are jobs."""
+    return {kind: question(kind, answering) for kind in QUESTIONS}
+
+
 TASKS: Mapping[str, Task] = {
-    "train": train, "resume": resume, "compare": compare, "sweep": sweep,
-    "evaluate": evaluate, "backtest": backtest, "rank": rank, "forecast": forecast,
-    "watch": watch, "custom": custom, "export": export, "orders": orders, "publish": publish, "score": score,
-    "download": download, "import": import_files, "analyze": analyze, "integrity": integrity,
+    "train": train, "resume": resume, "compare": compare, "sweep": sweep, "evaluate": evaluate, "backtest": backtest, "watch": watch,
+    "export": export, "download": download, "import": import_files, "analyze": analyze, "integrity": integrity, **questions(),
 }

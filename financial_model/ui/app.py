@@ -24,6 +24,7 @@ from financial_model.paths import Workspace  # noqa: E402
 from financial_model.serving import apart, doors  # noqa: E402
 from financial_model.serving.access import open_to  # noqa: E402
 from financial_model.serving.api.failures import LastResort  # noqa: E402
+from financial_model.serving.beside import Beside  # noqa: E402
 from financial_model.ui import borrowed, components, endpoints, machine, sessions, theme, uploads  # noqa: E402
 from financial_model.ui.page import STRAIGHT, Page, Preferences, Services, Snapshot  # noqa: E402
 from financial_model.ui.tabs import basic, conditional, data, inference, runs, universe  # noqa: E402
@@ -56,7 +57,7 @@ class Served:
 
     def close(self) -> None:
         self.demo.close()
-        self.services.jobs.close()
+        self.services.close()
 
 
 def build(workspace: Workspace, services: Services | None = None, *, language: str | None = None) -> gr.Blocks:
@@ -155,7 +156,8 @@ def launch(
     """
     open_to(host, auth)
     extensions.load()
-    services = Services(workspace or Workspace(), tasks=apart.TASKS)
+    workspace = workspace or Workspace()
+    services = Services(workspace, tasks=apart.TASKS, answering=Beside(workspace))
     demo = build(services.workspace, services, language=language)
     options: dict[str, Any] = {
         "server_name": host,
@@ -192,7 +194,7 @@ def launch(
             logger.info("port %d was taken meanwhile (%s)", candidate, error)
             continue
         return Served(demo=demo, app=app, url=url.rstrip("/"), port=candidate, services=services)
-    services.jobs.close()
+    services.close()
     raise ConfigError("ui.launch.no_port", first=port, last=port + PORTS - 1)
 
 

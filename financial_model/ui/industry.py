@@ -51,7 +51,7 @@ class IndustryView:
         hidden = gr.update(visible=False)
         if job is None or not asking.finished(job):
             return [asking.waiting(view, job, "ui.industry.empty"), hidden, "", hidden]
-        pool = job["result"]["table"]
+        pool = job["result"]
         found = industry_table(pool)
         head = view.word("ui.industry.head", as_of=pool.attrs["as_of"], days=pool.attrs["days"])
         file = downloads.csv(pd.DataFrame(found), f"{job['run']}.{pool.attrs['as_of']}.industries.csv")

@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 
 from financial_model.errors import ConfigError
-from financial_model.serving.holdings import COLUMNS, read_holdings, typed_holdings
+from financial_model.serving.holdings import COLUMNS, as_rows, read_holdings, typed_holdings
 from financial_model.ui import asking, components, downloads, uploads
 from financial_model.ui.choosing import asked, within
 from financial_model.ui.page import Page, Snapshot
@@ -80,9 +80,7 @@ class OrdersView:
     def _read(self, view: View, path: str | None) -> Any:
         if not path:
             return gr.skip()
-        held = read_holdings(uploads.received(path, kinds=(".csv", ".txt")))
-        rows: list[list[Any]] = [[item.symbol, item.shares, item.cost, "" if item.bought is None else str(item.bought)] for item in held]
-        return _table(view, rows)
+        return _table(view, as_rows(read_holdings(uploads.received(path, kinds=(".csv", ".txt")))))
 
     def _ask(
         self, view: View, wanted: str | None, rows: Sequence[Sequence[Any]], kind: str, money: float | None, top: float | None, drop: float | None
@@ -96,7 +94,8 @@ class OrdersView:
             "drop": int(within(view, "ui.backtest.drop", drop or 0, 0, 1000)),
         }
         within(view, "ui.orders.money", money, 0, 1e12)
-        return asking.ask(services, "orders", run=run.id, holdings=typed_holdings(rows), settings=settings, **{kind: float(money)})
+        held = as_rows(typed_holdings(rows))
+        return asking.ask(services, "orders", run=run.id, holdings=held, settings=settings, **{kind: float(money)})
 
     def _draw_headers(self, view: View, snapshot: Snapshot, rows: Sequence[Sequence[Any]]) -> list[Any]:
         return [_table(view, [list(row) for row in rows])]

@@ -27,10 +27,11 @@ from financial_model.errors import KairosError
 from financial_model.market.store import Store
 from financial_model.paths import Workspace
 from financial_model.serving.abilities import Abilities
+from financial_model.serving.answers import Answering, Answers
 from financial_model.serving.jobs import JobService
 from financial_model.serving.probe import Prober
 from financial_model.serving.runs import ACTIVE, RunInfo, RunStore
-from financial_model.serving.tasks import TASKS, JobContext, Task
+from financial_model.serving.tasks import TASKS, Task, questions
 from financial_model.ui.components import note
 from financial_model.ui.text import View, Words, view_of
 
@@ -82,9 +83,11 @@ class Snapshot:
 class Services:
     """The server's side of the page: one object per process, shared by every visitor."""
 
-    def __init__(self, workspace: Workspace, jobs: JobService | None = None, tasks: Mapping[str, Task] = TASKS) -> None:
+    def __init__(self, workspace: Workspace, tasks: Mapping[str, Task] = TASKS, answering: Answering | None = None) -> None:
         self.workspace = workspace
-        self.jobs = jobs or JobService(workspace, {**tasks, "rank": _ranking, "forecast": self._forecast})
+        self.answering = answering or Answers(workspace)
+        """Who forecasts; loaded models are kept from one question to the next."""
+        self.jobs = JobService(workspace, {**tasks, **questions(self.answering)})
         self.runs: RunStore = self.jobs.runs
         self.store = Store(workspace.data_dir)
         self.prober = Prober(workspace)
@@ -93,19 +96,13 @@ class Services:
         self._snapshot: Snapshot | None = None
 
     @cached_property
-    def predictor(self) -> Any:
-        from financial_model.serving.predictor import Predictor
-
-        return Predictor(self.workspace)
-
-    def _forecast(self, context: JobContext, run: str, **question: Any) -> dict[str, Any]:
-        """One stock, by the predictor that keeps its models loaded from one question to the next."""
-        return self.predictor.forecast(context.run_id, progress=context.progress, stop=context.stop, **question)
-
-    @cached_property
     def abilities(self) -> Abilities:
         """What REST, MCP and gradio_client ask for; the same jobs, and the same models loaded."""
-        return Abilities(self.workspace, self.jobs, lambda: self.predictor)
+        return Abilities(self.workspace, self.jobs, self.answering)
+
+    def close(self) -> None:
+        self.jobs.close()
+        self.answering.close()
 
     def names(self) -> dict[str, str]:
         """Symbol -> name of everything in the store, the nameless included."""
@@ -139,11 +136,6 @@ class Services:
                 self._snapshot = Snapshot(jobs=self.jobs.list(), runs=self.runs.list(), market=self.store.summary())
                 self._taken = time.monotonic()
             return self._snapshot
-
-
-def _ranking(context: JobContext, **parameters: Any) -> dict[str, Any]:
-    """A ranking as a job's result: inside a dictionary, because the service turns whatever has ``to_json`` into text."""
-    return {"table": TASKS["rank"](context, **parameters)}
 
 
 Preferences = dict[str, str] | None

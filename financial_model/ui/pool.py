@@ -220,7 +220,7 @@ class PoolView:
         job = asking.job_of(services.snapshot(), "rank", wanted)
         if job is None or not asking.finished(job):
             raise ConfigError("ui.journal.nothing_shown")
-        return publish_ranking(services.workspace, job["run"], job["result"]["table"], predictor=services.predictor)
+        return publish_ranking(services.workspace, job["run"], job["result"])
 
     def _version(self, snapshot: Snapshot, wanted: str | None, *filters: Any) -> Any:
         return wanted, asking.version(asking.job_of(snapshot, "rank", wanted)), filters
@@ -240,7 +240,7 @@ class PoolView:
         job = asking.job_of(snapshot, "rank", wanted)
         if job is None or not asking.finished(job):
             return [asking.waiting(view, job, "ui.pool.empty"), gr.update(visible=False), gr.skip(), gr.skip()]
-        whole = job["result"]["table"]
+        whole = job["result"]
         wanted_rows: dict[str, Any] = {"industry": industry, "styles": styles or (), "tradable": tradable}
         table, nothing = passing(view, whole, text=text, gain=gain, top=top or 0, **wanted_rows)
         if table.empty:

@@ -109,7 +109,7 @@ class StockView:
         job = asking.job_of(services.snapshot(), "forecast", wanted, own)
         if job is None or not asking.finished(job):
             raise ConfigError("ui.journal.nothing_shown")
-        return publish_forecast(services.workspace, job["result"], predictor=services.predictor)
+        return publish_forecast(services.workspace, job["result"])
 
 
 def stock_head(view: View, found: dict[str, Any]) -> str:

@@ -24,6 +24,7 @@ from financial_model.market.sources.tables import read_table
 from financial_model.market.store import Store
 from financial_model.serving.export import csv_bytes
 from financial_model.serving.orders import CSV_COLUMNS
+from financial_model.serving.predictor import Predictor
 from financial_model.serving.runs import RunStore
 from financial_model.training import container
 from tests.serving.builders import tiny
@@ -172,10 +173,11 @@ def test_a_stock_called_like_a_formula_leaves_as_text(filled_target):
 
 @pytest.fixture
 def filled_target(target):
-    store = Store(target.served.services.workspace.data_dir)
+    workspace = target.served.services.workspace
+    store = Store(workspace.data_dir)
     before = store.names()["600519.SH"]
     store.set_names({"600519.SH": "=cmd|'/C calc'!A0"})
-    yield target.served.services.predictor
+    yield Predictor(workspace)
     store.set_names({"600519.SH": before})
 
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import threading
+from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
@@ -270,6 +271,29 @@ def test_a_file_is_sent_looked_at_planned_imported_and_forecast(copied):
     jobs.wait(job["id"], 60)
     said = client.get(f"/jobs/{job['id']}", params={"result": True}).text
     assert "x.csv" in said and "kairos-received" not in said
+    jobs.close()
+
+
+def test_an_upload_stays_while_a_job_reads_it_and_no_longer(workspace, monkeypatch):
+    began, goes_on = threading.Event(), threading.Event()
+
+    def read(context, paths, **options):
+        began.set()
+        goes_on.wait(30)
+        return {"rows": len(Path(paths[0]).read_bytes())}
+
+    monkeypatch.setattr(received, "KEPT", 1)
+    jobs = JobService(workspace, {"import": read})
+    client = TestClient(api.build(Abilities(workspace, jobs)))
+
+    def send():
+        return client.post("/uploads", params={"name": "a.csv"}, content=b"date,x")
+
+    job = client.post("/jobs", json={"kind": "import", "upload": send().json()["id"]}).json()["id"]
+    assert began.wait(30)
+    refused(send(), 429, "api.uploads_busy")
+    goes_on.set()
+    assert jobs.wait(job, 30)["result"] == {"rows": 6} and send().status_code == 201
     jobs.close()
 
 

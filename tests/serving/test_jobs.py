@@ -237,6 +237,20 @@ def test_the_newest_job_stands_first(service, gate):
     assert [entry["id"] for entry in service.list()] == [job.id for job in jobs[::-1]]
 
 
+def test_who_waits_for_the_end_of_a_job_is_called_once_whenever_he_asks(service, gate):
+    called = []
+    running, queued = (service.submit("download", tag=n) for n in range(2))
+    for number, job in enumerate((running, queued)):
+        service.when_done(job.id, lambda number=number: called.append(number))
+    gate.wait_begun()
+    assert called == []
+    service.stop(queued.id)
+    service.stop(running.id)
+    finished(service, running)
+    service.when_done(running.id, lambda: called.append("late"))
+    assert called == [1, 0, "late"]
+
+
 def test_closing_stops_everything_and_takes_nothing_new(workspace, gate):
     service = JobService(workspace, {"download": gate})
     running, queued = service.submit("download"), service.submit("download")

@@ -29,14 +29,14 @@ def test_a_pool_is_published_whole_with_what_it_was_made_from(copied):
 def test_a_part_of_the_pool_is_refused(copied):
     predictor = Predictor(copied)
     with pytest.raises(ConfigError) as caught:
-        publish_ranking(copied, "finished", predictor.rank("finished", 3), predictor=predictor)
+        publish_ranking(copied, "finished", predictor.rank("finished", 3))
     assert caught.value.key == "journal.partial" and Journal(copied).entries() == []
 
 
 def test_one_stock_is_published_with_its_path(copied):
     predictor = Predictor(copied)
     found = predictor.forecast("finished", "600519")
-    entry = publish_forecast(copied, found, predictor=predictor, now=EVENING)
+    entry = publish_forecast(copied, found, now=EVENING)
     figures = Journal(copied).figures(entry)
     assert entry["symbol"] == "600519.SH" and entry["stocks"] == 1 and len(figures["path"]) == 3
     assert figures["low_80"][0] == pytest.approx(found["table"][-1]["quantiles"]["q0.1"], rel=1e-5)

@@ -1,6 +1,5 @@
 """What comes in through the browser: only real uploads, of known kinds, of bounded size. What goes out: only our own copies."""
 
-import zipfile
 from pathlib import Path
 
 import pandas as pd
@@ -32,7 +31,7 @@ def key_of(caught) -> str:
 # ---------------------------------------------------------------- in
 def test_an_upload_is_taken(gradio_folder):
     path = put(gradio_folder, "600519.csv")
-    assert uploads.tables([path]) == [Path(path).resolve()]
+    assert uploads.received(path) == Path(path).resolve()
 
 
 @pytest.mark.parametrize("name", ["/etc/passwd", "../outside.csv", "~/.ssh/id_rsa"])
@@ -61,43 +60,6 @@ def test_unknown_kinds_and_large_files_are_refused(gradio_folder, monkeypatch):
     with pytest.raises(DataError) as caught:
         uploads.received(put(gradio_folder, "big.csv"))
     assert key_of(caught) == "ui.upload.too_large"
-
-
-def make_zip(folder: Path, members: dict[str, bytes], name: str = "bars.zip") -> str:
-    path = folder / name
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for member, content in members.items():
-            archive.writestr(member, content)
-    return str(path)
-
-
-def test_a_zip_gives_its_tables_flat_wherever_it_says_they_belong(gradio_folder):
-    path = make_zip(
-        gradio_folder, {"a/600519.csv": b"1", "../../600000.csv": b"2", "b/600519.csv": b"3", "run.exe": b"x", "__MACOSX/._600519.csv": b"y"}
-    )
-    found = uploads.tables([path])
-    assert sorted(entry.name for entry in found) == ["1_600000.csv", "2_600519.csv", "600519.csv"] or sorted(entry.name for entry in found) == [
-        "2_600519.csv",
-        "600000.csv",
-        "600519.csv",
-    ]
-    assert all(entry.is_relative_to(gradio_folder) for entry in found) and len({entry.parent for entry in found}) == 1
-
-
-def test_a_zip_bomb_is_stopped_by_what_it_unpacks_not_by_what_it_claims(gradio_folder, monkeypatch):
-    monkeypatch.setattr(uploads, "UNPACKED_LIMIT", 1000)
-    with pytest.raises(DataError) as caught:
-        uploads.tables([make_zip(gradio_folder, {"bomb.csv": b"0" * 5000})])
-    assert key_of(caught) == "ui.upload.zip_bomb"
-
-
-def test_a_broken_zip_and_one_without_tables_say_so(gradio_folder):
-    with pytest.raises(DataError) as caught:
-        uploads.tables([put(gradio_folder, "broken.zip", b"PK\x03\x04 not really")])
-    assert key_of(caught) == "ui.upload.bad_zip"
-    with pytest.raises(DataError) as caught:
-        uploads.tables([make_zip(gradio_folder, {"readme.md": b"x"})])
-    assert key_of(caught) == "ui.upload.empty"
 
 
 def test_folders_are_chosen_from_the_servers_list(workspace):

@@ -111,7 +111,7 @@ def _files(page: Page) -> None:
     seen = gr.HTML(elem_id="data-plan")
 
     def given(files: list[str] | None, chosen: str | None) -> list[Path]:
-        return uploads.tables(files) if files else [uploads.folder(page.services.workspace, chosen)] if chosen else []
+        return [uploads.received(path) for path in files] if files else [uploads.folder(page.services.workspace, chosen)] if chosen else []
 
     def named(columns: str) -> list[str]:
         """The pairs of the columns field; refused here, before a job begins, where they are none."""
