@@ -130,12 +130,12 @@ def _connect_switches(demo: gr.Blocks, page: Page, spoken: gr.Radio, colours: gr
 
     def relabel(request: gr.Request, preferences: Preferences) -> dict[Any, Any]:
         view = page.view(preferences, request)
-        return {shown: view.language, **{part: update for part, update in words.updates(view.language).items() if part is not colours}}
+        return {shown: view.language, **words.updates(view.language, others)}
 
-    others = [part for part in words.components if part is not colours]
+    inside = {part for tab in page.tabs.values() for part in tab.words}  # a tab's own words follow when it is looked at
+    others = [part for part in words.components if part not in inside and part is not colours]
     gr.on([demo.load, page.preferences.change], enter, [page.preferences, shown, bell], [spoken, colours, bell], **STRAIGHT)
-    labelled = bell.change(relabel, page.preferences, [shown, *others], **STRAIGHT)
-    labelled.then(None, js=theme.READY)
+    bell.change(relabel, page.preferences, [shown, *others], **STRAIGHT)
     spoken.input(None, [page.preferences, spoken], page.preferences, js="(kept, language) => ({...kept, language})", api_visibility="undocumented")
     colours.input(None, [page.preferences, colours], page.preferences, js="(kept, colours) => ({...kept, colours})", api_visibility="undocumented")
     page.preferences.change(None, page.preferences, js=theme.REMEMBER_LANGUAGE, api_visibility="undocumented")

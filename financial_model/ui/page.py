@@ -34,6 +34,7 @@ from financial_model.serving.runs import ACTIVE, RunInfo, RunStore
 from financial_model.serving.tasks import TASKS, Task, questions
 from financial_model.ui.components import note
 from financial_model.ui.text import View, Words, view_of
+from financial_model.ui.theme import READY
 
 logger = logging.getLogger(__name__)
 
@@ -167,9 +168,9 @@ OPENED = """(...given) => {
   return given;
 }"""
 """Script of a tick: its fourth value is the tab that is open (:attr:`Page.opened`)."""
-MEMORY, GIVEN = "memory", "given"
+MEMORY, GIVEN, SPOKEN = "memory", "given", "spoken"
 Memory = dict[Any, Any]
-"""Part -> version a visitor has seen."""
+"""Part -> version a visitor has seen; (SPOKEN, tab) -> the language its words are in."""
 STRAIGHT: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "undocumented", "queue": False}
 """For events that answer within milliseconds: Gradio's queue looks for answers only every 50."""
 
@@ -181,8 +182,12 @@ class TabParts:
     name: str
     tab: Any
     bell: gr.Number
+    tongue: gr.Number
+    """Rings when its words must be said in another language."""
     trouble: gr.HTML
     """Where it is said that a part could not be drawn."""
+    words: list[Any] = field(default_factory=list)
+    """Components whose words are the tab's own."""
     parts: list[Live] = field(default_factory=list)
 
 
@@ -197,7 +202,7 @@ class Page:
     frame: list[Live] = field(default_factory=list)
     """Parts outside the tabs."""
     tabs: dict[str, TabParts] = field(default_factory=dict)
-    _bells: dict[str, gr.Number] = field(default_factory=dict)
+    _bells: dict[str, tuple[gr.Number, gr.Number]] = field(default_factory=dict)
     _rings: Iterator[int] = field(default_factory=lambda: count(1))
     """A value no bell had before: counted for each visitor, two ticks at once would ring with the same one, and the second would not be heard."""
     _building: TabParts | None = None
@@ -217,7 +222,7 @@ class Page:
         """Make what the timer needs in the browser, for tabs of these names. Called first and outside the tabs: what is in a closed tab does not
         exist in the browser, and the browser looks for every component from the top of the page on."""
         self.opened.render()
-        self._bells = {name: gr.Number(0, visible="hidden", elem_id=f"bell-{name}") for name in names}
+        self._bells = {name: _bells(name) for name in names}
 
     def live(
         self, name: str, outputs: Sequence[Any], version: Callable[..., Hashable], draw: Callable[..., Sequence[Any]], inputs: Sequence[Any] = ()
@@ -231,9 +236,11 @@ class Page:
     @contextmanager
     def building(self, name: str, tab: Any) -> Iterator[None]:
         """Live parts made inside belong to this tab: they cost nothing while another one is open, and are drawn when it is opened."""
-        bell = self._bells.get(name) or gr.Number(0, visible="hidden", render=False, elem_id=f"bell-{name}")
-        self.tabs[name] = self._building = TabParts(name, tab, bell, gr.HTML())
+        bell, tongue = self._bells.get(name) or _bells(name, render=False)
+        self.tabs[name] = self._building = TabParts(name, tab, bell, tongue, gr.HTML())
+        before = len(self.words.components)
         yield
+        self._building.words.extend(self.words.components[before:])
         self._building = None
 
     def on(
@@ -325,16 +332,20 @@ class Page:
             drawn = self.draw(shown.parts, view, seen, given, shown.trouble)
             memory = drawn.pop(MEMORY)
             memory[GIVEN] = {**memory.get(GIVEN, {}), **{item._id: value for item, value in given.items()}}
-            return {self.seen_tabs: memory, **drawn}
+            return {self.seen_tabs: memory, **drawn, **self.speak(shown, view, memory)}
+
+        def relabel(request: gr.Request, preferences: Preferences) -> dict[Any, Any]:
+            return self.words.updates(self.view(preferences, request).language, set(shown.words))
 
         gr.on(
             [shown.bell.change, shown.tab.select],
             draw,
             [self.preferences, self.seen_tabs, *inputs],
-            [self.seen_tabs, shown.trouble, *outputs],
+            [self.seen_tabs, shown.tongue, shown.trouble, *outputs],
             **STRAIGHT,
             trigger_mode="always_last",
         )
+        shown.tongue.change(relabel, self.preferences, shown.words, **STRAIGHT).then(None, js=READY)
 
     # ------------------------------------------------------------ answering
     def view(self, preferences: Preferences, request: gr.Request | None) -> View:
@@ -375,6 +386,14 @@ class Page:
             updates[trouble] = "".join(note(text, "bad") for text in dict.fromkeys(troubles))
         return {MEMORY: memory, **updates}
 
+    def speak(self, shown: TabParts, view: View, memory: Memory) -> dict[Any, Any]:
+        """The ring for a tab whose words this visitor has in another language, which ``memory`` then knows. To say all of them costs the browser a
+        search through the page for each, and nobody looks at the other tabs."""
+        if memory.get((SPOKEN, shown.name), self.words.language) == view.language:
+            return {}
+        memory[SPOKEN, shown.name] = view.language
+        return {shown.tongue: next(self._rings)}
+
     def _is_news(self, part: Live, view: View, snapshot: Snapshot, seen: Memory, given: dict[Any, Any]) -> bool:
         """Whether a part must be drawn; one that never was, so that nobody knows what stands beside it, must."""
         return any(item not in given for item in part.inputs) or self._version(part, view, snapshot, given) != seen.get(part.name)
@@ -397,7 +416,6 @@ class Page:
                 view.word("ui.error.unexpected", id=_logged(repr(action))), title=view.word("ui.error.title"), print_exception=False
             ) from error
 
-
     def _beside(self, view: View, action: Callable[..., Any], values: Sequence[Any], outputs: Sequence[Any], beside: gr.HTML) -> dict[Any, Any]:
         try:
             result = self._guarded(view, action, *values)
@@ -407,6 +425,12 @@ class Page:
             return {beside: f'<div role="alert">{note(error.__cause__.message(view.language), "bad")}</div>'}
         given = [result] if len(outputs) == 1 else list(result or ())
         return {beside: "", **dict(zip(outputs, given, strict=True))}
+
+
+def _bells(name: str, **options: Any) -> tuple[gr.Number, gr.Number]:
+    """What rings for a tab: draw what has changed; say its words in another language."""
+    bell, tongue = (gr.Number(0, visible="hidden", elem_id=f"{kind}-{name}", **options) for kind in ("bell", "tongue"))
+    return bell, tongue
 
 
 def plain(text: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import html
 import inspect
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,9 +80,10 @@ class Words:
     def components(self) -> list[Any]:
         return [component for component, _ in self._bound]
 
-    def updates(self, language: str) -> dict[Any, dict[str, Any]]:
-        """Component -> the update that shows it in ``language``."""
-        return {component: {**self._render(text, language), "__type__": "update"} for component, text in self._bound}
+    def updates(self, language: str, components: Container[Any] | None = None) -> dict[Any, dict[str, Any]]:
+        """Component -> the update that shows it in ``language``; of all, or of ``components``."""
+        return {component: {**self._render(text, language), "__type__": "update"} for component, text in self._bound
+                if components is None or component in components}
 
     @staticmethod
     def _choices(pairs: Sequence[tuple[str, Any]], language: str) -> list[tuple[str, Any]]:

@@ -54,6 +54,19 @@ def test_another_language_or_colour_draws_everything_again(page):
     assert target in page.draw(page.frame, CHINESE, seen, {}) and target in page.draw(page.frame, View("en", "red_up"), seen, {})
 
 
+def test_a_tab_says_its_words_anew_when_it_is_looked_at_in_another_language(page):
+    with tab(page, "data") as data:
+        inside = page.words(gr.Button, {"value": "ui.data.demo_create"})
+    outside = page.words(gr.Button, {"value": "ui.theme"})
+    assert data.words == [inside] and set(page.words.updates("zh", {inside})) == {inside} and outside in page.words.updates("zh")
+    memory = {}
+    assert page.speak(data, ENGLISH, memory) == {}, "as it was built"
+    first = page.speak(data, CHINESE, memory)
+    assert set(first) == {data.tongue} and page.speak(data, CHINESE, memory) == {}
+    back = page.speak(data, ENGLISH, memory)
+    assert set(back) == {data.tongue} and back != first, "a bell with the same value is not heard"
+
+
 def test_a_tick_rings_for_the_open_tab_only_and_draws_nothing_in_it(page):
     with tab(page, "data") as data:
         target = part(page, "on data")
