@@ -25,7 +25,7 @@ from financial_model.serving import apart, doors  # noqa: E402
 from financial_model.serving.access import open_to  # noqa: E402
 from financial_model.serving.api.failures import LastResort  # noqa: E402
 from financial_model.serving.beside import Beside  # noqa: E402
-from financial_model.ui import borrowed, components, endpoints, machine, sessions, theme, uploads  # noqa: E402
+from financial_model.ui import borrowed, components, endpoints, machine, places, sessions, theme, uploads  # noqa: E402
 from financial_model.ui.page import STRAIGHT, Page, Preferences, Services, Snapshot  # noqa: E402
 from financial_model.ui.tabs import basic, conditional, data, inference, runs, universe  # noqa: E402
 from financial_model.ui.text import View, Words, escape  # noqa: E402
@@ -168,7 +168,7 @@ def launch(
         "share": False,
         "inbrowser": False,
         "theme": theme.theme(),
-        "css": theme.sentences(),
+        "css": f"{theme.sentences()}\n{places.style()}",
         "css_paths": [theme.ASSETS / "kairos.css"],
         "head": theme.head(language or "en", language) + borrowed.script(),
         "favicon_path": theme.ASSETS / "kairos.svg",

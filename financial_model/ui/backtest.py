@@ -16,6 +16,7 @@ from financial_model.serving.trials import BACKTEST, read_backtest
 from financial_model.ui import asking, charts, components, downloads
 from financial_model.ui.choosing import asked, pick, usable, within
 from financial_model.ui.page import Page, Snapshot
+from financial_model.ui.places import room_for
 from financial_model.ui.tables import grid, written
 from financial_model.ui.text import View, count, escape, interval, number, percent
 
@@ -55,7 +56,7 @@ class BacktestView:
         self.refused = gr.HTML(elem_id="backtest-refused")
         self.status = gr.HTML(elem_id="backtest-status")
         self.card = gr.HTML(elem_id="backtest-card")
-        self.plot = gr.Plot(show_label=False, visible=False, elem_id="backtest-plot")
+        self.plot = room_for("equity", visible=False, elem_id="backtest-plot")
         self.months = gr.HTML(elem_id="backtest-months")
         with words(gr.Accordion, {"label": "ui.backtest.trades"}, open=False, visible=False) as self.listed:
             self.trades = gr.Dataframe(value=None, interactive=False, show_label=False, max_height=420, elem_id="backtest-trades", buttons=["copy"])

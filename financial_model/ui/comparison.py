@@ -19,6 +19,7 @@ from financial_model.serving.runs import RunInfo
 from financial_model.ui import asking, charts, components, downloads
 from financial_model.ui.choosing import FIRST_PRESET, run_choices, settings_choices, settings_chosen, settings_like
 from financial_model.ui.page import Page, Snapshot
+from financial_model.ui.places import room_for
 from financial_model.ui.text import View, escape
 
 KIND = NAME = "compare"
@@ -91,7 +92,7 @@ class ComparisonView:
             self.csv = words(gr.DownloadButton, {"label": "ui.compare.csv"}, size="sm", elem_id="compare-csv")
             self.html = words(gr.DownloadButton, {"label": "ui.compare.html"}, size="sm", elem_id="compare-html")
         self.card = gr.HTML(elem_id="compare-card")
-        self.plot = gr.Plot(show_label=False, visible=False, elem_id="compare-plot")
+        self.plot = room_for("comparison", visible=False, elem_id="compare-plot")
 
     def _connect(self) -> None:
         page = self.page

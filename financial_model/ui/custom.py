@@ -15,6 +15,7 @@ from financial_model.errors import DataError
 from financial_model.ui import asking, charts, components, downloads, uploads
 from financial_model.ui.choosing import asked
 from financial_model.ui.page import Page, Snapshot
+from financial_model.ui.places import room_for
 from financial_model.ui.text import View, count, escape, number, percent
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class CustomView:
         self.refused = gr.HTML(elem_id="custom-refused")
         self.status = gr.HTML(elem_id="custom-status")
         self.shown = words(gr.Dropdown, {"label": "ui.stock.symbol"}, choices=[], value=None, visible=False, filterable=True, elem_id="custom-shown")
-        self.plot = gr.Plot(show_label=False, visible=False, elem_id="custom-plot")
+        self.plot = room_for("candles", visible=False, elem_id="custom-plot")
         self.table = gr.HTML(elem_id="custom-table")
         self.csv = words(gr.DownloadButton, {"label": "ui.custom.csv"}, value=None, visible=False, elem_id="custom-csv", elem_classes=["k-act"])
         page.on_and_refresh(

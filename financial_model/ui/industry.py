@@ -14,6 +14,7 @@ from financial_model.serving.industry import industry_table
 from financial_model.ui import asking, charts, components, downloads
 from financial_model.ui.choosing import asked
 from financial_model.ui.page import Page, Snapshot
+from financial_model.ui.places import room_for
 from financial_model.ui.text import View, count, escape, percent
 
 COLUMNS = ("industry", "stocks", "past", "expected", "p_up", "rising", "best")
@@ -26,7 +27,7 @@ class IndustryView:
         self.page, words = page, page.words
         self.ask = words(gr.Button, {"value": "ui.industry.ask"}, variant="primary", elem_id="industry-ask", elem_classes=["k-act"])
         self.status = gr.HTML(elem_id="industry-status")
-        self.plot = gr.Plot(show_label=False, visible=False, elem_id="industry-plot")
+        self.plot = room_for("industries", visible=False, elem_id="industry-plot")
         self.table = gr.HTML(elem_id="industry-table")
         self.csv = words(
             gr.DownloadButton, {"label": "ui.pool.csv"}, value=None, size="sm", visible=False, elem_id="industry-csv", elem_classes=["k-act"]

@@ -15,6 +15,7 @@ from financial_model.serving.journal import Entry, Journal
 from financial_model.ui import asking, charts, components, downloads
 from financial_model.ui.choosing import asked, pick, usable
 from financial_model.ui.page import Page, Snapshot
+from financial_model.ui.places import room_for
 from financial_model.ui.text import View, escape, interval, number, percent
 
 SHOWN = 100
@@ -34,7 +35,7 @@ class JournalView:
             self.score = words(gr.Button, {"value": "ui.journal.score"}, elem_id="journal-score", elem_classes=["k-act"])
         self.status = gr.HTML(elem_id="journal-status")
         self.card = gr.HTML(elem_id="journal-card")
-        self.plot = gr.Plot(show_label=False, visible=False, elem_id="journal-plot")
+        self.plot = room_for("equity", visible=False, elem_id="journal-plot")
         self.list = gr.HTML(elem_id="journal-list")
         page.on_and_refresh(self.publish.click, self._publish, [picker], trigger_mode="once")
         page.on_and_refresh(self.score.click, self._score, [picker], trigger_mode="once")

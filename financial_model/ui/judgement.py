@@ -17,11 +17,12 @@ from financial_model.serving.outcomes import judged_symbols, outcomes
 from financial_model.ui import asking, charts, components, results
 from financial_model.ui.choosing import asked, pick, setting, usable
 from financial_model.ui.page import Page, Snapshot
+from financial_model.ui.places import room_for
 from financial_model.ui.text import View, count, escape, interval, known, number, percent
 from financial_model.ui.timeline import timeline
 
-FIGURES = ("ic", "calibration", "scatter", "fifths")
-"""Figures that need nothing but the run, in the order in which they stand."""
+FIGURES = {"ic": "ic_series", "calibration": "calibration", "scatter": "predicted_actual", "fifths": "five_groups"}
+"""Figures that need nothing but the run, in the order in which they stand, and their drawings."""
 IC_TINT = 0.15
 """A month with this mean IC has the full colour."""
 
@@ -36,20 +37,20 @@ class EvaluationView:
         self.card = gr.HTML(elem_id="evaluation-card")
         self.plots: dict[str, gr.Plot] = {}
         with gr.Column(visible=False) as self.whole:
-            for place in range(0, len(FIGURES), 2):
+            for first in range(0, len(FIGURES), 2):
                 with gr.Row():
-                    for name in FIGURES[place : place + 2]:
+                    for name, drawing in list(FIGURES.items())[first : first + 2]:
                         with gr.Column(min_width=360):
                             self._title(name)
-                            self.plots[name] = gr.Plot(show_label=False, elem_id=f"evaluation-{name}")
+                            self.plots[name] = room_for(drawing, elem_id=f"evaluation-{name}")
             self.months = gr.HTML(elem_id="evaluation-months")
             with gr.Row():
                 with gr.Column(min_width=360):
                     self._title("regimes")
-                    self.regimes = gr.Plot(show_label=False, elem_id="evaluation-regimes")
+                    self.regimes = room_for("regime_curves", elem_id="evaluation-regimes")
                 with gr.Column(min_width=360, visible=False) as self.expert_column:
                     self._title("experts")
-                    self.experts = gr.Plot(show_label=False, elem_id="evaluation-experts")
+                    self.experts = room_for("expert_bars", elem_id="evaluation-experts")
             self._title("outcome")
             self.symbol = words(
                 gr.Dropdown,
@@ -60,12 +61,12 @@ class EvaluationView:
                 elem_id="evaluation-symbol",
                 elem_classes=["k-narrow"],
             )
-            self.outcome = gr.Plot(show_label=False, elem_id="evaluation-outcome")
+            self.outcome = room_for("outcome_lines", elem_id="evaluation-outcome")
             self._title("groups")
             self.dimension = words(
                 gr.Radio, {"label": "ui.evaluation.by", "choices": [(f"ui.term.dimension.{name}", name) for name in CONDITIONS]}, value="industry"
             )
-            self.by_group = gr.Plot(show_label=False, elem_id="evaluation-groups")
+            self.by_group = room_for("group_bars", elem_id="evaluation-groups")
             self.group_table = gr.HTML(elem_id="evaluation-group-table")
         self._connect(picker)
 

@@ -16,6 +16,7 @@ from financial_model.ui import asking, charts, components
 from financial_model.ui.choosing import asked, checked_date, setting, within
 from financial_model.ui.journal import publish_button
 from financial_model.ui.page import Page, Snapshot
+from financial_model.ui.places import room_for
 from financial_model.ui.text import DASH, View, escape, number, percent
 
 OFFERED_SYMBOLS = 400
@@ -52,7 +53,7 @@ class StockView:
         self.ask = words(gr.Button, {"value": "ui.stock.ask"}, variant="primary", elem_id="stock-ask", elem_classes=["k-act"])
         self.refused = gr.HTML(elem_id="stock-refused")
         self.head = gr.HTML(elem_id="stock-head")
-        self.plot = gr.Plot(show_label=False, visible=False, elem_id="stock-plot")
+        self.plot = room_for("candles", visible=False, elem_id="stock-plot")
         self.table = gr.HTML(elem_id="stock-table")
         self.publish = publish_button(page, "stock-publish", self._publish, [picker, self.own])
         page.on_and_refresh(

@@ -19,6 +19,7 @@ from financial_model.serving.folders import TABLE
 from financial_model.ui import asking, charts, components, downloads
 from financial_model.ui.choosing import FIRST_PRESET, forecasts, settings_choices, settings_chosen, settings_like
 from financial_model.ui.page import Page, Snapshot
+from financial_model.ui.places import room_for
 from financial_model.ui.text import DASH, View, count, escape, known
 
 KIND = NAME = "sweep"
@@ -50,7 +51,7 @@ class SweepView:
                 self.resume = words(gr.Button, {"value": "ui.compare.resume"}, size="sm", elem_id="sweep-resume")
                 self.csv = words(gr.DownloadButton, {"label": "ui.compare.csv"}, size="sm", elem_id="sweep-csv")
             self.card = gr.HTML(elem_id="sweep-card")
-            self.plot = gr.Plot(show_label=False, visible=False, elem_id="sweep-plot")
+            self.plot = room_for("sweep", visible=False, elem_id="sweep-plot")
         self._connect()
 
     def _connect(self) -> None:

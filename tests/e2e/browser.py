@@ -114,18 +114,11 @@ def walk(page: Any, steps: int) -> list[tuple[str, bool]]:
     return [(name, ring) for name, ring in filter(None, reached)]
 
 
-def downloaded(page: Any, button: str, tries: int = 4) -> Any:
-    """The file a button brings. It is pressed again, as a person would, where it moved away under the pointer while the page was drawn."""
-    from playwright.sync_api import TimeoutError as Late
-
-    for left in reversed(range(tries)):
-        try:
-            with page.expect_download(timeout=25_000) as waiting:
-                page.locator(button).click(timeout=25_000)
-            return waiting.value
-        except Late:
-            if not left:
-                raise
+def downloaded(page: Any, button: str) -> Any:
+    """The file a button brings, pressed once: nothing may move it away under the pointer while the page is drawn."""
+    with page.expect_download(timeout=90_000) as waiting:
+        page.locator(button).click(timeout=90_000)
+    return waiting.value
 
 
 class Watcher:

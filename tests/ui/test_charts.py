@@ -5,7 +5,7 @@ import json
 import pytest
 
 from financial_model.config import REGIMES
-from financial_model.ui import charts
+from financial_model.ui import charts, places
 from financial_model.ui.charts import base
 from tests.ui.builders import CHINESE, ENGLISH, forecast, stocks
 
@@ -143,3 +143,15 @@ def test_long_series_are_thinned_and_keep_their_end():
     figure = charts.ic_series([86_400 * day for day in range(10_000)], [0.01] * 10_000, ENGLISH)
     assert len(figure.data[0].x) <= charts.MAX_POINTS and figure.data[0].x[-1] == "1997-05-18"
     assert figure.data[1].y[-1] == pytest.approx(100.0), "the running sum is over all days, not over those drawn"
+
+
+def test_a_figure_is_as_high_as_the_room_that_is_kept_for_it():
+    """What grows with its rows is given as many as it usually has."""
+    found = {"industries": charts.industries([{"industry": f"{n}", "past": 0.1, "expected": 0.1} for n in range(11)], ENGLISH),
+             "style_bars": charts.style_bars({name: {"unknown": 1.0} for name in ("size", "value", "volatility", "momentum")}, ENGLISH),
+             "candles": charts.candles(forecast(), ENGLISH),
+             "treemap": charts.treemap({}, stocks(), ENGLISH), "coverage": charts.coverage([], [], ENGLISH), "heatmap": charts.heatmap([], [], [])}
+    style = places.style()
+    for name, figure in found.items():
+        assert figure.layout.height == charts.HEIGHTS[name]
+        assert f".{places.room_for(name).elem_classes[0]} {{ min-height: {figure.layout.height + places.BORDER}px; }}" in style

@@ -3,7 +3,7 @@
 Live curves are in ``curves.py``.
 """
 
-from financial_model.ui.charts.base import ACCENT, GOLD, GREEN, GREY, MAX_POINTS, PALETTE, RED, rise_and_fall
+from financial_model.ui.charts.base import ACCENT, GOLD, GREEN, GREY, HEIGHTS, MAX_POINTS, PALETTE, RED, rise_and_fall
 from financial_model.ui.charts.comparison import comparison
 from financial_model.ui.charts.evaluation import (
     calibration,
@@ -25,6 +25,7 @@ __all__ = [
     "GOLD",
     "GREEN",
     "GREY",
+    "HEIGHTS",
     "MAX_POINTS",
     "PALETTE",
     "RED",

@@ -25,6 +25,12 @@ GOLD = "#c8922a"
 RED, GREEN, GREY = "#d9434e", "#14976b", "#8b94a5"
 PALETTE = (ACCENT, "#1795a8", GOLD, "#8f5cb8", "#d1713f", "#5b8c3e", "#b8527f", "#3f7fc1", "#8a7a3d", "#5f6b80", GREY)
 FONT = 'Inter, "Segoe UI", "PingFang SC", "Microsoft YaHei", "Noto Sans CJK SC", sans-serif'
+HEIGHTS = {
+    "treemap": 460, "regime_ribbon": 320, "style_bars": 266, "coverage": 180, "risk_scatter": 420, "heatmap": 380, "predicted_actual": 360,
+    "calibration": 360, "group_bars": 320, "ic_series": 320, "regime_curves": 320, "expert_bars": 300, "outcome_lines": 300, "five_groups": 320,
+    "equity": 420, "industries": 494, "comparison": 220, "sweep": 240, "candles": 520, "bars": 440,
+}
+"""Pixels of each figure; of one that grows with its rows, of a usual one. Its place on the page is as high before it is drawn."""
 MAX_POINTS = 1500
 MODES_WE_SPARE = ("select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d")
 """Buttons of a figure that do what dragging and a double click do."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from financial_model.config import REGIMES
-from financial_model.ui.charts.base import ACCENT, GOLD, GREY, INK, PALETTE, by_date, figure_of, regime_colours, rise_and_fall, thin, tint
+from financial_model.ui.charts.base import ACCENT, GOLD, GREY, HEIGHTS, INK, PALETTE, by_date, figure_of, regime_colours, rise_and_fall, thin, tint
 from financial_model.ui.text import View, known
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def predicted_actual(predicted: Sequence[float], actual: Sequence[float], view: 
     """Forecast against outcome, both returns (share of 1), with the diagonal a perfect forecast would lie on."""
     import plotly.graph_objects as go
 
-    figure = figure_of(360)
+    figure = figure_of(HEIGHTS["predicted_actual"])
     keep = thin(len(predicted))
     x, y = np.asarray(predicted, float)[keep], np.asarray(actual, float)[keep]
     figure.add_trace(
@@ -55,7 +55,7 @@ def calibration(found: Mapping[str, Any], view: View) -> go.Figure:
     """What was said against what happened. ``found``: reliability per class (predicted, observed, count) and coverage of the central intervals."""
     import plotly.graph_objects as go
 
-    figure = figure_of(360)
+    figure = figure_of(HEIGHTS["calibration"])
     up, down = rise_and_fall(view)
     colours = {"up": up, "flat": GREY, "down": down}
     figure.add_trace(
@@ -94,7 +94,7 @@ def group_bars(groups: Mapping[str, Mapping[str, Any]], dimension: str, view: Vi
     """RankIC per group of one condition with its interval: is the skill everywhere, or in one corner?"""
     import plotly.graph_objects as go
 
-    figure = figure_of(320)
+    figure = figure_of(HEIGHTS["group_bars"])
     shown = {name: entry for name, entry in groups.items() if known(entry.get("rank_ic"))}
     values = [entry["rank_ic"] for entry in shown.values()]
     bounds = [entry.get("rank_ic_interval") or (value, value) for entry, value in zip(shown.values(), values, strict=True)]
@@ -124,7 +124,7 @@ def ic_series(time: Sequence[int], ic: Sequence[float | None], view: View) -> go
     """The information coefficient by date (``time``: seconds since 1970), and its running sum: a steady slope is skill, a single step is luck."""
     import plotly.graph_objects as go
 
-    figure = by_date(figure_of(320))
+    figure = by_date(figure_of(HEIGHTS["ic_series"]))
     values = np.nan_to_num(np.asarray(ic, float))
     keep = thin(len(values))
     up, down = rise_and_fall(view)
@@ -160,7 +160,7 @@ def regime_curves(series: Mapping[str, Sequence[Any]], view: View) -> go.Figure:
     """
     import plotly.graph_objects as go
 
-    figure = by_date(figure_of(320))
+    figure = by_date(figure_of(HEIGHTS["regime_curves"]))
     regime, colours = np.asarray(series.get("regime", ()), int), regime_colours(view)
     for place, name in enumerate(REGIMES):
         at = np.flatnonzero(regime == place)
@@ -179,7 +179,7 @@ def expert_bars(load: Sequence[Sequence[float]], view: View) -> go.Figure:
     """The share of the work each expert does, a group of bars for each expert, a colour for each layer; the dashed line is an even share."""
     import plotly.graph_objects as go
 
-    figure = figure_of(300)
+    figure = figure_of(HEIGHTS["expert_bars"])
     for layer, shares in enumerate(load):
         figure.add_trace(go.Bar(x=[str(place + 1) for place in range(len(shares))], y=list(shares), name=view.word("ui.chart.layer", place=layer + 1),
                                 marker={"color": PALETTE[layer % len(PALETTE)]}, hovertemplate="%{y:.1%}<extra></extra>"))
@@ -194,7 +194,7 @@ def outcome_lines(found: Mapping[str, Sequence[Any]], view: View) -> go.Figure:
     """One stock: the forecast made on each test date beside what happened after it. ``found``: date, predicted, actual (shares of 1)."""
     import plotly.graph_objects as go
 
-    figure = by_date(figure_of(300))
+    figure = by_date(figure_of(HEIGHTS["outcome_lines"]))
     keep = thin(len(found["date"]))
     days = np.asarray(found["date"])[keep]
     for name, colour, width in (("actual", GREY, 1.3), ("predicted", ACCENT, 2.0)):
@@ -217,7 +217,7 @@ def five_groups(curves: Mapping[str, Any], view: View) -> go.Figure:
     """
     import plotly.graph_objects as go
 
-    figure = by_date(figure_of(320))
+    figure = by_date(figure_of(HEIGHTS["five_groups"]))
     groups = curves.get("groups", [])
     up, down = rise_and_fall(view)
     colours = (down, tint(down, 0.55), GREY, tint(up, 0.55), up)

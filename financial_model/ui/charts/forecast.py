@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from financial_model.ui.charts.base import ACCENT, GOLD, GRID, figure_of, rise_and_fall, tint
+from financial_model.ui.charts.base import ACCENT, GOLD, GRID, HEIGHTS, figure_of, rise_and_fall, tint
 from financial_model.ui.text import View
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def candles(found: Mapping[str, Any], view: View) -> go.Figure:
 
     ``found``: a forecast as :meth:`Predictor.forecast` gives it. The axis is by category, so weekends and holidays leave no hole.
     """
-    figure = figure_of(520)
+    figure = figure_of(HEIGHTS["candles"])
     history, fan, truth, as_of = found["history"], found["fan"], found["truth"], found["as_of"]
     _add_candles(figure, history, view)
     _add_fan(figure, [as_of, *fan["date"]], fan, float(found["price"]), view)
@@ -38,7 +38,7 @@ def candles(found: Mapping[str, Any], view: View) -> go.Figure:
 
 def bars(history: Mapping[str, Sequence[Any]], view: View) -> go.Figure:
     """Candles and volume alone. ``history``: date (ISO texts), open, high, low, close, volume."""
-    figure = figure_of(440)
+    figure = figure_of(HEIGHTS["bars"])
     _add_candles(figure, history, view)
     return _without_holes(figure, list(history["date"]))
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from financial_model.ui.charts.base import ACCENT, GOLD, GREY, GRID, by_date, figure_of, rise_and_fall, thin, tint
+from financial_model.ui.charts.base import ACCENT, GOLD, GREY, GRID, HEIGHTS, by_date, figure_of, rise_and_fall, thin, tint
 from financial_model.ui.text import View
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def equity(found: Mapping[str, Any], view: View) -> go.Figure:
     """
     import plotly.graph_objects as go
 
-    figure = by_date(figure_of(420))
+    figure = by_date(figure_of(HEIGHTS["equity"]))
     series = found["series"]
     keep = thin(len(series["time"]))
     days = np.asarray(series["time"], "datetime64[s]").astype("datetime64[D]").astype(str)[keep]

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from financial_model.serving.sweep import BY
-from financial_model.ui.charts.base import ACCENT, GOLD, GREY, figure_of
+from financial_model.ui.charts.base import ACCENT, GOLD, GREY, HEIGHTS, figure_of
 from financial_model.ui.text import View, known
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def sweep(table: Mapping[str, Any], view: View) -> go.Figure:
 
     told = [row for row in table["trials"] if known(row["value"])]
     done = [row for row in told if row["state"] == "complete"]
-    figure = figure_of(240)
+    figure = figure_of(HEIGHTS["sweep"])
     others = [row for row in told if row["state"] != "complete"]
     for rows, colour, key in ((done, ACCENT, "ui.sweep.finished"), (others, GREY, "ui.sweep.unfinished")):
         figure.add_trace(go.Scatter(x=[row["number"] for row in rows], y=[row["value"] for row in rows], mode="markers", name=view.word(key),

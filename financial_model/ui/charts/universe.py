@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from financial_model.config import INDUSTRIES, REGIMES
-from financial_model.ui.charts.base import ACCENT, GOLD, GREY, PALETTE, by_date, deep, figure_of, regime_colours, rise_and_fall, thin, tint
+from financial_model.ui.charts.base import ACCENT, GOLD, GREY, HEIGHTS, PALETTE, by_date, deep, figure_of, regime_colours, rise_and_fall, thin, tint
 from financial_model.ui.text import View, percent
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def treemap(industries: Mapping[str, str], stocks: pd.DataFrame, view: View) -> 
     """Industries and their stocks: area = ``weight``, colour = ``change`` (share of 1). ``stocks``: symbol, name, industry, weight, change."""
     import plotly.graph_objects as go
 
-    figure = figure_of(460)
+    figure = figure_of(HEIGHTS["treemap"])
     if stocks.empty:
         return figure
     stocks = stocks.nlargest(MAX_TILES, "weight")
@@ -69,7 +69,7 @@ def regime_ribbon(dates: Sequence[str], close: Sequence[float], regime: Sequence
     """The index with its market regime as a coloured band behind it. ``regime``: index into REGIMES, anything beyond is unknown."""
     import plotly.graph_objects as go
 
-    figure = by_date(figure_of(320))
+    figure = by_date(figure_of(HEIGHTS["regime_ribbon"]))
     keep = thin(len(dates))
     if not keep.size:
         return figure
@@ -144,7 +144,7 @@ def coverage(dates: Sequence[str], stocks: Sequence[int], view: View) -> go.Figu
     """How many stocks have a bar, by date."""
     import plotly.graph_objects as go
 
-    figure = by_date(figure_of(180))
+    figure = by_date(figure_of(HEIGHTS["coverage"]))
     figure.add_trace(go.Scatter(x=dates, y=stocks, mode="lines", fill="tozeroy", line={"color": ACCENT, "width": 1.2}, showlegend=False,
                                 hovertemplate="%{x}: %{y:,}<extra></extra>"))
     figure.update_yaxes(rangemode="tozero")
@@ -156,7 +156,7 @@ def risk_scatter(stocks: pd.DataFrame, view: View) -> go.Figure:
     """A dot per stock, coloured by industry. ``stocks``: symbol, name, industry, annual_volatility, annual_return (share of 1)."""
     import plotly.graph_objects as go
 
-    figure = figure_of(420)
+    figure = figure_of(HEIGHTS["risk_scatter"])
     stocks = stocks.iloc[thin(len(stocks))] if len(stocks) else stocks
     for industry, part in stocks.groupby("industry", sort=False):
         place = INDUSTRIES.index(industry) if industry in INDUSTRIES else len(PALETTE) - 1
@@ -181,7 +181,7 @@ def heatmap(columns: Sequence[str], rows: Sequence[str], values: Sequence[Sequen
     """A matrix: correlations around zero, or shares of 1 from white to amber (``share``)."""
     import plotly.graph_objects as go
 
-    figure = figure_of(380)
+    figure = figure_of(HEIGHTS["heatmap"])
     scale = [[0, tint(GOLD, 0.06)], [1, GOLD]] if share else [[0, "#1795a8"], [0.5, "rgba(140,148,165,0.08)"], [1, ACCENT]]
     figure.add_trace(
         go.Heatmap(

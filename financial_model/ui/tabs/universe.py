@@ -12,6 +12,7 @@ import gradio as gr
 from financial_model.config import INDUSTRIES
 from financial_model.ui import charts, components, downloads, universe_view
 from financial_model.ui.page import Page, Snapshot
+from financial_model.ui.places import room_for
 from financial_model.ui.tables import search_box
 from financial_model.ui.tabs import frame
 from financial_model.ui.text import View, escape
@@ -45,18 +46,18 @@ class UniverseTab:
                 container=False,
                 elem_classes=["k-switch"],
             )
-            self.treemap = gr.Plot(show_label=False, elem_id="universe-treemap")
+            self.treemap = room_for("treemap", elem_id="universe-treemap")
             self._title("regime")
-            self.ribbon = gr.Plot(show_label=False, elem_id="universe-regime")
+            self.ribbon = room_for("regime_ribbon", elem_id="universe-regime")
             with gr.Row():
                 with gr.Column(min_width=380):
                     self._title("styles")
-                    self.styles = gr.Plot(show_label=False)
+                    self.styles = room_for("style_bars")
                     self._title("coverage")
-                    self.coverage = gr.Plot(show_label=False, elem_id="universe-coverage")
+                    self.coverage = room_for("coverage", elem_id="universe-coverage")
                 with gr.Column(min_width=380):
                     self._title("risk")
-                    self.risk = gr.Plot(show_label=False)
+                    self.risk = room_for("risk_scatter")
             with gr.Row():
                 with gr.Column(min_width=380):
                     self._title("correlation")
@@ -69,10 +70,10 @@ class UniverseTab:
                         elem_classes=["k-switch"],
                         elem_id="universe-correlated",
                     )
-                    self.correlation = gr.Plot(show_label=False, elem_id="universe-correlation")
+                    self.correlation = room_for("heatmap", elem_id="universe-correlation")
                 with gr.Column(min_width=380):
                     self._title("missing")
-                    self.missing = gr.Plot(show_label=False)
+                    self.missing = room_for("heatmap")
             self._title("table")
             words(gr.HTML, {"value": "ui.universe.click"}, html_template='<p class="k-lead">${value}</p>')
             self.filter = search_box(words, "universe-filter")
@@ -87,7 +88,7 @@ class UniverseTab:
             )
             self.csv = words(gr.DownloadButton, {"label": "ui.pool.csv"}, value=None, size="sm", elem_id="universe-csv", elem_classes=["k-act"])
             self.candles_head = gr.HTML(elem_id="universe-stock")
-            self.candles = gr.Plot(show_label=False, visible=False, elem_id="universe-candles")
+            self.candles = room_for("bars", visible=False, elem_id="universe-candles")
         page.live("universe.status", [self.status, self.stop, self.whole], self._status_version, self._draw_status)
         page.live("universe.treemap", [self.treemap], lambda snapshot, by: (_stamp(snapshot), by), self._draw_treemap, [self.change])
         page.live(
