@@ -162,7 +162,9 @@ class PoolView:
                 pinned_columns=2,
             )
             with gr.Row():
-                self.csv = words(gr.DownloadButton, {"label": "ui.pool.csv"}, value=None, size="sm", elem_id="pool-csv", elem_classes=["k-act"])
+                self.csv = words(
+                    gr.DownloadButton, {"label": "ui.pool.csv"}, interactive=False, size="sm", elem_id="pool-csv", elem_classes=["k-act"]
+                )
                 self.publish = publish_button(page, "pool-publish", self._publish, [picker], visible=True)
         page.on_and_refresh([self.ask.click, self.as_of.submit], self._rank, [picker, self.as_of], trigger_mode="once", beside=self.refused)
         page.live("pool", [self.status, self.whole, self.table, self.csv], self._version, self._draw, [picker, *filters])

@@ -115,7 +115,7 @@ def walk(page: Any, steps: int) -> list[tuple[str, bool]]:
 
 
 def downloaded(page: Any, button: str) -> Any:
-    """The file a button brings, pressed once: nothing may move it away under the pointer while the page is drawn."""
+    """The file a button brings, pressed once and as soon as it can be: no press may be lost while the page is drawn."""
     with page.expect_download(timeout=90_000) as waiting:
         page.locator(button).click(timeout=90_000)
     return waiting.value

@@ -67,10 +67,10 @@ class RunsTab:
         words = self.page.words
         self.picker = words(gr.Dropdown, {"label": "ui.runs.pick"}, choices=[], value=None, filterable=False, elem_id="runs-pick")
         self.kind = words(gr.Dropdown, {"label": "ui.runs.kind"}, choices=[], value=None, filterable=False, elem_id="runs-kind")
-        self.download = words(gr.DownloadButton, {"label": "ui.runs.download"}, value=None, variant="primary", elem_id="runs-download")
+        self.download = words(gr.DownloadButton, {"label": "ui.runs.download"}, interactive=False, variant="primary", elem_id="runs-download")
         with gr.Row():
-            self.config = words(gr.DownloadButton, {"label": "ui.runs.config"}, size="sm", elem_id="runs-config")
-            self.report = words(gr.DownloadButton, {"label": "ui.runs.report"}, size="sm", elem_id="runs-report")
+            self.config = words(gr.DownloadButton, {"label": "ui.runs.config"}, interactive=False, size="sm", elem_id="runs-config")
+            self.report = words(gr.DownloadButton, {"label": "ui.runs.report"}, interactive=False, size="sm", elem_id="runs-report")
         with gr.Row():
             self.resume = words(gr.Button, {"value": "ui.train.resume"}, size="sm", elem_id="runs-resume")
             self.delete = words(gr.Button, {"value": "ui.runs.delete"}, variant="stop", size="sm", elem_id="runs-delete")
@@ -137,7 +137,7 @@ class RunsTab:
             run_card(run, view),
             results.card(view, results.load(run)),
             gr.update(choices=kinds, value=run.checkpoints[0] if run.checkpoints else None),
-            gr.update(value=downloads.config(run)),
+            gr.update(value=downloads.config(run), interactive=True),
             gr.update(value=ready, interactive=ready is not None),
             gr.update(interactive=run.resumable),
             gr.update(interactive=not run.active),

@@ -86,7 +86,9 @@ class UniverseTab:
                 buttons=["fullscreen", "copy"],
                 pinned_columns=2,
             )
-            self.csv = words(gr.DownloadButton, {"label": "ui.pool.csv"}, value=None, size="sm", elem_id="universe-csv", elem_classes=["k-act"])
+            self.csv = words(
+                gr.DownloadButton, {"label": "ui.pool.csv"}, interactive=False, size="sm", elem_id="universe-csv", elem_classes=["k-act"]
+            )
             self.candles_head = gr.HTML(elem_id="universe-stock")
             self.candles = room_for("bars", visible=False, elem_id="universe-candles")
         page.live("universe.status", [self.status, self.stop, self.whole], self._status_version, self._draw_status)
@@ -166,7 +168,7 @@ class UniverseTab:
             charts.coverage(summary["coverage"]["dates"], summary["coverage"]["stocks"], view),
             charts.risk_scatter(table, view),
             charts.heatmap(missing["months"], missing["symbols"][:GAPS], missing["share"][:GAPS], share=True),
-            gr.update(value=downloads.csv(table, f"universe_{summary['last']}.csv")),
+            gr.update(value=downloads.csv(table, f"universe_{summary['last']}.csv"), interactive=True),
         ]
 
 
