@@ -129,7 +129,8 @@ def _run_commands(command: Any, words: _Words) -> None:
     parser.add_argument("--html", default="", metavar="FILE", help=words("flag.html"))
     parser.add_argument("--importance", action="store_true", help=words("flag.importance"))
 
-    command("runs")
+    parser = command("runs")
+    parser.add_argument("--empty-trash", action="store_true", help=words("flag.empty_trash"))
 
     parser = command("export")
     parser.add_argument("run", metavar="RUN", help=words("flag.run"))

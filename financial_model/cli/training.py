@@ -190,8 +190,13 @@ def metric_table(metrics: Mapping[str, Any], output: Output) -> list[str]:
 
 
 def runs(arguments: argparse.Namespace, output: Output) -> Answer:
-    """Every run, newest first."""
-    found = RunStore(workspace_of(arguments).checkpoint_dir).list()
+    """Every run, newest first; or the deleted ones go for good."""
+    store = RunStore(workspace_of(arguments).checkpoint_dir)
+    if arguments.empty_trash:
+        _, size = store.trash.held()
+        count = store.trash.empty()
+        return Answer({"emptied": count, "bytes": size}, [output.word("cli.runs.emptied", count=count, megabytes=size / 1e6)])
+    found = store.list()
     data = [run.to_json("en") for run in found]
     if not found:
         return Answer({"runs": []}, [output.word("cli.runs.none")])

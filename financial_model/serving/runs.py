@@ -10,7 +10,6 @@ import json
 import logging
 import os
 import re
-import shutil
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from financial_model.errors import CheckpointError, ConfigError, JobError, Kairo
 from financial_model.paths import atomic_write, resolve_inside, safe_name, storage_error
 from financial_model.serving.curves import Curves
 from financial_model.serving.process import alive, exclusive, identity, is_mine
+from financial_model.serving.trash import Trash
 from financial_model.text import translate
 from financial_model.training.events import read_events
 
@@ -37,7 +37,6 @@ PREFERENCE = ("final", "best", "stopped", "last")
 """Which checkpoint forecasts when none is named: the finished one, else the best known."""
 NAME_LENGTH = 40
 """With time, kind and suffix a downloaded checkpoint still has a name that every system takes."""
-TRASH = ".trash"
 METRICS = "metrics.json"
 """The headline of a run's test, apart from the whole evaluation: a list of a hundred runs is read every second."""
 
@@ -107,6 +106,7 @@ class RunStore:
 
     def __init__(self, checkpoint_dir: Path) -> None:
         self.root = Path(checkpoint_dir)
+        self.trash = Trash(self.root)
         self._curves: dict[str, Curves] = {}
         self._curves_lock = threading.Lock()
 
@@ -293,36 +293,13 @@ class RunStore:
     def delete(self, run: str) -> str:
         """Move a run to the trash inside the checkpoint folder and return its id; :meth:`restore` undoes it."""
         info = self.get(run)
-
-        def move(folder: Path) -> None:
-            trash = self.root / TRASH
-            trash.mkdir(exist_ok=True)
-            if (trash / info.id).exists():
-                shutil.rmtree(trash / info.id)
-            os.replace(folder, trash / info.id)
-
-        self._while_idle(info, move)
+        self._while_idle(info, self.trash.put)
         return info.id
 
     def restore(self, run_id: str) -> RunInfo:
-        """Bring a deleted run back."""
-        try:
-            folder = resolve_inside(self.root / TRASH, safe_name(run_id))
-        except ConfigError:
-            raise NotFoundError("runs.not_in_trash", run=run_id[:80]) from None
-        if not folder.is_dir():
-            raise NotFoundError("runs.not_in_trash", run=run_id[:80])
-        if (self.root / run_id).exists():
-            raise ConfigError("runs.name_taken", name=run_id)
-        os.replace(folder, self.root / run_id)
+        """Bring a deleted run back, unless the trash was emptied meanwhile."""
+        self.trash.restore(run_id)
         return self.info(run_id)
-
-    def empty_trash(self) -> int:
-        """Delete for good what was deleted; returns how many runs."""
-        folders = [path for path in (self.root / TRASH).iterdir()] if (self.root / TRASH).is_dir() else []
-        for folder in folders:
-            shutil.rmtree(folder)
-        return len(folders)
 
     def _while_idle(self, info: RunInfo, action: Callable[[Path], None]) -> None:
         with exclusive(self.root / ".lock"):

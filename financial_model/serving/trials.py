@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from financial_model.paths import atomic_write
-from financial_model.serving.runs import METRICS, TRASH, RunInfo, RunStore
+from financial_model.serving.runs import METRICS, RunInfo, RunStore
 
 DATA, BACKTEST, SWEEP = "data.json", "backtest.json", "sweep.json"
 
@@ -26,7 +26,7 @@ def others(runs: RunStore, run: RunInfo) -> list[RunInfo]:
 def count(runs: RunStore, run: RunInfo) -> int:
     """Configurations tried on these data, ``run`` included: those whose test was opened, deleted ones too, since what disappointed was tried all the
     same, and all among which a sweep chose one of them."""
-    deleted = [folder for folder in (runs.root / TRASH).glob("*") if (folder / METRICS).is_file() and _kind(folder) == _kind(run.path)]
+    deleted = [folder for folder in runs.trash.folders() if (folder / METRICS).is_file() and _kind(folder) == _kind(run.path)]
     tested = [run.path, *(other.path for other in others(runs, run)), *deleted]
     sweeps: dict[str, int] = {}
     for known in filter(None, (_read(folder / SWEEP) for folder in tested)):

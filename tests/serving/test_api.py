@@ -335,6 +335,10 @@ def test_a_run_is_renamed_deleted_and_brought_back(working):
     refused(client.delete("/runs/better"), 409, "runs.busy")
     runs.set_state(renamed["id"], "stopped")
     runs.delete("better")
+    held = client.get("/trash").json()
+    assert held["runs"] >= 1 and held["bytes"] > 0
+    assert client.delete("/trash").json() == {"emptied": held["runs"]} and client.get("/trash").json() == {"runs": 0, "bytes": 0}
+    refused(client.post(f"/runs/{renamed['id']}/restore"), 404, "runs.not_in_trash")
 
 
 # ---------------------------------------------------------------- no

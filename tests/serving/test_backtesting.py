@@ -107,6 +107,8 @@ def test_every_run_on_the_same_market_is_a_trial_of_the_next(copied):
     assert second["result"]["trials"] == 2 and any(item["key"].endswith("trials") for item in second["result"]["verdict"])
     runs.delete("finished")
     assert trials.count(runs, runs.get("second")) == 2, "what was deleted was tried all the same"
+    runs.trash.empty()
+    assert trials.count(runs, runs.get("second")) == 2, "also when it is gone for good"
 
 
 def test_the_probability_of_overfitting_is_stated_from_ten_portfolios_on():

@@ -11,7 +11,7 @@ import pytest
 
 from financial_model import config as settings
 from financial_model.errors import CheckpointError, ConfigError, JobError, NotFoundError, Phrase
-from financial_model.serving.runs import RunStore
+from financial_model.serving.runs import METRICS, RunStore
 from financial_model.training.events import EventLog
 
 
@@ -248,7 +248,24 @@ def test_deleting_can_be_undone(store):
     assert store.list() == []
     assert store.restore(run.id).checkpoints == ("best",)
     store.delete(run.id)
-    assert store.empty_trash() == 1
+    count, size = store.trash.held()
+    assert count == 1 and size > len(b"weights")
+    assert store.trash.empty() == 1 and store.trash.held() == (0, 0) and store.trash.folders() == []
+    with pytest.raises(NotFoundError):
+        store.restore(run.id)
+    assert store.trash.empty() == 0
+
+
+def test_an_emptied_trash_keeps_what_counts_as_a_trial(store):
+    run = store.create(config(), state="finished")
+    (run.path / "best.safetensors").write_bytes(b"weights")
+    (run.path / "resume").mkdir()
+    (run.path / "resume" / "state.safetensors").write_bytes(b"more")
+    (run.path / METRICS).write_text("{}")
+    store.delete(run.id)
+    store.trash.empty()
+    (folder,) = store.trash.folders()
+    assert [path.name for path in folder.iterdir()] == [METRICS] and store.trash.held() == (0, 0)
     with pytest.raises(NotFoundError):
         store.restore(run.id)
 

@@ -47,7 +47,7 @@ def rename(able: Able, language: Language, run: RunName, asked: Rename) -> Answe
 
 @router.delete("/runs/{run}")
 def delete(able: Able, run: RunName) -> Answer:
-    """Into the trash; `POST /runs/{id}/restore` brings it back. Refused while it is at work."""
+    """Into the trash; `POST /runs/{id}/restore` brings it back until `DELETE /trash`. Refused while it is at work."""
     return {"deleted": able.runs.delete(run)}
 
 
@@ -55,6 +55,19 @@ def delete(able: Able, run: RunName) -> Answer:
 def restore(able: Able, language: Language, run: Annotated[str, Path(description="id of a deleted run", max_length=80)]) -> Answer:
     """Back from the trash."""
     return able.run(able.runs.restore(run), language)
+
+
+@router.get("/trash")
+def trash(able: Able) -> Answer:
+    """How many deleted runs can be brought back, and the bytes they take."""
+    count, size = able.runs.trash.held()
+    return {"runs": count, "bytes": size}
+
+
+@router.delete("/trash")
+def empty_trash(able: Able) -> Answer:
+    """Delete them for good. That they were tried still counts in the tests of other runs."""
+    return {"emptied": able.runs.trash.empty()}
 
 
 @router.get("/runs/{run}/events")
