@@ -47,7 +47,7 @@ class Trash:
         return len(whole), sum(path.lstat().st_size for folder in whole for path in folder.rglob("*") if not path.is_dir())
 
     def empty(self) -> int:
-        """Delete for good; how many runs it were. ``StorageError`` where the disk refuses; what is not gone then can still be brought back or emptied."""
+        """Delete for good; how many runs it were. ``StorageError`` where the disk refuses; what is not gone then can be emptied again."""
         emptied = 0
         for folder in self.folders():
             emptied += (folder / _WHOLE).is_file()

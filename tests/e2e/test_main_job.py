@@ -160,8 +160,10 @@ def test_the_main_job(visit, address, tmp_path):
     person.press("runs-delete")
     person.press("runs-delete-sure")
     person.until("() => !document.querySelector('#runs-card')?.checkVisibility()")
+    person.see("runs-empty-trash", "清空回收站：1 个，[\\d.]+ .?B")
     person.press("runs-undo")
     person.see("runs-card", "我的_\\d+")
+    page.locator("#runs-empty-trash").wait_for(state="hidden")
 
     # one stock
     person.tab("推理")

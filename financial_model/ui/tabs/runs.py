@@ -20,7 +20,7 @@ from financial_model.ui.run_report import RunReport
 from financial_model.ui.sweep import SweepView
 from financial_model.ui.tables import Written, grid, matches, written
 from financial_model.ui.tabs import frame
-from financial_model.ui.text import DASH, View, count, escape, interval, known, number, percent
+from financial_model.ui.text import DASH, View, count, escape, interval, known, number, percent, size
 
 COLUMNS = ("run", "model", "condition", "state", "ic", "rank_ic", "rival", "direction", "recovery", "created")
 """The id first: it begins with the name, and stays in sight when the rest is moved."""
@@ -51,6 +51,7 @@ class RunsTab:
             self.undo = page.words(
                 gr.Button, {"value": "ui.runs.undo"}, size="sm", visible=False, elem_id="runs-undo", elem_classes=["k-act"]
             )  # outside: it is also there when the last run was deleted
+            self._build_trash()
             with gr.Column() as self.chosen:
                 with gr.Row():
                     with gr.Column(scale=7, min_width=320):
@@ -93,8 +94,16 @@ class RunsTab:
             self.refused = gr.HTML(elem_id="runs-name-refused")
             self.rename = words(gr.Button, {"value": "ui.runs.rename_do"}, size="sm", elem_id="runs-rename", elem_classes=["k-act"])
 
+    def _build_trash(self) -> None:
+        look: dict[str, Any] = {"size": "sm", "visible": False, "elem_classes": ["k-act"]}
+        self.empty_trash = gr.Button("", elem_id="runs-empty-trash", **look)  # its words name the size: drawn with the list
+        self.empty_sure = self.page.words(gr.Button, {"value": "ui.runs.empty_sure"}, variant="stop", elem_id="runs-empty-sure", **look)
+
     def _connect(self) -> None:
         page = self.page
+        page.live("runs.trash", [self.empty_trash, self.empty_sure], _trash_version, self._draw_trash)
+        page.on(self.empty_trash.click, lambda view: [gr.update(visible=False), gr.update(visible=True)], [], [self.empty_trash, self.empty_sure])
+        page.on(self.empty_sure.click, self._empty_trash, [], [self.empty_sure, self.undo])
         listed = [self.empty, self.whole, self.chosen, self.table, self.picker]
         page.live("runs.list", listed, _list_version, self._draw_list, [self.picker, self.filter])
         page.live(
@@ -124,6 +133,10 @@ class RunsTab:
         hint = "" if snapshot.runs else components.empty(view, "ui.runs.empty")
         choices, seen = run_choices(snapshot.runs, view), gr.update(visible=bool(snapshot.runs))
         return [hint, seen, seen, rows, gr.update(choices=choices, value=run.id if run else None)]
+
+    def _draw_trash(self, view: View, snapshot: Snapshot) -> list[Any]:
+        count, taken = self.page.services.runs.trash.held()
+        return [gr.update(value=view.word("ui.runs.empty_trash", count=count, size=size(taken)), visible=bool(count)), gr.update(visible=False)]
 
     def _draw_card(self, view: View, snapshot: Snapshot, wanted: str | None) -> list[Any]:
         run = pick(snapshot.runs, wanted)
@@ -170,6 +183,11 @@ class RunsTab:
         gr.Info(view.word("ui.runs.deleted", run=gone))
         return [gr.update(visible=False), gone, gr.update(visible=True), None]
 
+    def _empty_trash(self, view: View) -> list[Any]:
+        count = self.page.services.runs.trash.empty()
+        gr.Info(view.word("ui.runs.emptied", count=count))
+        return [gr.update(visible=False), gr.update(visible=False)]
+
     def _undo(self, view: View, gone: str) -> list[Any]:
         run = self.page.services.runs.restore(gone)
         gr.Info(view.word("ui.runs.restored", run=run.id))
@@ -190,6 +208,10 @@ class RunsTab:
 
 def _list_version(snapshot: Snapshot, wanted: str | None, text: str) -> Any:
     return tuple((run.id, run.state, bool(run.metrics)) for run in snapshot.runs), wanted, text
+
+
+def _trash_version(snapshot: Snapshot) -> Any:
+    return tuple(run.id for run in snapshot.runs)
 
 
 def _card_version(snapshot: Snapshot, wanted: str | None) -> Any:
