@@ -98,12 +98,12 @@ def test_onnx_holds_every_task_of_the_head_multi(tmp_path):
 
 
 @pytest.mark.skipif(not runtime.can_compile(torch.device("cpu")), reason="no C++ compiler")
-def test_a_compiled_package_gives_the_same(tmp_path, monkeypatch):
+def test_a_compiled_package_gives_the_same(tmp_path):
     from torch._inductor import config as compiler
 
-    for owner, name in ((compiler, "cpp_cache_precompile_headers"), (compiler.aot_inductor, "precompile_headers")):
-        monkeypatch.setattr(owner, name, False)  # they speed up the second compilation, and there is one
-    found = portable.write(loaded(backbone="mlp"), tmp_path / "model.pt2", "aoti", about={})
+    # precompiled headers speed up the second compilation, and there is one
+    with compiler.patch({"cpp_cache_precompile_headers": False, "aot_inductor.precompile_headers": False}):
+        found = portable.write(loaded(backbone="mlp"), tmp_path / "model.pt2", "aoti", about={})
     assert found["difference"] < 1e-6 and (tmp_path / "model.pt2").stat().st_size > 10_000
 
 

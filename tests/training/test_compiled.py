@@ -52,9 +52,9 @@ class Tiny(torch.nn.Module):
 
 
 @pytest.mark.skipif(not runtime.can_compile(CPU), reason="no C++ compiler")
+@compiler.patch(cpp_cache_precompile_headers=False)  # they speed up later compilations of a long program
 def test_a_step_whose_compiled_files_are_damaged_is_compiled_anew(folder_of_compiler, monkeypatch):
     folder = folder_of_compiler
-    monkeypatch.setattr(compiler, "cpp_cache_precompile_headers", False)  # they speed up later compilations of a long program
     monkeypatch.setattr(cpu_vec_isa, "valid_vec_isa_list", list)  # no trials of the processor, and loops that compile faster
     batch = make_batch(64)
 
