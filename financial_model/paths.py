@@ -33,10 +33,11 @@ class Workspace:
         return self.data_dir / "panels"
 
 
-def safe_name(text: str) -> str:
-    """``text`` if it can be the name of a file on every system (letters, digits, ``_ . -``; at most 80), else ``ConfigError``."""
+def safe_name(text: str, longest: int = 80) -> str:
+    """``text`` if it can be the name of a file on every system (letters, digits, ``_ . -``; at most 80), else ``ConfigError``, whose sentence names
+    the ``longest`` that the asker takes."""
     if not _SAFE.fullmatch(text) or ".." in text or text.split(".")[0].lower() in _RESERVED:
-        raise ConfigError("paths.unsafe_name", name=text[:80])
+        raise ConfigError("paths.unsafe_name", name=text[:80], limit=longest)
     return text
 
 

@@ -78,7 +78,7 @@ def begin(workspace: Workspace, config: RunConfig | None, models: Sequence[str] 
         members.check(config, model, models, store)
     _same_basis([_entry(store.get(run)) for run in chosen])
     name = config.name if config is not None else "compare"
-    if len(safe_name(name)) > NAME_LENGTH:
+    if len(safe_name(name, NAME_LENGTH)) > NAME_LENGTH:
         raise ConfigError("compare.name_too_long", name=name, limit=NAME_LENGTH)
     return COMPARISONS.create(workspace, name, {"rank_by": rank_by, "models": models, "members": {}, "runs": chosen,
                                                 "config": settings.to_dict(config) if config is not None else {}})

@@ -68,7 +68,12 @@ def _read(store: Store, path: Path, progress: Callable[..., None] | None, stop: 
     from financial_model.market.sources.files import import_paths
 
     report = import_paths(store, [path], progress=progress, stop=stop)
-    report.check()
+    try:
+        report.check()
+    except DataError as error:
+        if error.key == "import.no_symbol":  # which says to rename the file; here there is a field for it
+            raise DataError("serving.custom_no_symbol", file=error.fields["file"]) from error
+        raise
     if len(report.imported) > STOCKS:
         raise DataError("serving.custom_stocks", count=len(report.imported), limit=STOCKS)
     if stop is not None and stop.is_set():

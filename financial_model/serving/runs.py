@@ -321,7 +321,7 @@ def state_word(state: str) -> Phrase:
 
 def run_name(name: str) -> str:
     """``name``, if a run may be called so; ``ConfigError`` otherwise."""
-    if len(safe_name(name)) > NAME_LENGTH:
+    if len(safe_name(name, NAME_LENGTH)) > NAME_LENGTH:
         raise ConfigError("runs.name_too_long", name=name, limit=NAME_LENGTH)
     return name
 

@@ -80,7 +80,7 @@ def begin(workspace: Workspace, config: RunConfig, space: Sequence[str], *, coun
     if config.split.walk_forward != "none" or config.training.seeds > 1 or config.transfer.method == "pretrain":
         raise ConfigError("sweep.one_model")
     require_data(workspace)
-    if len(safe_name(config.name)) > NAME_LENGTH:
+    if len(safe_name(config.name, NAME_LENGTH)) > NAME_LENGTH:
         raise ConfigError("sweep.name_too_long", name=config.name, limit=NAME_LENGTH)
     return SWEEPS.create(workspace, config.name, {"by": by, "total": count, "prune": prune, "space": [axis.text for axis in axes],
                                                   "config": settings.to_dict(config)})

@@ -41,7 +41,7 @@ def test_a_file_that_says_no_stock_is_refused_with_one_sentence_until_it_is_told
     workspace, run = finished
     with pytest.raises(DataError) as caught:
         forecast_file(workspace, run.id, table(tmp_path, "table.csv"))
-    assert caught.value.key == "import.no_symbol"
+    assert caught.value.key == "serving.custom_no_symbol"
 
 
 @pytest.mark.parametrize("content", [b"", b"\x80\x04\x95pickle", b"a,b\n1,2\n", b"date,open,high,low,close,volume\n2024-01-02,=1+1,x,y,z,w\n"])
