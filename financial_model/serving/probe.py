@@ -116,12 +116,13 @@ class Prober:
 
     def _keep(self, key: str, found: Probe) -> None:
         with self._lock:
-            self._known = {**dict(list((self._known or {}).items())[-KEPT:]), key: found}
-            content = json.dumps({name: asdict(probe) for name, probe in self._known.items()})
+            known = {**dict(list((self._known or {}).items())[-KEPT:]), key: found}
         try:
-            atomic_write(self._path, content)
+            atomic_write(self._path, json.dumps({name: asdict(probe) for name, probe in known.items()}))
         except KairosError as error:  # a read-only workspace: measured again next time
             logger.warning("%s", error)
+        with self._lock:
+            self._known = known
 
     def _read(self) -> dict[str, Probe]:
         try:

@@ -334,8 +334,9 @@ class Page:
             memory[GIVEN] = {**memory.get(GIVEN, {}), **{item._id: value for item, value in given.items()}}
             return {self.seen_tabs: memory, **drawn, **self.speak(shown, view, memory)}
 
-        def relabel(request: gr.Request, preferences: Preferences) -> dict[Any, Any]:
-            return self.words.updates(self.view(preferences, request).language, set(shown.words))
+        def relabel(request: gr.Request, preferences: Preferences, seen: Memory) -> dict[Any, Any]:
+            language = self.view(preferences, request).language
+            return {self.seen_tabs: {**(seen or {}), (SPOKEN, shown.name): language}, **self.words.updates(language, set(shown.words))}
 
         gr.on(
             [shown.bell.change, shown.tab.select],
@@ -345,7 +346,7 @@ class Page:
             **STRAIGHT,
             trigger_mode="always_last",
         )
-        shown.tongue.change(relabel, self.preferences, shown.words, **STRAIGHT).then(None, js=READY)
+        shown.tongue.change(relabel, [self.preferences, self.seen_tabs], [self.seen_tabs, *shown.words], **STRAIGHT).then(None, js=READY)
 
     # ------------------------------------------------------------ answering
     def view(self, preferences: Preferences, request: gr.Request | None) -> View:
@@ -361,7 +362,8 @@ class Page:
             return {self.trouble: note(error.message(view.language), "bad")}
         drawn = self.draw(self.frame, view, frame, {}, self.trouble)
         memory, shown = drawn.pop(MEMORY), self.tabs.get(opened)
-        if shown is not None and (given is None or any(self._is_news(part, view, snapshot, tabs, given) for part in shown.parts)):
+        if shown is not None and (given is None or not self._spoken(shown, view, tabs)
+                                  or any(self._is_news(part, view, snapshot, tabs, given) for part in shown.parts)):
             drawn[shown.bell] = next(self._rings)
         return {self.seen_frame: memory, **drawn}
 
@@ -387,12 +389,12 @@ class Page:
         return {MEMORY: memory, **updates}
 
     def speak(self, shown: TabParts, view: View, memory: Memory) -> dict[Any, Any]:
-        """The ring for a tab whose words this visitor has in another language, which ``memory`` then knows. To say all of them costs the browser a
-        search through the page for each, and nobody looks at the other tabs."""
-        if memory.get((SPOKEN, shown.name), self.words.language) == view.language:
-            return {}
-        memory[SPOKEN, shown.name] = view.language
-        return {shown.tongue: next(self._rings)}
+        """The ring for a tab whose words this visitor has in another language, until they have been said (a ring can be lost). To say all of them
+        costs the browser a search through the page for each, and nobody looks at the other tabs."""
+        return {} if self._spoken(shown, view, memory) else {shown.tongue: next(self._rings)}
+
+    def _spoken(self, shown: TabParts, view: View, memory: Memory) -> bool:
+        return bool(memory.get((SPOKEN, shown.name), self.words.language) == view.language)
 
     def _is_news(self, part: Live, view: View, snapshot: Snapshot, seen: Memory, given: dict[Any, Any]) -> bool:
         """Whether a part must be drawn; one that never was, so that nobody knows what stands beside it, must."""

@@ -6,7 +6,7 @@ import gradio as gr
 import pytest
 
 from financial_model.errors import ConfigError, DataError
-from financial_model.ui.page import MEMORY, Page, Services
+from financial_model.ui.page import MEMORY, SPOKEN, Page, Services
 from financial_model.ui.text import View, Words
 from tests.ui.builders import CHINESE, ENGLISH
 
@@ -59,12 +59,13 @@ def test_a_tab_says_its_words_anew_when_it_is_looked_at_in_another_language(page
         inside = page.words(gr.Button, {"value": "ui.data.demo_create"})
     outside = page.words(gr.Button, {"value": "ui.theme"})
     assert data.words == [inside] and set(page.words.updates("zh", {inside})) == {inside} and outside in page.words.updates("zh")
-    memory = {}
-    assert page.speak(data, ENGLISH, memory) == {}, "as it was built"
-    first = page.speak(data, CHINESE, memory)
-    assert set(first) == {data.tongue} and page.speak(data, CHINESE, memory) == {}
-    back = page.speak(data, ENGLISH, memory)
-    assert set(back) == {data.tongue} and back != first, "a bell with the same value is not heard"
+    assert page.speak(data, ENGLISH, {}) == {}, "as it was built"
+    first, again = page.speak(data, CHINESE, {}), page.speak(data, CHINESE, {})
+    assert set(first) == {data.tongue} and set(again) == {data.tongue} and again != first, "until it is heard; a bell with the same value is not"
+    said = {(SPOKEN, "data"): "zh"}
+    assert page.speak(data, CHINESE, said) == {} and set(page.speak(data, ENGLISH, said)) == {data.tongue}
+    assert data.bell in page.tick(CHINESE, {}, {}, "data", {}), "a ring that was lost is made up for"
+    assert data.bell not in page.tick(CHINESE, {}, said, "data", {})
 
 
 def test_a_tick_rings_for_the_open_tab_only_and_draws_nothing_in_it(page):
