@@ -30,7 +30,7 @@ def _note(table, first, tensors):
 
 @triton.jit
 def _numbers(table, entry, offset):
-    """Every tensor begins at a multiple of 16 bytes: ``Mover`` sees to it."""
+    """Every tensor begins at a multiple of 16 bytes, as ``Mover`` asks for."""
     return tl.multiple_of(tl.load(table + entry).to(tl.pointer_type(tl.float32)), 16) + offset
 
 
@@ -105,7 +105,8 @@ def _count(counts, tensors, norm, lost, TENSORS: tl.constexpr):
 
 
 class Mover:
-    """AdamW's move of these tensors, float32 and contiguous, which stay where they are; only the gradients lie elsewhere each time."""
+    """AdamW's move of these tensors, which stay where they are; only the gradients lie elsewhere each time. All are float32, contiguous, and begin
+    at a multiple of 16 bytes."""
 
     def __init__(self, parameters: Sequence[Tensor], means: Sequence[Tensor], squares: Sequence[Tensor], counts: Sequence[Tensor],
                  decays: Sequence[float], *, betas: tuple[float, float], eps: float) -> None:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from financial_model.errors import ConfigError, NotFoundError
 from financial_model.paths import resolve_inside, safe_name, storage_error
+from financial_model.serving.process import exclusive
 
 _WHOLE = "config.json"
 _TRIED = ("metrics.json", "data.json", "sweep.json")
@@ -35,39 +37,49 @@ class Trash:
             folder = resolve_inside(self.root, safe_name(run))
         except ConfigError:
             raise NotFoundError("runs.not_in_trash", run=run[:80]) from None
-        if not (folder / _WHOLE).is_file():
-            raise NotFoundError("runs.not_in_trash", run=run[:80])
-        if (self._runs / run).exists():
-            raise ConfigError("runs.name_taken", name=run)
-        os.replace(folder, self._runs / run)
+        with self._alone():
+            if not (folder / _WHOLE).is_file():
+                raise NotFoundError("runs.not_in_trash", run=run[:80])
+            if (self._runs / run).exists():
+                raise ConfigError("runs.name_taken", name=run)
+            os.replace(folder, self._runs / run)
 
     def held(self) -> tuple[int, int]:
-        """How many runs can be brought back, and the bytes they take."""
-        whole = [folder for folder in self.folders() if (folder / _WHOLE).is_file()]
-        return len(whole), sum(path.lstat().st_size for folder in whole for path in folder.rglob("*") if not path.is_dir())
+        """How many deleted runs the disk still holds, and the bytes they take."""
+        held = [folder for folder in self.folders() if _rest(folder)]
+        return len(held), sum(path.lstat().st_size for folder in held for path in folder.rglob("*") if not path.is_dir())
 
     def empty(self) -> int:
-        """Delete for good; how many runs it were. ``StorageError`` where the disk refuses; what is not gone then can be emptied again."""
+        """Delete for good; how many runs it were. ``StorageError`` where the disk refuses. What is left then, or after a kill, goes next time."""
         emptied = 0
-        for folder in self.folders():
-            emptied += (folder / _WHOLE).is_file()
-            try:
-                _clear(folder)
-            except OSError as error:
-                raise storage_error(error, folder) from error
+        with self._alone():
+            for folder in self.folders():
+                emptied += bool(_rest(folder))
+                try:
+                    _clear(folder)
+                except OSError as error:
+                    raise storage_error(error, folder) from error
         return emptied
 
     def folders(self) -> list[Path]:
-        """Of all that was ever deleted and tried, or can be brought back."""
+        """Of all that was ever deleted and tried, or that the disk still holds."""
         return sorted(path for path in self.root.iterdir() if path.is_dir()) if self.root.is_dir() else []
+
+    def _alone(self) -> AbstractContextManager[None]:
+        """Against those who delete, restore and empty meanwhile: ``RunStore`` holds the same lock around :meth:`put`."""
+        return exclusive(self._runs / ".lock")
+
+
+def _rest(folder: Path) -> list[Path]:
+    """All but the evidence that it was tried; what makes it whole comes first, so that half a run is never brought back."""
+    return sorted((path for path in folder.iterdir() if path.name not in _TRIED), key=lambda path: path.name != _WHOLE)
 
 
 def _clear(folder: Path) -> None:
-    """All but the evidence that it was tried; the file that makes it whole goes last."""
-    for path in sorted(folder.iterdir(), key=lambda path: path.name == _WHOLE):
+    for path in _rest(folder):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
-        elif path.name not in _TRIED:
+        else:
             path.unlink()
     if not any(folder.iterdir()):
         folder.rmdir()

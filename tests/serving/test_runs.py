@@ -11,6 +11,7 @@ import pytest
 
 from financial_model import config as settings
 from financial_model.errors import CheckpointError, ConfigError, JobError, NotFoundError, Phrase
+from financial_model.serving import trash
 from financial_model.serving.runs import METRICS, RunStore
 from financial_model.training.events import EventLog
 
@@ -268,6 +269,20 @@ def test_an_emptied_trash_keeps_what_counts_as_a_trial(store):
     assert [path.name for path in folder.iterdir()] == [METRICS] and store.trash.held() == (0, 0)
     with pytest.raises(NotFoundError):
         store.restore(run.id)
+
+
+def test_half_a_run_is_never_brought_back_and_the_rest_of_it_goes_next_time(store):
+    """As after a kill while the trash was emptied."""
+    run = store.create(config(), state="finished")
+    (run.path / "best.safetensors").write_bytes(b"weights")
+    store.delete(run.id)
+    assert [path.name for path in trash._rest(store.trash.root / run.id)][0] == "config.json"
+    (store.trash.root / run.id / "config.json").unlink()
+    with pytest.raises(NotFoundError):
+        store.restore(run.id)
+    count, size = store.trash.held()
+    assert count == 1 and size >= len(b"weights")
+    assert store.trash.empty() == 1 and store.trash.folders() == []
 
 
 # ---------------------------------------------------------------- log and curves

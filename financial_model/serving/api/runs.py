@@ -59,7 +59,7 @@ def restore(able: Able, language: Language, run: Annotated[str, Path(description
 
 @router.get("/trash")
 def trash(able: Able) -> Answer:
-    """How many deleted runs can be brought back, and the bytes they take."""
+    """How many deleted runs the disk still holds, and the bytes they take."""
     count, size = able.runs.trash.held()
     return {"runs": count, "bytes": size}
 
